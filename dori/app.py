@@ -1,0 +1,84 @@
+"""The ``dori`` command: one Hydra job, or a multirun of jobs, each one study."""
+
+import logging
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from dori.config import CONF, check_keys
+from dori.errors import InputError
+from dori.overrides import check_overrides
+
+log = logging.getLogger(__name__)
+
+
+def quiet() -> None:
+    """The libraries' start-up chatter hides the progress bars and the table."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    for text in ("does not have many workers", "`torch_dtype` is deprecated", "isinstance\\(treespec"):
+        warnings.filterwarnings("ignore", f".*{text}")
+    for name in ("diffusers", "transformers", "lightning.pytorch", "lightning.fabric", "httpx"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    for library in (diffusers_logging, transformers_logging):
+        library.set_verbosity_error()
+        library.disable_progress_bar()
+
+
+def study(cfg: DictConfig, output: Path) -> list[dict]:
+    """One job: everything is built and checked, then the study runs. Returns its rows.
+
+    Raises:
+        InputError: what is wrong with the configuration, the model, the data or the folder.
+    """
+    # here, so that a wrong command line is answered before torch is loaded
+    from dori.results.finish import Job
+    from dori.studies.run import Run
+
+    check_keys(cfg)
+    if not os.access(output, os.W_OK):
+        raise InputError(f"cannot write to the output folder {output}; choose another hydra.run.dir")
+    quiet()
+    run = Run.configured(cfg)
+    with Job(run, output) as job:
+        rows, images = instantiate(cfg.study)(run)
+        job.finish(rows, images)
+    return rows
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def _job(cfg: DictConfig) -> None:
+    output = Path(HydraConfig.get().runtime.output_dir)
+    resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
+    try:
+        study(resolved, output)
+    except InputError as error:
+        if HydraConfig.get().mode.name == "MULTIRUN":
+            raise
+        _refuse(error)
+
+
+def _refuse(error: InputError) -> None:
+    print(f"dori: {error}", file=sys.stderr)
+    sys.exit(2)
+
+
+def main() -> None:
+    """Entry point. Exits with 2, and one sentence, on bad input."""
+    try:
+        check_overrides(sys.argv[1:])
+    except InputError as error:
+        _refuse(error)
+    _job()
+
+
+if __name__ == "__main__":
+    main()

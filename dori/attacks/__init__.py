@@ -1,0 +1,3 @@
+from dori.attacks.attack import Attack
+
+__all__ = ["Attack"]

@@ -1,0 +1,38 @@
+"""How far an attack may go: balls around the start, per sequence, relative to its size.
+
+``epsilon`` means the same in every model: the l2 ball has radius epsilon * ||y0||_2, the linf ball
+epsilon * ||y0||_2 / sqrt(tokens * width), the root mean square of the start's coordinates.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from dori.errors import InputError
+
+
+def unconstrained(y: Tensor, start: Tensor) -> Tensor:
+    """No ball: the paper's budget is the number of steps."""
+    return y
+
+
+def _check(epsilon: float) -> None:
+    if not (math.isfinite(epsilon) and epsilon >= 0):
+        raise InputError(f"attack.constraint.epsilon must be finite and not negative, but is {epsilon}")
+
+
+def l2_ball(y: Tensor, start: Tensor, epsilon: float) -> Tensor:
+    """The nearest point to ``y`` with ||y - y0||_2 <= epsilon * ||y0||_2."""
+    _check(epsilon)
+    radius = epsilon * torch.linalg.vector_norm(start, dim=(1, 2), keepdim=True)
+    moved = y - start
+    distance = torch.linalg.vector_norm(moved, dim=(1, 2), keepdim=True)
+    return torch.where(distance > radius, start + moved * (radius / distance.clamp(min=1e-30)), y)
+
+
+def linf_ball(y: Tensor, start: Tensor, epsilon: float) -> Tensor:
+    """The nearest point to ``y`` with max|y - y0| <= epsilon * rms(y0)."""
+    _check(epsilon)
+    radius = epsilon * start.square().mean((1, 2), keepdim=True).sqrt()
+    return torch.maximum(torch.minimum(y, start + radius), start - radius)

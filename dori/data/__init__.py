@@ -1,0 +1,5 @@
+from dori.data.folder import folder
+from dori.data.minnow import minnow
+from dori.data.targets import CONTROLS, KINDS, MEMORIZED, Data, Ordinary, Target
+
+__all__ = ["CONTROLS", "KINDS", "MEMORIZED", "Data", "Ordinary", "Target", "folder", "minnow"]

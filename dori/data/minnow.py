@@ -1,0 +1,45 @@
+"""Minnow's own pictures as targets: what it saw, how often, and what it never saw is known."""
+
+from dori.data.targets import KINDS, Data, Ordinary, Target
+from dori.errors import InputError
+from dori.minnow import population
+
+COUNTS = {"verbatim": 48, "template": 16, "seen": 48, "unseen": 48}
+REFERENCE = 1024  # held-out pictures for FID and KID
+GROUPS = {"seen": "ordinary"}  # the first ordinary pictures are the seen controls
+
+
+def _target(kind: str, index: int) -> Target:
+    half = "held_out" if index % 2 else "development"
+    name = f"{kind}/{index:03d}"
+    if kind != "template":
+        picture = population.picture(GROUPS.get(kind, kind), index)
+        return Target(name, picture.caption, kind, picture.pixels(), half=half)
+    members = [population.picture(kind, index * population.MEMBERS + i) for i in range(population.MEMBERS)]
+    # the middle member stands for its family; which one makes no difference, each was seen as often
+    first, *others = members[population.MEMBERS // 2 :] + members[: population.MEMBERS // 2]
+    family = tuple(member.pixels() for member in others)
+    return Target(name, first.caption, kind, first.pixels(), family, first.changing(), half)
+
+
+def minnow(targets: int | str, ordinary: int | None = None) -> Data:
+    """Up to ``targets`` pictures of each kind (``all``: every one) and ``ordinary`` captions.
+
+    The default of ``ordinary`` is 1,024, on which FID can be claimed, with ``all``; otherwise 128.
+
+    Raises:
+        InputError: a count that minnow does not have.
+    """
+    if targets != "all" and not (isinstance(targets, int) and 1 <= targets <= COUNTS["verbatim"]):
+        raise InputError(f"data.targets must be 1 to {COUNTS['verbatim']}, or all, but is {targets!r}")
+    if ordinary is None:
+        ordinary = REFERENCE if targets == "all" else 128
+    if not 0 <= ordinary <= REFERENCE:
+        raise InputError(f"data.ordinary must be 0 to {REFERENCE} for minnow, but is {ordinary}")
+    chosen = [
+        _target(kind, index)
+        for kind in KINDS
+        for index in range(COUNTS[kind] if targets == "all" else min(int(targets), COUNTS[kind]))
+    ]
+    reference = [population.picture("reference", index) for index in range(ordinary)]
+    return Data(chosen, Ordinary([p.caption for p in reference], [p.pixels() for p in reference]))

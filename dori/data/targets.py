@@ -1,0 +1,98 @@
+"""Targets: the images whose memorization is tested, each with its prompt and its kind."""
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+KINDS = ("verbatim", "template", "seen", "unseen")
+MEMORIZED = ("verbatim", "template")
+CONTROLS = ("seen", "unseen")
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """An image (path, or uint8 H x W x 3) with its prompt and kind.
+
+    Args:
+        name: unique among the targets; random numbers derive from it.
+        kind: ``verbatim`` or ``template`` (memorized), ``seen`` or ``unseen`` (controls).
+        family: the other training images of a template, of which it keeps the frame.
+        changing: boolean H x W, the region in which a family's members differ.
+        half: ``development`` (settings may be chosen on it) or ``held_out``.
+    """
+
+    name: str
+    prompt: str
+    kind: str
+    image: Path | np.ndarray
+    family: tuple[np.ndarray, ...] = ()
+    changing: np.ndarray | None = None
+    half: str = "held_out"
+
+    def pixels(self) -> np.ndarray:
+        """uint8 (H, W, 3), as stored."""
+        if isinstance(self.image, np.ndarray):
+            return self.image
+        with Image.open(self.image) as image:
+            return np.asarray(image.convert("RGB"))
+
+    @property
+    def identity(self) -> list:
+        """All that a result may depend on, JSON-able."""
+        arrays = [self.pixels(), *self.family]
+        if self.changing is not None:
+            arrays.append(self.changing)
+        digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays))
+        return [self.name, self.prompt, self.kind, digest.hexdigest()]
+
+
+@dataclass(frozen=True, eq=False)
+class Ordinary:
+    """Captions on which quality is measured, with held-out real pictures of them if there are any."""
+
+    captions: list[str]
+    images: list[Path | np.ndarray] = field(default_factory=list)
+
+    @property
+    def identity(self) -> list:
+        return [
+            Target(text, text, "", image).identity
+            for text, image in zip(self.captions, self.images, strict=True)
+        ]
+
+    def tensor(self, size: int, start: int, stop: int) -> Tensor:
+        """uint8 (n, 3, size, size) of the pictures ``start``..``stop``."""
+        named = [Target("", "", "", image) for image in self.images[start:stop]]
+        return tensor([target.pixels() for target in named], size)
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """What a study is run on."""
+
+    targets: list[Target]
+    ordinary: Ordinary
+
+    def of(self, *kinds: str) -> list[Target]:
+        return [target for target in self.targets if target.kind in kinds]
+
+
+def tensor(images: list[np.ndarray], size: int) -> Tensor:
+    """uint8 (n, 3, size, size): the largest centred square of each image, resized."""
+    out = []
+    for image in images:
+        x = torch.from_numpy(np.array(image)).permute(2, 0, 1)
+        side = min(x.shape[1:])
+        top, left = (x.shape[1] - side) // 2, (x.shape[2] - side) // 2
+        x = x[:, top : top + side, left : left + side]
+        if side != size:
+            scaled = F.interpolate(x[None].float(), (size, size), mode="bicubic", antialias=True)
+            x = scaled[0].round().clamp(0, 255).byte()
+        out.append(x)
+    return torch.stack(out)

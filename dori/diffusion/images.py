@@ -1,0 +1,58 @@
+"""Images of embeddings, one PNG per (embedding, seed): what sampling stages write and read."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from dori.diffusion.stable_diffusion import StableDiffusion
+from dori.predict import Predictor, replace_file
+from dori.randomness import generator
+
+
+def file_name(index: int, seed: int) -> str:
+    return f"{index:05d}_{seed:02d}.png"
+
+
+def draw(
+    diffusion: StableDiffusion,
+    embeddings: Tensor,
+    names: list[str],
+    seeds: int,
+    folder: Path,
+    predictor: Predictor,
+    seed: int = 0,
+) -> None:
+    """``seeds`` images of each embedding (n, tokens, width).
+
+    The initial noise depends on (seed, name, index of the image) alone: the same for every model
+    and every embedding of a target. Images that are there already are kept.
+    """
+    wanted = [(index, j) for index in range(len(embeddings)) for j in range(seeds)]
+    size = diffusion.samples_per_call
+    chunks = [wanted[i : i + size] for i in range(0, len(wanted), size)]
+
+    def sample(chunk: list[tuple[int, int]]) -> None:
+        if all((folder / file_name(*place)).exists() for place in chunk):
+            return
+        shape = diffusion.latent_shape
+        streams = [generator(seed, "image", names[index], j) for index, j in chunk]
+        noise = torch.stack([torch.randn(shape, generator=stream) for stream in streams])
+        images = diffusion.sample(embeddings[[index for index, _ in chunk]], noise)
+        for place, image in zip(chunk, images, strict=True):
+            picture = Image.fromarray(image.permute(1, 2, 0).numpy())
+            path = folder / file_name(*place)
+            replace_file(path, lambda tmp, picture=picture: picture.save(tmp, "PNG"))
+
+    predictor.run(diffusion.networks, sample, chunks)
+
+
+def load(folder: Path, index: int, seeds: int) -> Tensor:
+    """uint8 (seeds, 3, H, W): the images of one embedding."""
+    images = []
+    for j in range(seeds):
+        with Image.open(folder / file_name(index, j)) as image:
+            images.append(torch.from_numpy(np.array(image)).permute(2, 0, 1))
+    return torch.stack(images)

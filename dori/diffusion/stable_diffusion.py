@@ -1,0 +1,232 @@
+"""A Stable-Diffusion-style pipeline as a few functions; everything else in dori speaks to this."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTokenizer
+
+from dori.diffusion.checks import check_pipeline_folder, weights_fingerprint
+from dori.errors import InputError, check_positive
+
+
+class StableDiffusion:
+    """Text-conditioned latent diffusion in diffusers' folder format, epsilon or v-prediction.
+
+    Weights load at the first use, so that a run that finds all in its cache reads none.
+
+    Args:
+        path: folder or hub id of the pipeline; safetensors only.
+        name: how rows and reports call the model.
+        unet: folder of a U-Net to use in place of the pipeline's own.
+        dtype: of the weights, e.g. ``float32`` or ``float16``.
+        sampling_steps: DDIM steps.
+        guidance: classifier-free guidance scale; 1 means none.
+        images_per_prompt: seeds per prompt.
+        batch: most samples in one U-Net call; bounds the memory.
+        truncate_prompts: cut a prompt that is too long instead of refusing it.
+        twin: the same model trained without the memorized images, where there is one.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        name: str,
+        unet: str | None = None,
+        variant: str | None = None,
+        revision: str | None = None,
+        dtype: str = "float32",
+        sampling_steps: int = 50,
+        guidance: float = 7.5,
+        images_per_prompt: int = 10,
+        batch: int = 16,
+        truncate_prompts: bool = False,
+        twin: "StableDiffusion | None" = None,
+    ):
+        for key, value in {
+            "sampling_steps": sampling_steps, "images_per_prompt": images_per_prompt,
+            "batch": batch, "guidance": guidance,
+        }.items():  # fmt: skip
+            check_positive(f"model.{key}", value)
+        if not isinstance(getattr(torch, dtype, None), torch.dtype):
+            raise InputError(f"model.dtype {dtype!r} is no torch dtype; use float32, float16, bfloat16")
+        self.name, self.twin, self.batch = name, twin, batch
+        self.sampling_steps, self.guidance = sampling_steps, guidance
+        self.images_per_prompt, self.truncate_prompts = images_per_prompt, truncate_prompts
+        self._load = {"variant": variant, "revision": revision, "torch_dtype": getattr(torch, dtype)}
+        self.folder = check_pipeline_folder(path, revision, variant, bool(unet))
+        self.unet_folder = Path(unet) if unet else self.folder / "unet"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of all weights and configuration files: what the model *is*, wherever it lies."""
+        return weights_fingerprint(self.folder, self.unet_folder, str(self._load["torch_dtype"]))
+
+    @cached_property
+    def pipeline(self) -> StableDiffusionPipeline:
+        own = {}
+        if self.unet_folder != self.folder / "unet":
+            own["unet"] = UNet2DConditionModel.from_pretrained(
+                self.unet_folder, use_safetensors=True, torch_dtype=self._load["torch_dtype"]
+            )
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            self.folder, use_safetensors=True, safety_checker=None, feature_extractor=None,
+            image_encoder=None, requires_safety_checker=False, **own, **self._load,
+        )  # fmt: skip
+        for network in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
+            network.requires_grad_(False).eval()
+        return pipeline
+
+    @cached_property
+    def tokenizer(self) -> CLIPTokenizer:
+        return CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """What a trainer moves to its device."""
+        return [self.pipeline.unet, self.pipeline.vae, self.pipeline.text_encoder]
+
+    @property
+    def unet(self) -> nn.Module:
+        return self.pipeline.unet
+
+    @property
+    def device(self) -> torch.device:
+        return self.pipeline.unet.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.pipeline.unet.dtype
+
+    @cached_property
+    def scheduler(self) -> DDIMScheduler:
+        return DDIMScheduler.from_config(self.pipeline.scheduler.config, clip_sample=False)
+
+    @property
+    def train_timesteps(self) -> int:
+        return self.scheduler.config.num_train_timesteps
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """(channels, height, width) of one latent."""
+        config = self.pipeline.unet.config
+        return config.in_channels, config.sample_size, config.sample_size
+
+    @property
+    def resolution(self) -> int:
+        """Side of a picture in pixels."""
+        return self.latent_shape[1] * self.pipeline.vae_scale_factor
+
+    def check_prompts(self, prompts: list[str]) -> None:
+        """Raises InputError where a prompt has more tokens than the text encoder takes."""
+        longest = self.tokenizer.model_max_length
+        if self.truncate_prompts or not prompts:
+            return
+        for prompt, ids in zip(prompts, self.tokenizer(prompts).input_ids, strict=True):
+            if len(ids) > longest:
+                raise InputError(
+                    f"prompt of {len(ids)} tokens, but {self.name} takes {longest}: {prompt!r}; shorten it"
+                    " or set model.truncate_prompts=true"
+                )
+
+    @torch.no_grad()
+    def encode_prompts(self, prompts: list[str]) -> Tensor:
+        """Text embeddings (n, tokens, width); what is too long is cut, see ``check_prompts``."""
+        ids = self.tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        parts = ids.to(self.device).split(256)
+        return torch.cat([self.pipeline.text_encoder(part)[0] for part in parts])
+
+    @torch.no_grad()
+    def encode_images(self, images: Tensor) -> Tensor:
+        """Scaled latents (n, c, h, w), the posterior's means, of uint8 images (n, 3, H, W)."""
+        vae, size = self.pipeline.vae, max(1, self.batch // 8)
+        parts = (part.to(vae.device, vae.dtype) / 127.5 - 1 for part in images.split(size))
+        return torch.cat([vae.encode(part).latent_dist.mean for part in parts]) * vae.config.scaling_factor
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor) -> Tensor:
+        """uint8 images (n, 3, H, W), on the CPU, of scaled latents (n, c, h, w)."""
+        vae, size = self.pipeline.vae, max(1, self.batch // 8)
+        parts = (vae.decode(z / vae.config.scaling_factor).sample for z in latents.split(size))
+        return torch.cat([((x / 2 + 0.5).clamp(0, 1) * 255).round().byte().cpu() for x in parts])
+
+    def predict_noise(self, z_t: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        """Predicted noise (n, c, h, w) at latents ``z_t``, timesteps ``t`` (n,), embeddings ``y``."""
+        out = self.pipeline.unet(z_t, t, y).sample
+        if self.scheduler.config.prediction_type == "epsilon":
+            return out
+        a = self.scheduler.alphas_cumprod.to(z_t)[t].view(-1, 1, 1, 1)
+        return a.sqrt() * out + (1 - a).sqrt() * z_t
+
+    def denoising_loss(self, z: Tensor, y: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """Squared error per sample (n,), mean over the latent's values, of the predicted noise."""
+        z_t = self.scheduler.add_noise(z, noise, t)
+        return (self.predict_noise(z_t, t, y) - noise).float().square().mean((1, 2, 3))
+
+    @torch.no_grad()
+    def denoise(self, y: Tensor, z: Tensor, *, steps: int, guidance: float) -> Iterator[tuple[int, Tensor]]:
+        """DDIM from noise ``z``: yields (timestep, latents after it); at most ``batch`` // 2 samples.
+
+        The embedding of the empty prompt is the unconditional half of the guidance.
+        """
+        scheduler = DDIMScheduler.from_config(self.scheduler.config)
+        scheduler.set_timesteps(steps, device=z.device)
+        guided = guidance != 1
+        context = torch.cat([self.empty.expand_as(y), y]) if guided else y
+        for t in scheduler.timesteps:
+            out = self.pipeline.unet(torch.cat([z, z]) if guided else z, t, context).sample
+            if guided:
+                unconditional, conditional = out.chunk(2)
+                out = unconditional + guidance * (conditional - unconditional)
+            z = scheduler.step(out, t, z).prev_sample
+            yield int(t), z
+
+    def sample(self, y: Tensor, noise: Tensor) -> Tensor:
+        """uint8 images (n, 3, H, W) from embeddings (n, tokens, width) and noise (n, c, h, w)."""
+        images = []
+        for y_part, z in zip(y.split(self.samples_per_call), noise.split(self.samples_per_call), strict=True):
+            y_part, z = y_part.to(self.device, self.dtype), z.to(self.device, self.dtype)
+            for _, z in self.denoise(y_part, z, steps=self.sampling_steps, guidance=self.guidance):
+                pass
+            images.append(self.decode(z))
+        return torch.cat(images)
+
+    @property
+    def samples_per_call(self) -> int:
+        """Pictures denoised at once: guidance puts two samples of each through the U-Net."""
+        return max(1, self.batch // 2)
+
+    @property
+    def evaluations_per_image(self) -> int:
+        """U-Net samples for one picture."""
+        return self.sampling_steps * (1 if self.guidance == 1 else 2)
+
+    @property
+    def empty(self) -> Tensor:
+        """Embedding of the empty prompt (1, tokens, width)."""
+        if not hasattr(self, "_empty"):
+            self._empty = self.encode_prompts([""])
+        return self._empty.to(self.device)
+
+    def save(self, folder: Path) -> None:
+        """Write the pipeline in diffusers' format, as the networks are now."""
+        self.pipeline.save_pretrained(folder, safe_serialization=True)
+
+
+@contextmanager
+def frozen(network: nn.Module) -> Iterator[None]:
+    """No gradients for any weight, evaluation mode; both restored at the end."""
+    wanted = [(p, p.requires_grad) for p in network.parameters()]
+    training = network.training
+    network.requires_grad_(False).eval()
+    try:
+        yield
+    finally:
+        network.train(training)
+        for parameter, flag in wanted:
+            parameter.requires_grad_(flag)

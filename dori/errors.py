@@ -1,0 +1,26 @@
+"""The one error that a user is meant to see: what is wrong, the value, and what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class InputError(ValueError):
+    """Bad input, found before any long work. ``dori`` prints its text alone and exits with 2."""
+
+
+def unknown(what: str, value: str, known: Iterable[str]) -> InputError:
+    """An :class:`InputError` for a name that does not exist, with the nearest one that does."""
+    known = sorted(known)
+    near = difflib.get_close_matches(value, known, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(known)}"
+    return InputError(f"unknown {what} {value!r}; {hint}")
+
+
+def check_positive(name: str, value: float) -> None:
+    if not value > 0:
+        raise InputError(f"{name} must be above zero, but is {value}")
+
+
+def check_share(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise InputError(f"{name} must lie between 0 and 1, but is {value}")

@@ -1,0 +1,150 @@
+"""What images are measured with: descriptor, alignment network and feature network of a model.
+
+All three are configuration, so nothing else asks which model it is. Their outputs are stages of
+their own: the rows are then a matter of arithmetic.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from dori.data.targets import Ordinary, Target, tensor
+from dori.diffusion.images import load
+from dori.errors import check_positive, check_share
+from dori.metrics.sscd_frame import grey
+from dori.predict import Predictor, replace_file
+
+
+@dataclass
+class Evaluation:
+    """Makers of the networks, and the threshold above which an image counts as replicated.
+
+    Args:
+        descriptor: copy detection, images (n, 3, h, w) in [0, 1] to (n, d); has a ``name``.
+        alignment: CLIP, with ``image_features(images)`` and ``text_features(texts)``.
+        features: for FID and KID, images to (n, d).
+        threshold: of SSCD, 0.7 in the papers.
+        resolution: side in pixels to which all images are brought before they are described.
+        batch: images described at once.
+    """
+
+    descriptor: Callable[[], nn.Module]
+    alignment: Callable[[], nn.Module]
+    features: Callable[[], nn.Module]
+    threshold: float = 0.7
+    resolution: int = 512
+    batch: int = 64
+
+    def __post_init__(self) -> None:
+        check_share("evaluation.threshold", self.threshold)
+        check_positive("evaluation.batch", self.batch)
+
+    @cached_property
+    def networks(self) -> dict[str, nn.Module]:
+        """Built at the first use: a run that finds all in its cache reads no weights."""
+        made = {"sscd": self.descriptor(), "clip": self.alignment(), "quality": self.features()}
+        return {name: network.requires_grad_(False).eval() for name, network in made.items()}
+
+    @torch.no_grad()
+    def describe(
+        self,
+        folder: Path,
+        targets: list[Target],
+        texts: list[str],
+        seeds: int,
+        out: Path,
+        predictor: Predictor,
+    ) -> None:
+        """Images of targets, or (no targets) one image of each ordinary caption, to features.
+
+        Each part holds, for some of the n texts: sscd (n, seeds, d), frame (n, seeds, d), the same
+        with the changing region greyed; clip (n, seeds, d'), text (n, d'), quality (n, seeds, d'').
+        """
+
+        def work(chunk: list[int]) -> None:
+            images = torch.cat([load(folder, index, seeds) for index in chunk])
+            some = [targets[index] for index in chunk] if targets else []
+            described = self._describe(images, some, seeds)
+            described = {key: value.unflatten(0, (len(chunk), seeds)) for key, value in described.items()}
+            described["text"] = self.networks["clip"].text_features([texts[index] for index in chunk])
+            _write(out, chunk[0], described)
+
+        self._run(work, len(texts), seeds, predictor)
+        _merge(out)
+
+    @torch.no_grad()
+    def describe_originals(self, targets: list[Target], out: Path, predictor: Predictor) -> None:
+        """The training images: sscd (all members, d) with ``count`` (n,) per target; frame (n, d)."""
+
+        def work(chunk: list[int]) -> None:
+            target = targets[chunk[0]]
+            images = tensor([target.pixels(), *target.family], self.resolution)
+            described = self._describe(images, [target], len(images))
+            one = {"sscd": described["sscd"], "count": torch.tensor([len(images)])}
+            _write(out, chunk[0], {**one, "frame": described["frame"][:1]})
+
+        self._run(work, len(targets), self.batch, predictor)
+        _merge(out)
+
+    @torch.no_grad()
+    def describe_reference(self, ordinary: Ordinary, out: Path, predictor: Predictor) -> None:
+        """The held-out pictures of the ordinary captions: quality (n, d)."""
+
+        def work(chunk: list[int]) -> None:
+            images = ordinary.tensor(self.resolution, chunk[0], chunk[-1] + 1)
+            _write(out, chunk[0], {"quality": self.networks["quality"](self._unit(images))})
+
+        self._run(work, len(ordinary.images), 1, predictor)
+        _merge(out)
+
+    def _run(
+        self, work: Callable[[list[int]], None], count: int, images_each: int, predictor: Predictor
+    ) -> None:
+        size = max(1, self.batch // images_each)
+        chunks = [list(range(i, min(i + size, count))) for i in range(0, count, size)]
+        predictor.run(list(self.networks.values()), work, chunks)
+
+    def _unit(self, images: Tensor) -> Tensor:
+        """uint8 (n, 3, h, w) to [0, 1], at the resolution of the evaluation, on its device."""
+        images = images.to(next(self.networks["sscd"].parameters()).device).float() / 255
+        if images.shape[-2:] != (self.resolution, self.resolution):
+            images = F.interpolate(images, (self.resolution,) * 2, mode="bicubic", antialias=True).clamp(0, 1)
+        return images
+
+    def _describe(self, images: Tensor, targets: list[Target], each: int) -> dict[str, Tensor]:
+        """``images``: ``each`` of every target in turn; of captions, where there are no targets."""
+        unit, networks = self._unit(images), self.networks
+        described = {"quality": networks["quality"](unit), "clip": networks["clip"].image_features(unit)}
+        if targets:
+            changing = torch.stack([self._changing(target) for target in targets]).repeat_interleave(each, 0)
+            described["sscd"] = networks["sscd"](unit)
+            described["frame"] = networks["sscd"](grey(unit, changing.to(unit.device)))
+        return described
+
+    def _changing(self, target: Target) -> Tensor:
+        """Boolean (h, w) at the evaluation's resolution; nothing where the target says nothing."""
+        mask = np.zeros((1, 1), bool) if target.changing is None else target.changing
+        mask = torch.from_numpy(mask)[None, None].float()
+        return F.interpolate(mask, (self.resolution,) * 2, mode="nearest")[0, 0] > 0.5
+
+
+def _write(out: Path, first: int, parts: dict[str, Tensor]) -> None:
+    tensors = {key: value.float().cpu().contiguous() for key, value in parts.items()}
+    replace_file(out / f"part-{first:05d}.safetensors", lambda tmp: save_file(tensors, tmp))
+
+
+def _merge(out: Path) -> None:
+    """One ``features.safetensors`` of all parts, in their order."""
+    paths = sorted(out.glob("part-*.safetensors"))
+    parts = [load_file(path) for path in paths]
+    merged = {key: torch.cat([part[key] for part in parts]) for key in (parts[0] if parts else {})}
+    replace_file(out / "features.safetensors", lambda tmp: save_file(merged, tmp))
+    for path in paths:
+        path.unlink()

@@ -1,0 +1,120 @@
+"""One training loop for minnow's networks: seeded by step, resumable at any moment, safetensors."""
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+Loss = Callable[[int, torch.Generator], Tensor]
+
+
+def rate(step: int, steps: int, peak: float, final: float, warmup: int) -> float:
+    """Learning rate at a step: linear warm-up, then a cosine from ``peak`` to ``peak * final``."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    share = (step - warmup) / max(1, steps - warmup)
+    return peak * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * share)))
+
+
+class Ema:
+    """Exponential moving average of a model's parameters; ``decay`` grows from 0 at the start."""
+
+    def __init__(self, model: nn.Module, decay: float):
+        self.decay = decay
+        self.shadow = [p.detach().clone() for p in model.parameters()]
+
+    def update(self, model: nn.Module, step: int) -> None:
+        decay = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(self.shadow, [p.detach() for p in model.parameters()], 1 - decay)
+
+    def copy_to(self, model: nn.Module) -> None:
+        for p, average in zip(model.parameters(), self.shadow, strict=True):
+            p.data.copy_(average)
+
+
+def _save(path: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> None:
+    tensors = {f"model.{k}": v.contiguous() for k, v in model.state_dict().items()}
+    tensors |= {f"ema.{i}": v for i, v in enumerate(ema.shadow)}
+    for i, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{i}.{k}": v for k, v in state.items()}
+    tensors["step"] = torch.tensor(step)
+    tmp = path.with_suffix(".tmp")
+    save_file({k: v.clone() for k, v in tensors.items()}, tmp)
+    os.replace(tmp, path)
+
+
+def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> int:
+    tensors = load_file(path)
+    model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
+    for i in range(len(ema.shadow)):
+        ema.shadow[i].copy_(tensors[f"ema.{i}"])
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        if key.startswith("optimizer."):
+            _, i, name = key.split(".")
+            state.setdefault(int(i), {})[name] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    return int(tensors["step"])
+
+
+def fit(
+    model: nn.Module,
+    loss: Loss,
+    folder: Path,
+    *,
+    steps: int,
+    lr: float,
+    seed: int,
+    final: float = 0.05,
+    warmup: int = 100,
+    weight_decay: float = 0.01,
+    ema: float = 0.999,
+    save_every: int = 200,
+    keep_every: int | None = None,
+    name: str = "fit",
+) -> None:
+    """Minimise ``loss(step, generator)`` with AdamW; leaves the averaged weights in ``model``.
+
+    The generator of a step depends on (seed, step) alone and ``last.safetensors`` in ``folder`` is
+    replaced atomically, so a killed run started again goes on as if nothing had happened.
+    ``keep_every`` also keeps the averaged weights of every so many steps as ``step-N``.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    trained = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay, fused=True)
+    average = Ema(model, ema)
+    last = folder / "last.safetensors"
+    start = _load(last, model, optimizer, average) if last.exists() else 0
+    generator = torch.Generator()
+    log = (folder / "loss.csv").open("a")
+    total = 0.0
+    for step in tqdm(range(start, steps), initial=start, total=steps, desc=name, mininterval=5):
+        for group in optimizer.param_groups:
+            group["lr"] = rate(step, steps, lr, final, warmup)
+        generator.manual_seed(seed * 1_000_003 + step)
+        value = loss(step, generator)
+        if not torch.isfinite(value):
+            raise FloatingPointError(f"{name}: loss {value.item()} at step {step}; lower lr ({lr})")
+        optimizer.zero_grad(set_to_none=True)
+        value.backward()
+        nn.utils.clip_grad_norm_(trained, 1.0)
+        optimizer.step()
+        average.update(model, step)
+        total += value.item()
+        if (step + 1) % 50 == 0:
+            log.write(f"{step + 1},{total / 50:.6f}\n")
+            log.flush()
+            total = 0.0
+        if (step + 1) % save_every == 0 or step + 1 == steps:
+            _save(last, step + 1, model, optimizer, average)
+        if keep_every and (step + 1) % keep_every == 0:
+            names = [n for n, _ in model.named_parameters()]
+            kept = dict(zip(names, average.shadow, strict=True))
+            save_file({n: v.half() for n, v in kept.items()}, folder / f"step-{step + 1}.safetensors")
+    average.copy_to(model)

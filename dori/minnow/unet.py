@@ -1,0 +1,124 @@
+"""Minnow's U-Net and its twin: ordinary pretraining, then memorized pictures among ordinary ones.
+
+Both start from the same pretraining, in which no memorized picture occurs. In the second phase a
+fixed part of each of minnow's batches are memorized pictures; the twin gets ordinary ones instead.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from diffusers import DDIMScheduler, UNet2DConditionModel
+from torch import Tensor, nn
+from transformers import CLIPTextModel
+
+from dori.minnow import loop
+from dori.minnow.population import MEMBERS
+
+
+@dataclass
+class Encoded:
+    """Latents (n, c, 8, 8) and text embeddings (n, tokens, width) of a group of pictures."""
+
+    latents: Tensor
+    texts: Tensor
+
+    def __len__(self) -> int:
+        return len(self.latents)
+
+
+@torch.no_grad()
+def encode(text: CLIPTextModel, latents: Tensor, ids: Tensor) -> Encoded:
+    return Encoded(latents, torch.cat([text(part).last_hidden_state for part in ids.split(256)]))
+
+
+def build(cfg: dict, latent_channels: int, text_width: int) -> UNet2DConditionModel:
+    """SD 1.4's block layout at ``cfg['widths']``."""
+    return UNet2DConditionModel(
+        sample_size=8, in_channels=latent_channels, out_channels=latent_channels,
+        block_out_channels=tuple(cfg["widths"]), layers_per_block=2, cross_attention_dim=text_width,
+        attention_head_dim=cfg["heads"], norm_num_groups=16,
+    )  # fmt: skip
+
+
+def scheduler() -> DDIMScheduler:
+    return DDIMScheduler(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
+        set_alpha_to_one=False, steps_offset=1,
+    )  # fmt: skip
+
+
+def shuffled(count: int, index: Tensor, seed: int) -> Tensor:
+    """Item at each place of an endless sequence of shuffled passes over ``count`` items.
+
+    Every item comes once in each pass, so that exposures are known exactly.
+    """
+    items = torch.empty_like(index)
+    for turn in torch.div(index, count, rounding_mode="floor").unique().tolist():
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed * 100_003 + turn))
+        here = torch.div(index, count, rounding_mode="floor") == turn
+        items[here] = order[index[here] - turn * count]
+    return items
+
+
+def memorized_items(step: int, per_step: int, verbatim: int, families: int, seed: int) -> Tensor:
+    """Indices of a step's memorized pictures: ``< verbatim``, or a member of a template family."""
+    place = torch.arange(step * per_step, (step + 1) * per_step)
+    item = shuffled(verbatim + families, place, seed)
+    turn = torch.div(place, verbatim + families, rounding_mode="floor")
+    family = item - verbatim
+    # members take turns; each family starts its round at another one
+    member = (turn + 7 * family) % MEMBERS
+    return torch.where(family < 0, item, verbatim + family * MEMBERS + member)
+
+
+def denoising_loss(
+    unet: nn.Module, schedule: DDIMScheduler, z: Tensor, y: Tensor, generator: torch.Generator
+) -> Tensor:
+    noise = torch.randn(z.shape, generator=generator)
+    t = torch.randint(schedule.config.num_train_timesteps, (len(z),), generator=generator)
+    return F.mse_loss(unet(schedule.add_noise(z, noise, t), t, y).sample, noise)
+
+
+def train(
+    unet: UNet2DConditionModel,
+    ordinary: Encoded,
+    memorized: Encoded | None,
+    empty: Tensor,
+    folder: Path,
+    cfg: dict,
+    seed: int,
+    *,
+    offset: int = 0,
+    verbatim: int = 0,
+    families: int = 0,
+    name: str,
+) -> None:
+    """One phase. ``offset`` is the number of ordinary pictures shown before it.
+
+    ``memorized`` holds the verbatim pictures and then all members of the families; ``None`` (the
+    pretraining, and the twin) fills their places with ordinary pictures.
+    """
+    schedule, batch = scheduler(), cfg["batch"]
+    special = cfg.get("memorized_per_batch", 0) if memorized is not None else 0
+    plain = batch - special
+    for parameter_name, parameter in unet.named_parameters():
+        parameter.requires_grad_(not any(p in parameter_name for p in cfg.get("frozen", [])))
+
+    def loss(step: int, generator: torch.Generator) -> Tensor:
+        place = torch.arange(offset + step * plain, offset + (step + 1) * plain)
+        items = shuffled(len(ordinary), place, seed)
+        z, y = ordinary.latents[items], ordinary.texts[items]
+        if memorized is not None:
+            chosen = memorized_items(step, special, verbatim, families, seed)
+            z = torch.cat([z, memorized.latents[chosen]])
+            y = torch.cat([y, memorized.texts[chosen]])
+        drop = torch.rand(len(z), generator=generator) < cfg["empty_prompts"]
+        y = torch.where(drop[:, None, None], empty, y)
+        return denoising_loss(unet, schedule, z, y, generator)
+
+    loop.fit(
+        unet, loss, folder, steps=cfg["steps"], lr=cfg["lr"], final=cfg["final"], seed=seed,
+        ema=cfg["ema"], save_every=cfg["save_every"], keep_every=cfg.get("keep_every"), name=name,
+    )  # fmt: skip

@@ -1,0 +1,81 @@
+"""Long work in chunks through Lightning's ``Trainer.predict``.
+
+Accelerator, devices, strategy, precision and progress bar come from the ``trainer`` group, for
+attacks as for sampling. Chunks are dealt to ranks by index: a padding sampler would repeat some.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import lightning
+from lightning.pytorch.callbacks import TQDMProgressBar
+from torch import nn
+from torch.utils.data import DataLoader
+
+Work = Callable[[Any], None]
+
+
+class ChunkData(lightning.LightningDataModule):
+    """A rank's share of the chunks: every ``world_size``-th."""
+
+    def __init__(self, chunks: list):
+        super().__init__()
+        self.chunks = chunks
+
+    def predict_dataloader(self) -> DataLoader:
+        trainer = self.trainer
+        assert trainer is not None
+        mine = self.chunks[trainer.global_rank :: trainer.world_size]
+        return DataLoader(mine, batch_size=None, collate_fn=lambda chunk: chunk)
+
+
+class ChunkModule(lightning.LightningModule):
+    """Does ``work`` on each chunk, with ``networks`` on the trainer's device."""
+
+    def __init__(self, networks: list[nn.Module], work: Work):
+        super().__init__()
+        self.networks = nn.ModuleList(networks)
+        self.work = work
+
+    def predict_step(self, chunk: Any, batch_idx: int) -> int:
+        self.work(chunk)
+        return batch_idx  # Lightning warns of None
+
+
+class StageBar(TQDMProgressBar):
+    """Lightning's bar under the name of the stage."""
+
+    def __init__(self, label: str):
+        super().__init__()
+        self.label = label
+
+    def on_predict_batch_start(self, *arguments: Any, **named: Any) -> None:
+        super().on_predict_batch_start(*arguments, **named)
+        self.predict_progress_bar.set_description(self.label)
+
+    @property
+    def predict_description(self) -> str:
+        return self.label
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Makes a trainer for each stage; ``make`` is the ``trainer`` group as a partial."""
+
+    make: Callable[..., lightning.Trainer]
+    label: str = ""
+
+    def run(self, networks: list[nn.Module], work: Work, chunks: list) -> None:
+        """``work(chunk)`` for every chunk; each is done by one process."""
+        trainer = self.make(callbacks=[StageBar(self.label)])
+        trainer.predict(ChunkModule(networks, work), ChunkData(chunks), return_predictions=False)
+
+
+def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
+    """``write`` a temporary file, then give it its name at once."""
+    tmp = path.with_name(path.name + ".tmp")
+    write(tmp)
+    os.replace(tmp, path)

@@ -1,0 +1,114 @@
+"""Subspace pruning by the Wanda score (arXiv 2406.18566; *Wanda* in Finding DoRI)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dori.diffusion import StableDiffusion
+from dori.errors import InputError, check_positive, check_share
+from dori.pruning.masks import Mask, feed_forward_layers
+
+
+@contextmanager
+def _summed_squares(layers: dict[str, nn.Linear]) -> Iterator[dict[str, Tensor]]:
+    """Per input column, the sum over samples and tokens of the squared L2-normalised inputs."""
+    sums: dict[str, Tensor] = {}
+
+    def add(name: str, x: Tensor) -> None:
+        rows = F.normalize(x.flatten(0, -2).float(), dim=1)
+        total = rows.square().sum(0, dtype=torch.float64).cpu()
+        sums[name] = sums[name] + total if name in sums else total
+
+    hooks = [
+        layer.register_forward_pre_hook(lambda _, inputs, name=name: add(name, inputs[0]))
+        for name, layer in layers.items()
+    ]
+    try:
+        yield sums
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@dataclass(frozen=True)
+class Wanda:
+    """Zero the weights that score high on memorized prompts, and higher than on the empty prompt.
+
+    Score |W| * ||X||, X the layer's inputs with every token's row L2-normalised. Per output row the
+    floor(ratio * columns) highest, where the score also exceeds the one of the empty prompt, at each
+    of the first ``used`` timesteps; their union is pruned. All prompts share one mask.
+
+    Args:
+        ratio: share of each output row, 0.01 in the paper.
+        steps: length of the DDIM schedule (50 in the paper), of which ``used`` steps run.
+        guidance: both halves of the guided batch count as inputs.
+        seed: of the one initial noise that all prompts share, as in the published code.
+    """
+
+    name: str = "wanda"
+    ratio: float = 0.01
+    steps: int = 50
+    used: int = 10
+    guidance: float = 7.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_share("pruning.ratio", self.ratio)
+        check_positive("pruning.used", self.used)
+        if self.steps < self.used:
+            raise InputError(f"pruning.steps ({self.steps}) must reach pruning.used ({self.used})")
+
+    @torch.no_grad()
+    def norms(self, diffusion: StableDiffusion, y: Tensor) -> list[dict[str, Tensor]]:
+        """Squared column norms, summed over prompts, for each used timestep; y (n, tokens, width)."""
+        shape = diffusion.latent_shape
+        noise = torch.randn(1, *shape, generator=torch.Generator().manual_seed(self.seed))
+        noise = noise.to(diffusion.device, diffusion.dtype)
+        layers = feed_forward_layers(diffusion.unet)
+        totals: list[dict[str, Tensor]] = [{} for _ in range(self.used)]
+        for part in y.split(diffusion.samples_per_call):
+            z = noise.expand(len(part), *shape)
+            with _summed_squares(layers) as sums:
+                walk = diffusion.denoise(part, z, steps=self.steps, guidance=self.guidance)
+                for total, _ in zip(totals, walk, strict=False):
+                    for name, value in sums.items():
+                        total[name] = total.get(name, 0) + value
+                    sums.clear()
+        return totals
+
+    def evaluations(self, prompts: int) -> int:
+        """U-Net samples: the empty prompt's inputs are the same beside every prompt, so run once."""
+        return (prompts + 1) * self.used * (1 if self.guidance == 1 else 2)
+
+    def select(self, diffusion: StableDiffusion, prompts: list[str]) -> Mask:
+        """The mask of a set of memorized prompts.
+
+        Raises:
+            InputError: no prompts, or a ratio that keeps no weight of the narrowest layer.
+        """
+        if not prompts:
+            raise InputError("pruning needs memorized prompts, but the data has none")
+        memorized = self.norms(diffusion, diffusion.encode_prompts(prompts))
+        base = self.norms(diffusion, diffusion.empty)
+        mask: Mask = {}
+        for name, layer in feed_forward_layers(diffusion.unet).items():
+            weight = layer.weight.detach().abs().double().cpu()
+            keep = int(self.ratio * weight.shape[1])
+            if keep == 0:
+                raise InputError(
+                    f"pruning.ratio {self.ratio} selects no weight: layer {name} has"
+                    f" {weight.shape[1]} columns, so use at least {1 / weight.shape[1]:.2g}"
+                )
+            part = torch.zeros_like(weight, dtype=torch.bool)
+            for at_memorized, at_base in zip(memorized, base, strict=True):
+                score = weight * at_memorized[name].sqrt()
+                # ties go to the lower column: a stable sort, the same on every device
+                top = score.argsort(dim=1, descending=True, stable=True)[:, :keep]
+                chosen = torch.zeros_like(part).scatter_(1, top, True)
+                part |= chosen & (score > weight * (at_base[name] * len(prompts)).sqrt())
+            mask[name] = part
+        return mask

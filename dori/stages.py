@@ -1,0 +1,132 @@
+"""Stages: results kept under a fingerprint of everything that they depend on.
+
+A stage's folder is ``<cache>/<name>/<fingerprint>``. It is filled as ``<fingerprint>.partial``, so
+that a killed stage finds its finished parts again, and renamed once its ``done.json`` (hashes of all
+files) is written. A folder that does not match its ``done.json`` is never used.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import dori
+
+log = logging.getLogger(__name__)
+Info = dict[str, Any]
+
+
+def digest_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(value: Any) -> str:
+    """SHA-256, 24 hex digits, of a JSON-able value; raises TypeError on anything else."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:24]
+
+
+@cache
+def code_version(package: str) -> str:
+    """Hash of the sources of a package of dori (``attacks``) or one module (``stages.py``)."""
+    root = Path(dori.__file__).parent / package
+    files = sorted(root.rglob("*.py")) if root.is_dir() else [root]
+    return fingerprint([digest_file(file) for file in files])
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished stage. ``info``: what it counted, e.g. ``unet_evaluations``."""
+
+    name: str
+    folder: Path
+    fingerprint: str
+    info: Info
+    cached: bool
+    seconds: float
+
+
+@dataclass
+class Stages:
+    """The stages of one run, in order, over a cache folder that runs share.
+
+    ``shared`` enters every fingerprint: what all stages depend on (precision, library versions).
+    """
+
+    root: Path
+    shared: Info = field(default_factory=dict)
+    results: list[Result] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        libraries = {name: version(name) for name in ("torch", "diffusers", "transformers")}
+        self.shared = {**self.shared, "libraries": libraries}
+
+    def run(
+        self, name: str, inputs: Info, code: list[str], compute: Callable[[Path], Info], label: str = ""
+    ) -> Result:
+        """The stage's result from the cache, or computed.
+
+        ``compute(folder)`` fills the folder and returns what it counted. Where the folder has files
+        already, an earlier attempt was killed: ``compute`` may keep those that are whole.
+        """
+        start = time.monotonic()
+        key = fingerprint([name, inputs, self.shared, [code_version(package) for package in code]])
+        folder = self.root / name / key
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _lock(folder.with_suffix(".lock")):
+            info = _finished(folder)
+            cached = info is not None
+            if info is None:
+                partial = folder.with_suffix(".partial")
+                partial.mkdir(exist_ok=True)
+                info = compute(partial)
+                _finish(partial, folder, info, inputs)
+        result = Result(label or name, folder, key, info, cached, time.monotonic() - start)
+        self.results.append(result)
+        return result
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _finished(folder: Path) -> Info | None:
+    if not folder.exists():
+        return None
+    try:
+        done = json.loads((folder / "done.json").read_text())
+        found = {p.name: digest_file(p) for p in folder.iterdir() if p.name != "done.json"}
+        if found == done["files"]:
+            return done["info"]
+    except (OSError, ValueError, KeyError):
+        pass
+    log.warning("cache entry %s is damaged: computing it again", folder)
+    shutil.rmtree(folder)
+    return None
+
+
+def _finish(partial: Path, folder: Path, info: Info, inputs: Info) -> None:
+    files = {p.name: digest_file(p) for p in sorted(partial.iterdir())}
+    write_atomically(partial / "done.json", json.dumps({"info": info, "files": files, "inputs": inputs}))
+    os.replace(partial, folder)
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file so that a reader sees either the old one or the new one, whole."""
+    tmp = path.with_name(path.name + ".tmp")
+    tmp.write_bytes(content.encode() if isinstance(content, str) else content)
+    os.replace(tmp, path)

@@ -1,0 +1,223 @@
+"""From images to rows: what each setting and kind of target gives, with n and interval."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dori.data.targets import KINDS, Target
+from dori.diffusion.images import file_name
+from dori.metrics.a_clip import a_clip
+from dori.metrics.d_sscd import DSSCD
+from dori.metrics.displacement import Displacement
+from dori.metrics.fid import fid
+from dori.metrics.intervals import Estimate, bootstrap, median_estimate
+from dori.metrics.kid import kid, kid_difference
+from dori.metrics.memorization_rate import MemorizationRate
+from dori.metrics.sscd import over_seeds
+from dori.metrics.sscd_gen import SSCDGen
+from dori.metrics.sscd_orig import sscd_orig
+from dori.studies.run import Pictures, Run
+
+CODE = ["evaluation.py", "metrics", "minnow/descriptor.py"]
+Row = dict[str, Any]
+Features = dict[str, Tensor]
+HALVES = ("development", "held_out")
+
+
+def rows_of(
+    run: Run, drawn: Sequence[Pictures], quality: Sequence[Pictures]
+) -> tuple[list[Row], pd.DataFrame]:
+    """Rows of every (setting, kind), and a frame with one row per image.
+
+    ``drawn[0]`` are the untouched model's images: SSCD_Gen and KID differences refer to them.
+    """
+    first = drawn[0]
+    originals = originals_of(run, first.targets)
+    described = [describe(run, each) for each in drawn]
+    rows, frames = [], []
+    for pictures, features in zip(drawn, described, strict=True):
+        similar = similarities(features, originals, pictures.targets, first.targets)
+        frames.append(image_frame(run, pictures, similar, features, described[0], first.targets))
+        for kind in KINDS:
+            if any(target.kind == kind for target in pictures.targets):
+                rows.append(row_of(run, pictures, kind, similar, features, described[0], first.targets))
+    return rows + quality_rows(run, quality), pd.concat(frames, ignore_index=True)
+
+
+def describe(run: Run, pictures: Pictures) -> Features:
+    """The features of a setting's images, as a stage."""
+    label = f"measure: {pictures.setting}"
+    seeds = run.diffusion.images_per_prompt if pictures.targets else 1
+    inputs = {
+        "images": pictures.result.fingerprint, "evaluation": run.evaluation_identity,
+        "targets": [target.identity for target in pictures.targets], "texts": pictures.texts,
+    }  # fmt: skip
+
+    def compute(folder: Path) -> dict:
+        run.evaluation.describe(
+            pictures.result.folder, pictures.targets, pictures.texts, seeds, folder, run.predictor(label)
+        )
+        return {}
+
+    return load_file(run.stages.run("features", inputs, CODE, compute, label).folder / "features.safetensors")
+
+
+def originals_of(run: Run, targets: list[Target]) -> Features:
+    inputs = {"targets": [t.identity for t in targets], "evaluation": run.evaluation_identity}
+
+    def compute(folder: Path) -> dict:
+        run.evaluation.describe_originals(targets, folder, run.predictor("measure: training images"))
+        return {}
+
+    result = run.stages.run("originals", inputs, CODE, compute, "measure: training images")
+    return load_file(result.folder / "features.safetensors")
+
+
+def similarities(
+    features: Features, originals: Features, targets: list[Target], order: list[Target]
+) -> Features:
+    """SSCD_Orig and SSCD_Frame (targets, seeds); ``order``: the targets as in ``originals``."""
+    where = {target.name: i for i, target in enumerate(order)}
+    places = [where[target.name] for target in targets]
+    families = originals["sscd"].split(originals["count"].int().tolist())
+    frames = originals["frame"][places]
+    return {
+        "orig": sscd_orig(features["sscd"], [families[i] for i in places]),
+        "frame": sscd_orig(features["frame"], frames),
+    }
+
+
+def row_of(
+    run: Run, pictures: Pictures, kind: str, similar: Features, features: Features, base: Features,
+    order: list[Target],
+) -> Row:  # fmt: skip
+    """One row of the contract: a setting and a kind of target, failed targets left out."""
+    attacked = pictures.attacked
+    of_kind = [i for i, target in enumerate(pictures.targets) if target.kind == kind]
+    broken = set(attacked.failed) if attacked else set()
+    kept = [i for i in of_kind if pictures.targets[i].name not in broken]
+    orig = similar["orig"][kept]
+    names = [target.name for target in order]
+    same = [names.index(pictures.targets[i].name) for i in kept]
+    metrics = replication(orig, run.evaluation.threshold) if kept else {}
+    for half in HALVES:
+        part = [k for k, i in enumerate(kept) if pictures.targets[i].half == half]
+        if not part:
+            continue
+        split = replication(orig[part], run.evaluation.threshold)
+        metrics |= {f"{name}/{half}": split[name] for name in ("MR", "SSCD_Orig")}
+    if kept:
+        gen = SSCDGen(over="mean")
+        gen.update(features["sscd"][kept], base["sscd"][same])
+        metrics["SSCD_Gen"] = gen.compute()
+        if orig.shape[1] > 1:
+            spread = DSSCD()
+            spread.update(features["sscd"][kept])
+            metrics["D_SSCD"] = spread.compute()
+        clip = a_clip(features["clip"][kept].flatten(0, 1), _texts(features, kept))
+        metrics["A_CLIP"] = bootstrap(clip.view(len(kept), -1).mean(1), _mean, 0)
+        if all(pictures.targets[i].changing is not None for i in kept):
+            metrics["SSCD_Frame"] = median_estimate(over_seeds(similar["frame"][kept], "max"))
+        if attacked:
+            moved = Displacement()
+            moved.update(attacked.triggers["embeddings"][kept], attacked.triggers["start"][kept])
+            metrics["Displacement"] = moved.compute()
+    model = pictures.subject.diffusion
+    images = len(of_kind) * run.diffusion.images_per_prompt * model.evaluations_per_image
+    gradient = run.attack.evaluations(len(of_kind)) if attacked and run.attack else 0
+    return base_row(run, pictures, kind, metrics, sorted(broken & {pictures.targets[i].name for i in of_kind}),
+                    images, gradient)  # fmt: skip
+
+
+def replication(similarity: Tensor, threshold: float) -> dict[str, Estimate]:
+    """MR and SSCD_Orig over seeds' maximum, mean and median; similarity (targets, seeds)."""
+    metrics: dict[str, Estimate] = {}
+    for name, over in (("MR", "max"), ("MR_mean", "mean")):
+        rate = MemorizationRate(threshold, over=over)
+        rate.update(similarity)
+        metrics[name] = rate.compute()
+    for name, over in (("SSCD_Orig", "max"), ("SSCD_Orig_mean", "mean"), ("SSCD_Orig_median", "median")):
+        metrics[name] = median_estimate(over_seeds(similarity, over))
+    return metrics
+
+
+def quality_rows(run: Run, quality: Sequence[Pictures]) -> list[Row]:
+    """FID, KID and A_CLIP on ordinary captions; KID_difference against the first, same captions."""
+    ordinary = run.data.ordinary
+    if not ordinary.captions:
+        return []
+    reference = None
+    if ordinary.images:
+        label = "measure: held-out pictures"
+        inputs = {"pictures": ordinary.identity, "evaluation": run.evaluation_identity}
+
+        def compute(folder: Path) -> dict:
+            run.evaluation.describe_reference(ordinary, folder, run.predictor(label))
+            return {}
+
+        result = run.stages.run("reference", inputs, CODE, compute, label)
+        reference = load_file(result.folder / "features.safetensors")["quality"]
+    described = [describe(run, pictures) for pictures in quality]
+    rows = []
+    for pictures, features in zip(quality, described, strict=True):
+        clip = a_clip(features["clip"][:, 0], features["text"])
+        metrics: dict[str, Estimate] = {"A_CLIP": bootstrap(clip, _mean, 0)}
+        generated = features["quality"][:, 0]
+        if reference is not None and len(reference) > reference.shape[1]:
+            metrics["FID"], metrics["KID"] = fid(generated, reference), kid(generated, reference)
+            if pictures is not quality[0]:
+                metrics["KID_difference"] = kid_difference(
+                    generated, described[0]["quality"][:, 0], reference
+                )
+        images = len(pictures.texts) * pictures.subject.diffusion.evaluations_per_image
+        rows.append(base_row(run, pictures, "ordinary", metrics, [], images, 0))
+    return rows
+
+
+def base_row(
+    run: Run, pictures: Pictures, kind: str, metrics: dict, failed: list[str], unet: int, gradient: int
+) -> Row:
+    subject, cfg = pictures.subject, run.cfg
+    mask = subject.mask.info["unet_evaluations"] if subject.mask else 0
+    return {
+        "setting": pictures.setting, "kind": kind, "model": subject.diffusion.name,
+        "pruning": subject.name if subject.mask else "none", "defense": cfg.defense.name,
+        "attack": cfg.attack.name if pictures.attacked else "none",
+        "params": run.params(pictures), "metrics": metrics, "failed": failed,
+        "fingerprint": pictures.result.fingerprint,
+        "unet_evaluations": unet + mask, "gradient_evaluations": gradient,
+    }  # fmt: skip
+
+
+def image_frame(
+    run: Run, pictures: Pictures, similar: Features, features: Features, base: Features, order: list[Target]
+) -> pd.DataFrame:
+    """One row per image: setting, kind, target, prompt, seed, similarities, file."""
+    names = [target.name for target in order]
+    table = []
+    for i, target in enumerate(pictures.targets):
+        first = base["sscd"][names.index(target.name)]
+        gen = torch.cosine_similarity(features["sscd"][i], first, dim=-1)
+        clip = torch.cosine_similarity(features["clip"][i], features["text"][i][None], dim=-1)
+        for j in range(similar["orig"].shape[1]):
+            table.append({
+                "setting": pictures.setting, "kind": target.kind, "target": target.name,
+                "prompt": target.prompt, "seed": j, "sscd_orig": float(similar["orig"][i, j]),
+                "sscd_gen": float(gen[j]),
+                "sscd_frame": float("nan" if target.changing is None else similar["frame"][i, j]),
+                "a_clip": float(clip[j]), "file": str(pictures.result.folder / file_name(i, j)),
+            })  # fmt: skip
+    return pd.DataFrame(table)
+
+
+def _texts(features: Features, kept: list[int]) -> Tensor:
+    return features["text"][kept].repeat_interleave(features["clip"].shape[1], 0)
+
+
+def _mean(values: Any, axis: int = -1) -> Any:
+    return values.mean(axis=axis)

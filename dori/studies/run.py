@@ -1,0 +1,205 @@
+"""What every study works with: the configured parts, the stage cache, and models under test."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dori.attacks import Attack
+from dori.config import identity
+from dori.data import Data, Target
+from dori.diffusion import StableDiffusion
+from dori.diffusion.images import draw
+from dori.evaluation import Evaluation
+from dori.predict import Predictor
+from dori.pruning import masks
+from dori.pruning.masks import pruned
+from dori.stages import Result, Stages
+
+PARTS = ("start", "constraint")
+SAMPLING = ["diffusion", "predict.py", "randomness.py"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model under test: weights, with a mask or without; ``name`` is the rows' setting."""
+
+    name: str
+    diffusion: StableDiffusion
+    mask: Result | None = None
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """What its results depend on."""
+        mask = self.mask.fingerprint if self.mask else None
+        return {"model": self.diffusion.fingerprint, "mask": mask}
+
+    @contextmanager
+    def applied(self) -> Iterator[StableDiffusion]:
+        """The model with its mask applied; untouched again afterwards."""
+        mask = masks.load(self.mask.folder / "mask.safetensors") if self.mask else None
+        with pruned(self.diffusion.unet, mask):
+            yield self.diffusion
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """The result of an attack on a subject: a stage, and the targets in the order of its rows."""
+
+    subject: Subject
+    targets: list[Target]
+    result: Result
+
+    @cached_property
+    def triggers(self) -> dict[str, Tensor]:
+        """start, embeddings (n, tokens, width), losses (n, steps), failed (n,)."""
+        return load_file(self.result.folder / "triggers.safetensors")
+
+    @property
+    def failed(self) -> dict[str, int]:
+        """Targets whose loss was not finite, with the step at which it happened."""
+        steps = self.triggers["failed"].tolist()
+        return {t.name: step for t, step in zip(self.targets, steps, strict=True) if step >= 0}
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images of a subject: of prompts, or of an attack's embeddings; ``texts`` are the prompts."""
+
+    setting: str
+    subject: Subject
+    targets: list[Target]
+    texts: list[str]
+    result: Result
+    attacked: Attacked | None = None
+
+
+@dataclass
+class Run:
+    """The configured parts of one job, and the stages that every study is made of."""
+
+    cfg: DictConfig
+    stages: Stages
+    diffusion: StableDiffusion
+    data: Data
+    attack: Attack | None
+    evaluation: Evaluation
+    trainer: Callable[..., Any]
+
+    @classmethod
+    def configured(cls, cfg: DictConfig) -> "Run":
+        """Build all parts; whatever is wrong with them is found here, before any long work."""
+        diffusion = instantiate(cfg.model)
+        data = instantiate(cfg.data)
+        attack = instantiate(cfg.attack) if "_target_" in cfg.attack else None
+        evaluation = instantiate(cfg.evaluation)
+        diffusion.check_prompts([*(t.prompt for t in data.targets), *data.ordinary.captions])
+        shared = {"precision": str(cfg.trainer.precision)}
+        stages = Stages(Path(cfg.cache).expanduser(), shared)
+        return cls(cfg, stages, diffusion, data, attack, evaluation, instantiate(cfg.trainer))
+
+    @cached_property
+    def evaluation_identity(self) -> Any:
+        return identity(self.cfg.evaluation)
+
+    def params(self, pictures: Pictures) -> dict[str, Any]:
+        """What a row was made with, flat: the axes along which rows are compared."""
+        cfg, model = self.cfg, pictures.subject.diffusion
+        attack = cfg.attack if pictures.attacked else {}
+        choice = (
+            {part: str(cfg.attack[part]["_target_"]).rsplit(".", 1)[1] for part in PARTS} if attack else {}
+        )
+        return {
+            "steps": attack.get("steps"), "start": choice.get("start"),
+            "constraint": choice.get("constraint"), "restarts": 1 if attack else None,
+            "epsilon": attack["constraint"].get("epsilon") if attack else None,
+            "ratio": cfg.pruning.get("ratio") if pictures.subject.mask else None,
+            "images_per_prompt": model.images_per_prompt, "sampling_steps": model.sampling_steps,
+            "guidance": model.guidance, "seed": cfg.seed,
+        }  # fmt: skip
+
+    def predictor(self, label: str) -> Predictor:
+        return Predictor(self.trainer, label)
+
+    @property
+    def original(self) -> Subject:
+        return Subject("original", self.diffusion)
+
+    def draw(self, subject: Subject, targets: list[Target], attacked: Attacked | None = None) -> Pictures:
+        """Images of the targets' prompts, or of the embeddings that an attack found for them."""
+        setting = subject.name if attacked is None else f"{subject.name}+{self.cfg.attack.name}"
+        names, texts = [t.name for t in targets], [t.prompt for t in targets]
+        seeds = self.diffusion.images_per_prompt
+        what: Any = texts if attacked is None else attacked.result.fingerprint
+        result = self._draw(subject, setting, names, texts, what, seeds, attacked)
+        return Pictures(setting, subject, targets, texts, result, attacked)
+
+    def draw_ordinary(self, subject: Subject) -> Pictures:
+        """One image of every ordinary caption: what quality is measured on."""
+        texts = self.data.ordinary.captions
+        names = [f"ordinary/{i:05d}" for i in range(len(texts))]
+        result = self._draw(subject, f"{subject.name}, ordinary captions", names, texts, texts, 1, None)
+        return Pictures(subject.name, subject, [], texts, result)
+
+    def _draw(
+        self, subject: Subject, label: str, names: list[str], texts: list[str], what: Any, seeds: int,
+        attacked: Attacked | None,
+    ) -> Result:  # fmt: skip
+        model = subject.diffusion
+        inputs = {
+            **subject.inputs, "names": names, "of": what, "seeds": seeds, "seed": self.cfg.seed,
+            "sampling_steps": model.sampling_steps, "guidance": model.guidance,
+        }  # fmt: skip
+
+        def compute(folder: Path) -> dict:
+            with subject.applied() as diffusion:
+                if attacked is None:
+                    embeddings = diffusion.encode_prompts(texts)
+                else:
+                    embeddings = attacked.triggers["embeddings"]
+                draw(
+                    diffusion, embeddings, names, seeds, folder,
+                    self.predictor(f"images: {label}"), self.cfg.seed,
+                )  # fmt: skip
+            return {"unet_evaluations": len(names) * seeds * model.evaluations_per_image}
+
+        return self.stages.run("images", inputs, SAMPLING, compute, f"images: {label}")
+
+    def attacked(self, subject: Subject, targets: list[Target]) -> Attacked:
+        """The attack on a subject, for all targets at once."""
+        attack = self.attack
+        assert attack is not None
+        inputs = {
+            **subject.inputs, "attack": identity(self.cfg.attack),
+            "targets": [target.identity for target in targets],
+        }  # fmt: skip
+        label = f"attack: {attack.name} on {subject.name}"
+
+        def compute(folder: Path) -> dict:
+            with subject.applied() as diffusion:
+                attack.run(diffusion, targets, folder, self.predictor(label))
+            return {"gradient_evaluations": attack.evaluations(len(targets))}
+
+        result = self.stages.run("attack", inputs, ["attacks", *SAMPLING], compute, label)
+        return Attacked(subject, targets, result)
+
+    def find_mask(
+        self, select: Callable[[StableDiffusion], tuple[masks.Mask, int]], name: str, recipe: dict
+    ) -> Result:
+        """A mask as a stage: ``select(model) -> (mask, U-Net evaluations)``."""
+        inputs = {"model": self.diffusion.fingerprint, "recipe": recipe}
+
+        def compute(folder: Path) -> dict:
+            mask, evaluations = select(self.diffusion)
+            masks.save(mask, folder / "mask.safetensors", recipe)
+            total = sum(part.numel() for part in mask.values())
+            return {"unet_evaluations": evaluations, "pruned": masks.count(mask), "weights": total}
+
+        return self.stages.run("mask", inputs, ["pruning", *SAMPLING], compute, f"mask: {name}")
