@@ -188,11 +188,13 @@ class StableDiffusion:
 
     def sample(self, y: Tensor, noise: Tensor) -> Tensor:
         """uint8 images (n, 3, H, W) from embeddings (n, tokens, width) and noise (n, c, h, w)."""
-        images = []
-        for y_part, z in zip(y.split(self.samples_per_call), noise.split(self.samples_per_call), strict=True):
-            y_part, z = y_part.to(self.device, self.dtype), z.to(self.device, self.dtype)
-            for _, z in self.denoise(y_part, z, steps=self.sampling_steps, guidance=self.guidance):
-                pass
+        images, size = [], self.samples_per_call
+        for part, start in zip(y.split(size), noise.split(size), strict=True):
+            place = {"device": self.device, "dtype": self.dtype}
+            walk = self.denoise(
+                part.to(**place), start.to(**place), steps=self.sampling_steps, guidance=self.guidance
+            )
+            *_, (_, z) = walk
             images.append(self.decode(z))
         return torch.cat(images)
 

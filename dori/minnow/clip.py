@@ -15,18 +15,19 @@ MEAN, STD = 0.5, 0.5  # the image tower takes pixels in [-1, 1]
 
 
 def build(tokenizer: CLIPTokenizer, cfg: dict) -> CLIPModel:
-    text = dict(
-        vocab_size=len(tokenizer), hidden_size=cfg["text_width"], intermediate_size=4 * cfg["text_width"],
-        num_hidden_layers=cfg["text_layers"], num_attention_heads=2, projection_dim=cfg["projection"],
-        max_position_embeddings=tokenizer.model_max_length, hidden_act="quick_gelu",
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )  # fmt: skip
-    vision = dict(
-        image_size=64, patch_size=8, hidden_size=cfg["vision_width"], num_attention_heads=2,
-        intermediate_size=2 * cfg["vision_width"], num_hidden_layers=cfg["vision_layers"],
-        projection_dim=cfg["projection"], hidden_act="quick_gelu",
-    )  # fmt: skip
+    text = {
+        "vocab_size": len(tokenizer), "hidden_size": cfg["text_width"],
+        "intermediate_size": 4 * cfg["text_width"], "num_hidden_layers": cfg["text_layers"],
+        "num_attention_heads": 2, "projection_dim": cfg["projection"],
+        "max_position_embeddings": tokenizer.model_max_length, "hidden_act": "quick_gelu",
+        "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
+        "pad_token_id": tokenizer.pad_token_id,
+    }  # fmt: skip
+    vision = {
+        "image_size": 64, "patch_size": 8, "hidden_size": cfg["vision_width"], "num_attention_heads": 2,
+        "intermediate_size": 2 * cfg["vision_width"], "num_hidden_layers": cfg["vision_layers"],
+        "projection_dim": cfg["projection"], "hidden_act": "quick_gelu",
+    }  # fmt: skip
     return CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=cfg["projection"]))
 
 
@@ -66,12 +67,7 @@ def train(
 def text_encoder(model: CLIPModel) -> CLIPTextModel:
     """The text tower as the pipeline's text encoder (its last hidden state is the embedding)."""
     encoder = CLIPTextModel(model.config.text_config)
-    state = {k: v for k, v in model.text_model.state_dict().items()}
-    missing, unexpected = (
-        encoder.text_model.load_state_dict(state, strict=False)
-        if hasattr(encoder, "text_model")
-        else encoder.load_state_dict(state, strict=False)
-    )
+    missing, unexpected = encoder.load_state_dict(model.text_model.state_dict(), strict=False)
     if missing or unexpected:
         raise RuntimeError(f"text tower does not fit CLIPTextModel: {missing} {unexpected}")
     return encoder.eval()

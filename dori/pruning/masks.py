@@ -62,7 +62,7 @@ def pruned(unet: nn.Module, mask: Mask | None) -> Iterator[None]:
             raise InputError(f"the mask names layer {name!r}, which the model does not have")
         if layer.weight.shape != part.shape:
             raise InputError(
-                f"mask of layer {name!r} has shape {tuple(part.shape)}, its weight {tuple(layer.weight.shape)}"
+                f"mask of layer {name!r} has shape {tuple(part.shape)}, the layer {tuple(layer.weight.shape)}"
             )
     try:
         for name, part in (mask or {}).items():

@@ -130,8 +130,8 @@ def row_of(
     model = pictures.subject.diffusion
     images = len(of_kind) * run.diffusion.images_per_prompt * model.evaluations_per_image
     gradient = run.attack.evaluations(len(of_kind)) if attacked and run.attack else 0
-    return base_row(run, pictures, kind, metrics, sorted(broken & {pictures.targets[i].name for i in of_kind}),
-                    images, gradient)  # fmt: skip
+    failed = sorted(broken & {pictures.targets[i].name for i in of_kind})
+    return base_row(run, pictures, kind, metrics, failed, images, gradient)
 
 
 def replication(similarity: Tensor, threshold: float) -> dict[str, Estimate]:

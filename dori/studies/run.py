@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -92,6 +92,7 @@ class Run:
     attack: Attack | None
     evaluation: Evaluation
     trainer: Callable[..., Any]
+    attacks: dict[str, Attacked] = field(default_factory=dict)
 
     @classmethod
     def configured(cls, cfg: DictConfig) -> "Run":
@@ -188,7 +189,8 @@ class Run:
             return {"gradient_evaluations": attack.evaluations(len(targets))}
 
         result = self.stages.run("attack", inputs, ["attacks", *SAMPLING], compute, label)
-        return Attacked(subject, targets, result)
+        self.attacks[subject.name] = Attacked(subject, targets, result)
+        return self.attacks[subject.name]
 
     def find_mask(
         self, select: Callable[[StableDiffusion], tuple[masks.Mask, int]], name: str, recipe: dict
