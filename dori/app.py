@@ -8,14 +8,11 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
-from dori.config import CONF, check_keys
+from dori.config import CONF, build, check_keys
 from dori.errors import InputError
 from dori.overrides import check_overrides
-
-log = logging.getLogger(__name__)
 
 
 def quiet() -> None:
@@ -44,12 +41,10 @@ def study(cfg: DictConfig, output: Path) -> list[dict]:
     from dori.studies.run import Run
 
     check_keys(cfg)
-    if not os.access(output, os.W_OK):
-        raise InputError(f"cannot write to the output folder {output}; choose another hydra.run.dir")
     quiet()
     run = Run.configured(cfg)
     with Job(run, output) as job:
-        rows, images = instantiate(cfg.study)(run)
+        rows, images = build(cfg.study)(run)
         job.finish(rows, images)
     return rows
 
@@ -57,27 +52,25 @@ def study(cfg: DictConfig, output: Path) -> list[dict]:
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def _job(cfg: DictConfig) -> None:
     output = Path(HydraConfig.get().runtime.output_dir)
-    resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=False))
-    try:
-        study(resolved, output)
-    except InputError as error:
-        if HydraConfig.get().mode.name == "MULTIRUN":
-            raise
-        _refuse(error)
-
-
-def _refuse(error: InputError) -> None:
-    print(f"dori: {error}", file=sys.stderr)
-    sys.exit(2)
+    study(OmegaConf.create(OmegaConf.to_container(cfg, resolve=False)), output)
 
 
 def main() -> None:
     """Entry point. Exits with 2, and one sentence, on bad input."""
+    # Hydra would swallow what went wrong, and exit by itself
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     try:
         check_overrides(sys.argv[1:])
+        _job()
     except InputError as error:
-        _refuse(error)
-    _job()
+        sys.exit(_refuse(str(error)))
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        sys.exit(_refuse(f"cannot write to {error.filename}: {error.strerror}; choose another folder"))
+
+
+def _refuse(text: str) -> int:
+    print(f"dori: {text}", file=sys.stderr)
+    return 2
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import hydra.utils
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 import dori
@@ -19,6 +20,27 @@ CONF = ROOT / "conf"
 
 OmegaConf.register_new_resolver("root", lambda path="": str(ROOT / path), replace=True)
 OmegaConf.register_new_resolver("package", lambda path: str(PACKAGE / path), replace=True)
+OmegaConf.register_new_resolver("run_id", lambda _root_: run_id(_root_), replace=True)
+
+PARTS = ("study", "model", "data", "pruning", "defense", "attack", "evaluation", "seed")
+
+
+def run_id(cfg: DictConfig) -> str:
+    """Names a configuration, wherever and whenever it runs: the id of its W&B run."""
+    return fingerprint(
+        [OmegaConf.to_container(cfg[part], resolve=True) if part != "seed" else cfg.seed for part in PARTS]
+    )
+
+
+def build(node: Any, **arguments: Any) -> Any:
+    """Hydra's ``instantiate``; what a constructor refuses comes out as the InputError that it is."""
+    try:
+        return hydra.utils.instantiate(node, **arguments)
+    except InstantiationException as error:
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, InputError):
+            cause = cause.__cause__
+        raise cause or error from error
 
 
 def nodes(cfg: Any, path: str = "") -> Iterator[tuple[str, DictConfig]]:

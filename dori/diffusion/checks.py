@@ -31,12 +31,15 @@ def check_pipeline_folder(path: str, revision: str | None, variant: str | None, 
     for part in (*NETWORKS, "tokenizer", "scheduler"):
         if not (folder / part).is_dir() and not (part == "unet" and own_unet):
             raise InputError(f"model.path {path!r} lacks its component {part!r}; download it whole")
+    if not (folder / "scheduler/scheduler_config.json").is_file():
+        raise InputError(f"model.path {path!r} lacks scheduler/scheduler_config.json; download it whole")
     ending = f".{variant}.safetensors" if variant else ".safetensors"
     for part in NETWORKS:
         if part == "unet" and own_unet:
             continue
         names = [file.name for file in (folder / part).iterdir()]
-        if any(name.endswith(ending) for name in names):
+        # without a variant, the name has no dot but the ending's
+        if any(name.endswith(ending) and (variant or name.count(".") == 1) for name in names):
             continue
         if any(name.endswith((".bin", ".ckpt", ".pt")) for name in names):
             raise InputError(

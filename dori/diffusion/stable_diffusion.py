@@ -61,6 +61,8 @@ class StableDiffusion:
         self._load = {"variant": variant, "revision": revision, "torch_dtype": getattr(torch, dtype)}
         self.folder = check_pipeline_folder(path, revision, variant, bool(unet))
         self.unet_folder = Path(unet) if unet else self.folder / "unet"
+        if not any(self.unet_folder.glob("*.safetensors")):
+            raise InputError(f"model.unet {unet!r} is no folder of a U-Net with safetensors")
 
     @cached_property
     def fingerprint(self) -> str:

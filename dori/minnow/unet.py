@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel
@@ -73,12 +72,23 @@ def memorized_items(step: int, per_step: int, verbatim: int, families: int, seed
     return torch.where(family < 0, item, verbatim + family * MEMBERS + member)
 
 
+def weights(schedule: DDIMScheduler, cap: float) -> Tensor:
+    """Weight of the loss at each timestep, of mean 1: 1 / alpha_bar, at most ``cap``.
+
+    As in v-prediction (Salimans & Ho, ICLR 2022): without it, the steps at which only the caption
+    can tell what to draw have so small a loss that captions are hardly read for thousands of steps.
+    """
+    weight = (1 / schedule.alphas_cumprod).clamp(max=cap)
+    return weight / weight.mean()
+
+
 def denoising_loss(
-    unet: nn.Module, schedule: DDIMScheduler, z: Tensor, y: Tensor, generator: torch.Generator
+    unet: nn.Module, schedule: DDIMScheduler, weight: Tensor, z: Tensor, y: Tensor, generator: torch.Generator
 ) -> Tensor:
     noise = torch.randn(z.shape, generator=generator)
-    t = torch.randint(schedule.config.num_train_timesteps, (len(z),), generator=generator)
-    return F.mse_loss(unet(schedule.add_noise(z, noise, t), t, y).sample, noise)
+    t = torch.randint(len(weight), (len(z),), generator=generator)
+    error = unet(schedule.add_noise(z, noise, t), t, y).sample - noise
+    return (weight[t] * error.square().mean((1, 2, 3))).mean()
 
 
 def train(
@@ -101,6 +111,7 @@ def train(
     pretraining, and the twin) fills their places with ordinary pictures.
     """
     schedule, batch = scheduler(), cfg["batch"]
+    weight = weights(schedule, cfg["weight_cap"])
     special = cfg.get("memorized_per_batch", 0) if memorized is not None else 0
     plain = batch - special
     for parameter_name, parameter in unet.named_parameters():
@@ -116,7 +127,7 @@ def train(
             y = torch.cat([y, memorized.texts[chosen]])
         drop = torch.rand(len(z), generator=generator) < cfg["empty_prompts"]
         y = torch.where(drop[:, None, None], empty, y)
-        return denoising_loss(unet, schedule, z, y, generator)
+        return denoising_loss(unet, schedule, weight, z, y, generator)
 
     loop.fit(
         unet, loss, folder, steps=cfg["steps"], lr=cfg["lr"], final=cfg["final"], seed=seed,

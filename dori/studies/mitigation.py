@@ -1,13 +1,13 @@
 """The main study: does a mitigation remove memorized images, or only hide them?"""
 
 import pandas as pd
-from hydra.utils import instantiate
 
 from dori.config import identity
 from dori.data import MEMORIZED
-from dori.pruning import masks, random
+from dori.pruning import Wanda, masks, random
 from dori.studies.rows import Row, rows_of
-from dori.studies.run import Run, Subject
+from dori.studies.run import Run
+from dori.studies.subjects import Subject
 
 
 def mitigation(run: Run) -> tuple[list[Row], pd.DataFrame]:
@@ -21,8 +21,9 @@ def mitigation(run: Run) -> tuple[list[Row], pd.DataFrame]:
     quality = [run.draw_ordinary(run.original)]
 
     subject = run.original
-    if "_target_" in run.cfg.pruning:
-        subject, baseline = prune(run)
+    if run.pruning:
+        subject, baseline = prune(run, run.pruning)
+        run.mitigated = subject
         for each in (baseline, subject):
             drawn.append(run.draw(each, everyone))
             quality.append(run.draw_ordinary(each))
@@ -38,9 +39,8 @@ def mitigation(run: Run) -> tuple[list[Row], pd.DataFrame]:
     return rows_of(run, drawn, quality)
 
 
-def prune(run: Run) -> tuple[Subject, Subject]:
+def prune(run: Run, method: Wanda) -> tuple[Subject, Subject]:
     """The pruned model, and the one pruned at random by as many weights in the same layers."""
-    method = instantiate(run.cfg.pruning)
     prompts = [target.prompt for target in run.data.of(*MEMORIZED)]
     recipe = {"pruning": identity(run.cfg.pruning), "prompts": prompts}
     mask = run.find_mask(

@@ -1,12 +1,10 @@
 """From images to rows: what each setting and kind of target gives, with n and interval."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from dori.data.targets import KINDS, Target
@@ -20,12 +18,11 @@ from dori.metrics.kid import kid, kid_difference
 from dori.metrics.memorization_rate import MemorizationRate
 from dori.metrics.sscd import over_seeds
 from dori.metrics.sscd_gen import SSCDGen
-from dori.metrics.sscd_orig import sscd_orig
-from dori.studies.run import Pictures, Run
+from dori.studies.features import Features, describe, originals_of, reference_of, similarities
+from dori.studies.run import Run
+from dori.studies.subjects import Pictures
 
-CODE = ["evaluation.py", "metrics", "minnow/descriptor.py"]
 Row = dict[str, Any]
-Features = dict[str, Tensor]
 HALVES = ("development", "held_out")
 
 
@@ -47,49 +44,6 @@ def rows_of(
             if any(target.kind == kind for target in pictures.targets):
                 rows.append(row_of(run, pictures, kind, similar, features, described[0], first.targets))
     return rows + quality_rows(run, quality), pd.concat(frames, ignore_index=True)
-
-
-def describe(run: Run, pictures: Pictures) -> Features:
-    """The features of a setting's images, as a stage."""
-    label = f"measure: {pictures.setting}"
-    seeds = run.diffusion.images_per_prompt if pictures.targets else 1
-    inputs = {
-        "images": pictures.result.fingerprint, "evaluation": run.evaluation_identity,
-        "targets": [target.identity for target in pictures.targets], "texts": pictures.texts,
-    }  # fmt: skip
-
-    def compute(folder: Path) -> dict:
-        run.evaluation.describe(
-            pictures.result.folder, pictures.targets, pictures.texts, seeds, folder, run.predictor(label)
-        )
-        return {}
-
-    return load_file(run.stages.run("features", inputs, CODE, compute, label).folder / "features.safetensors")
-
-
-def originals_of(run: Run, targets: list[Target]) -> Features:
-    inputs = {"targets": [t.identity for t in targets], "evaluation": run.evaluation_identity}
-
-    def compute(folder: Path) -> dict:
-        run.evaluation.describe_originals(targets, folder, run.predictor("measure: training images"))
-        return {}
-
-    result = run.stages.run("originals", inputs, CODE, compute, "measure: training images")
-    return load_file(result.folder / "features.safetensors")
-
-
-def similarities(
-    features: Features, originals: Features, targets: list[Target], order: list[Target]
-) -> Features:
-    """SSCD_Orig and SSCD_Frame (targets, seeds); ``order``: the targets as in ``originals``."""
-    where = {target.name: i for i, target in enumerate(order)}
-    places = [where[target.name] for target in targets]
-    families = originals["sscd"].split(originals["count"].int().tolist())
-    frames = originals["frame"][places]
-    return {
-        "orig": sscd_orig(features["sscd"], [families[i] for i in places]),
-        "frame": sscd_orig(features["frame"], frames),
-    }
 
 
 def row_of(
@@ -148,20 +102,9 @@ def replication(similarity: Tensor, threshold: float) -> dict[str, Estimate]:
 
 def quality_rows(run: Run, quality: Sequence[Pictures]) -> list[Row]:
     """FID, KID and A_CLIP on ordinary captions; KID_difference against the first, same captions."""
-    ordinary = run.data.ordinary
-    if not ordinary.captions:
+    if not run.data.ordinary.captions:
         return []
-    reference = None
-    if ordinary.images:
-        label = "measure: held-out pictures"
-        inputs = {"pictures": ordinary.identity, "evaluation": run.evaluation_identity}
-
-        def compute(folder: Path) -> dict:
-            run.evaluation.describe_reference(ordinary, folder, run.predictor(label))
-            return {}
-
-        result = run.stages.run("reference", inputs, CODE, compute, label)
-        reference = load_file(result.folder / "features.safetensors")["quality"]
+    reference = reference_of(run)
     described = [describe(run, pictures) for pictures in quality]
     rows = []
     for pictures, features in zip(quality, described, strict=True):
@@ -169,7 +112,9 @@ def quality_rows(run: Run, quality: Sequence[Pictures]) -> list[Row]:
         metrics: dict[str, Estimate] = {"A_CLIP": bootstrap(clip, _mean, 0)}
         generated = features["quality"][:, 0]
         if reference is not None and len(reference) > reference.shape[1]:
-            metrics["FID"], metrics["KID"] = fid(generated, reference), kid(generated, reference)
+            # FID's jackknife takes minutes at Inception's 2,048 features
+            groups = 20 if reference.shape[1] <= 256 else 0
+            metrics["FID"], metrics["KID"] = fid(generated, reference, groups), kid(generated, reference)
             if pictures is not quality[0]:
                 metrics["KID_difference"] = kid_difference(
                     generated, described[0]["quality"][:, 0], reference

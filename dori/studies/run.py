@@ -1,84 +1,26 @@
 """What every study works with: the configured parts, the stage cache, and models under test."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hydra.utils import instantiate
 from omegaconf import DictConfig
-from safetensors.torch import load_file
-from torch import Tensor
 
 from dori.attacks import Attack
-from dori.config import identity
+from dori.config import build, identity
 from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
 from dori.diffusion.images import draw
 from dori.evaluation import Evaluation
 from dori.predict import Predictor
-from dori.pruning import masks
-from dori.pruning.masks import pruned
+from dori.pruning import Wanda, masks
 from dori.stages import Result, Stages
+from dori.studies.subjects import Attacked, Pictures, Subject
 
 PARTS = ("start", "constraint")
 SAMPLING = ["diffusion", "predict.py", "randomness.py"]
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A model under test: weights, with a mask or without; ``name`` is the rows' setting."""
-
-    name: str
-    diffusion: StableDiffusion
-    mask: Result | None = None
-
-    @property
-    def inputs(self) -> dict[str, Any]:
-        """What its results depend on."""
-        mask = self.mask.fingerprint if self.mask else None
-        return {"model": self.diffusion.fingerprint, "mask": mask}
-
-    @contextmanager
-    def applied(self) -> Iterator[StableDiffusion]:
-        """The model with its mask applied; untouched again afterwards."""
-        mask = masks.load(self.mask.folder / "mask.safetensors") if self.mask else None
-        with pruned(self.diffusion.unet, mask):
-            yield self.diffusion
-
-
-@dataclass(frozen=True)
-class Attacked:
-    """The result of an attack on a subject: a stage, and the targets in the order of its rows."""
-
-    subject: Subject
-    targets: list[Target]
-    result: Result
-
-    @cached_property
-    def triggers(self) -> dict[str, Tensor]:
-        """start, embeddings (n, tokens, width), losses (n, steps), failed (n,)."""
-        return load_file(self.result.folder / "triggers.safetensors")
-
-    @property
-    def failed(self) -> dict[str, int]:
-        """Targets whose loss was not finite, with the step at which it happened."""
-        steps = self.triggers["failed"].tolist()
-        return {t.name: step for t, step in zip(self.targets, steps, strict=True) if step >= 0}
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Images of a subject: of prompts, or of an attack's embeddings; ``texts`` are the prompts."""
-
-    setting: str
-    subject: Subject
-    targets: list[Target]
-    texts: list[str]
-    result: Result
-    attacked: Attacked | None = None
 
 
 @dataclass
@@ -89,22 +31,25 @@ class Run:
     stages: Stages
     diffusion: StableDiffusion
     data: Data
+    pruning: Wanda | None
     attack: Attack | None
     evaluation: Evaluation
     trainer: Callable[..., Any]
     attacks: dict[str, Attacked] = field(default_factory=dict)
+    mitigated: Subject | None = None
 
     @classmethod
     def configured(cls, cfg: DictConfig) -> "Run":
         """Build all parts; whatever is wrong with them is found here, before any long work."""
-        diffusion = instantiate(cfg.model)
-        data = instantiate(cfg.data)
-        attack = instantiate(cfg.attack) if "_target_" in cfg.attack else None
-        evaluation = instantiate(cfg.evaluation)
+        diffusion = build(cfg.model)
+        data = build(cfg.data)
+        pruning = build(cfg.pruning) if "_target_" in cfg.pruning else None
+        attack = build(cfg.attack) if "_target_" in cfg.attack else None
+        evaluation = build(cfg.evaluation)
         diffusion.check_prompts([*(t.prompt for t in data.targets), *data.ordinary.captions])
         shared = {"precision": str(cfg.trainer.precision)}
         stages = Stages(Path(cfg.cache).expanduser(), shared)
-        return cls(cfg, stages, diffusion, data, attack, evaluation, instantiate(cfg.trainer))
+        return cls(cfg, stages, diffusion, data, pruning, attack, evaluation, build(cfg.trainer))
 
     @cached_property
     def evaluation_identity(self) -> Any:
@@ -188,7 +133,7 @@ class Run:
                 attack.run(diffusion, targets, folder, self.predictor(label))
             return {"gradient_evaluations": attack.evaluations(len(targets))}
 
-        result = self.stages.run("attack", inputs, ["attacks", *SAMPLING], compute, label)
+        result = self.stages.run("attack", inputs, ["attacks", "data/targets.py", *SAMPLING], compute, label)
         self.attacks[subject.name] = Attacked(subject, targets, result)
         return self.attacks[subject.name]
 

@@ -1,0 +1,73 @@
+"""The end of a job: everything that it leaves in its folder, and what the terminal shows."""
+
+import json
+import shutil
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from dori.config import build
+from dori.results.grid import write_grid
+from dori.results.plots import write_distributions
+from dori.results.render import show
+from dori.results.report import write_report
+from dori.results.rows import Row, write_images, write_rows
+from dori.results.table import blocks
+from dori.results.tracking import finish, log_results
+from dori.results.verdict import verdicts
+from dori.stages import write_atomically
+
+if TYPE_CHECKING:
+    from dori.studies.run import Run
+
+
+class Job:
+    """A context for one run: results are written by ``finish``, a failure is told to the logger."""
+
+    def __init__(self, run: "Run", output: Path):
+        self.run, self.output = run, output
+        self.config: dict[str, Any] = OmegaConf.to_container(run.cfg, resolve=True)  # type: ignore[assignment]
+        self.logger = build(run.cfg.logger)
+
+    def __enter__(self) -> "Job":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        finish(self.logger, exit_code=0 if kind is None else 1)
+
+    def finish(self, rows: list[Row], images: pd.DataFrame) -> None:
+        """rows.json, images.parquet, timing.json, triggers, grid, plot, report, W&B, and the table."""
+        run, out = self.run, self.output
+        stages = [
+            {"name": r.name, "seconds": r.seconds, "cached": r.cached, "unet_evaluations": 0,
+             "gradient_evaluations": 0, **r.info}
+            for r in run.stages.results
+        ]  # fmt: skip
+        targets = [
+            {"name": t.name, "prompt": t.prompt, "kind": t.kind, "image": t.pixels()} for t in run.data.targets
+        ]
+        write_rows(out / "rows.json", rows)
+        write_images(out / "images.parquet", images)
+        write_atomically(out / "timing.json", json.dumps(stages, indent=1) + "\n")
+        for name, attacked in run.attacks.items():
+            shutil.copy(attacked.result.folder / "triggers.safetensors", out / f"triggers-{name}.safetensors")
+        if run.cfg.save_model and run.mitigated:
+            with run.mitigated.applied() as diffusion:
+                diffusion.save(out / "model")
+        write_grid(out / "grid.png", rows, images, targets)
+        write_distributions(out / "sscd.png", images)
+        write_report(out / "report.html", rows, images, targets, stages, self.config)
+        log_results(self.logger, rows, images, out / "grid.png", out / "report.html", self.config)
+        self._print(rows)
+
+    def _print(self, rows: list[Row]) -> None:
+        console = Console()
+        show(blocks(rows), console)
+        for _, verdict in verdicts(rows):
+            console.print(f"\n[bold]{verdict}[/bold]")
+        for name in ("report.html", "grid.png", "rows.json"):
+            console.print(f"{name:12} {self.output / name}", soft_wrap=True)

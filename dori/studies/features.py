@@ -1,0 +1,73 @@
+"""The measuring stages: images to features, kept so that rows are a matter of arithmetic."""
+
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dori.data.targets import Target
+from dori.metrics.sscd_orig import sscd_orig
+from dori.studies.run import Run
+from dori.studies.subjects import Pictures
+
+CODE = ["evaluation.py", "metrics", "data/targets.py", "minnow/descriptor.py"]
+Features = dict[str, Tensor]
+
+
+def describe(run: Run, pictures: Pictures) -> Features:
+    """The features of a setting's images, as a stage."""
+    label = f"measure: {pictures.setting}"
+    seeds = run.diffusion.images_per_prompt if pictures.targets else 1
+    inputs = {
+        "images": pictures.result.fingerprint, "evaluation": run.evaluation_identity,
+        "targets": [target.identity for target in pictures.targets], "texts": pictures.texts,
+    }  # fmt: skip
+
+    def compute(folder: Path) -> dict:
+        run.evaluation.describe(
+            pictures.result.folder, pictures.targets, pictures.texts, seeds, folder, run.predictor(label)
+        )
+        return {}
+
+    return load_file(run.stages.run("features", inputs, CODE, compute, label).folder / "features.safetensors")
+
+
+def originals_of(run: Run, targets: list[Target]) -> Features:
+    inputs = {"targets": [t.identity for t in targets], "evaluation": run.evaluation_identity}
+
+    def compute(folder: Path) -> dict:
+        run.evaluation.describe_originals(targets, folder, run.predictor("measure: training images"))
+        return {}
+
+    result = run.stages.run("originals", inputs, CODE, compute, "measure: training images")
+    return load_file(result.folder / "features.safetensors")
+
+
+def similarities(
+    features: Features, originals: Features, targets: list[Target], order: list[Target]
+) -> Features:
+    """SSCD_Orig and SSCD_Frame (targets, seeds); ``order``: the targets as in ``originals``."""
+    where = {target.name: i for i, target in enumerate(order)}
+    places = [where[target.name] for target in targets]
+    families = originals["sscd"].split(originals["count"].int().tolist())
+    frames = originals["frame"][places]
+    return {
+        "orig": sscd_orig(features["sscd"], [families[i] for i in places]),
+        "frame": sscd_orig(features["frame"], frames),
+    }
+
+
+def reference_of(run: Run) -> Tensor | None:
+    """Features (n, d) of the held-out pictures of the ordinary captions, where there are any."""
+    ordinary, label = run.data.ordinary, "measure: held-out pictures"
+    if not ordinary.images:
+        return None
+    inputs = {"pictures": ordinary.identity, "evaluation": run.evaluation_identity}
+
+    def compute(folder: Path) -> dict[str, Any]:
+        run.evaluation.describe_reference(ordinary, folder, run.predictor(label))
+        return {}
+
+    result = run.stages.run("reference", inputs, CODE, compute, label)
+    return load_file(result.folder / "features.safetensors")["quality"]
