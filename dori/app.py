@@ -8,7 +8,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from dori.config import CONF, build, check_keys
 from dori.errors import InputError
@@ -51,8 +51,7 @@ def study(cfg: DictConfig, output: Path) -> list[dict]:
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def _job(cfg: DictConfig) -> None:
-    output = Path(HydraConfig.get().runtime.output_dir)
-    study(OmegaConf.create(OmegaConf.to_container(cfg, resolve=False)), output)
+    study(cfg, Path(HydraConfig.get().runtime.output_dir))
 
 
 def main() -> None:

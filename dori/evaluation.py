@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +48,7 @@ class Evaluation:
         check_positive("evaluation.batch", self.batch)
 
     @cached_property
-    def networks(self) -> dict[str, nn.Module]:
+    def networks(self) -> dict[str, Any]:
         """Built at the first use: a run that finds all in its cache reads no weights."""
         made = {"sscd": self.descriptor(), "clip": self.alignment(), "quality": self.features()}
         return {name: network.requires_grad_(False).eval() for name, network in made.items()}
@@ -130,8 +131,8 @@ class Evaluation:
 
     def _changing(self, target: Target) -> Tensor:
         """Boolean (h, w) at the evaluation's resolution; nothing where the target says nothing."""
-        mask = np.zeros((1, 1), bool) if target.changing is None else target.changing
-        mask = torch.from_numpy(mask)[None, None].float()
+        changing = np.zeros((1, 1), bool) if target.changing is None else target.changing
+        mask = torch.from_numpy(changing)[None, None].float()
         return F.interpolate(mask, (self.resolution,) * 2, mode="nearest")[0, 0] > 0.5
 
 

@@ -21,7 +21,7 @@ Work = Callable[[Any], None]
 class ChunkData(lightning.LightningDataModule):
     """A rank's share of the chunks: every ``world_size``-th."""
 
-    def __init__(self, chunks: list):
+    def __init__(self, chunks: Any):
         super().__init__()
         self.chunks = chunks
 

@@ -112,7 +112,7 @@ def _finished(folder: Path) -> Info | None:
         found = {p.name: digest_file(p) for p in folder.iterdir() if p.name != "done.json"}
         if found == done["files"]:
             return done["info"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         pass
     log.warning("cache entry %s is damaged: computing it again", folder)
     shutil.rmtree(folder)
@@ -120,6 +120,9 @@ def _finished(folder: Path) -> Info | None:
 
 
 def _finish(partial: Path, folder: Path, info: Info, inputs: Info) -> None:
+    for left in partial.glob("*.tmp"):  # by an attempt that was killed while writing
+        left.unlink()
+    (partial / "done.json").unlink(missing_ok=True)
     files = {p.name: digest_file(p) for p in sorted(partial.iterdir())}
     write_atomically(partial / "done.json", json.dumps({"info": info, "files": files, "inputs": inputs}))
     os.replace(partial, folder)

@@ -43,6 +43,8 @@ class Attack:
     def __post_init__(self) -> None:
         for key in ("steps", "pairs", "batch"):
             check_positive(f"attack.{key}", getattr(self, key))
+        # refuses a wrong epsilon here, not after the pruning
+        self.constraint(torch.zeros(1, 1, 1), torch.zeros(1, 1, 1))
 
     def evaluations(self, targets: int) -> int:
         """Gradient evaluations: samples through the U-Net forward and backward."""

@@ -1,5 +1,6 @@
 """The solver: gradient descent on text embeddings, a batch of targets at once, weights frozen."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -54,6 +55,7 @@ def solve(
         for step in range(steps):
             optim.zero_grad()
             loss = _backward(diffusion, latents, y, noise(step), objective, batch)
+            assert y.grad is not None
             bad = ~torch.isfinite(loss) | ~torch.isfinite(y.grad).all(-1).all(-1).cpu()
             failed[bad & (failed < 0)] = step
             losses.append(loss)
@@ -80,6 +82,8 @@ def _backward(
     n, pairs = t.shape
     owner = torch.arange(n).repeat_interleave(pairs)
     total = torch.zeros(n)
+    # the gradient of a mean over so many values is below what half precision holds; a power of two is exact
+    scale = 2.0 ** round(math.log2(latents[0].numel()))
     for part in torch.arange(n * pairs).split(batch):
         who, device, dtype = owner[part], diffusion.device, diffusion.dtype
         loss = objective(
@@ -89,6 +93,7 @@ def _backward(
             eps.flatten(0, 1)[part].to(device, dtype),
             t.flatten()[part].to(device),
         )
-        (loss.sum() / pairs).backward()
+        (loss.sum() * (scale / pairs)).backward()
         total.index_add_(0, who, loss.detach().float().cpu() / pairs)
+    y.grad /= scale
     return total

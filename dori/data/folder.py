@@ -20,13 +20,19 @@ def read_table(path: Path) -> pd.DataFrame:
         raise InputError(f"{path} does not exist; give a CSV or parquet file")
     try:
         if path.suffix == ".parquet":
-            table = pd.read_parquet(path)
+            table = pd.read_parquet(path).reset_index(drop=True)
         elif path.suffix == ".txt":
-            table = pd.DataFrame({"prompt": path.read_text().splitlines()})
+            lines = pd.DataFrame({"prompt": path.read_text().splitlines()})
+            lines.index -= 1  # it has no header
+            table = lines[lines.prompt.str.strip() != ""]
         else:
             with path.open() as file:
                 head = file.readline()
-            table = pd.read_csv(path, sep=";" if head.count(";") > head.count(",") else ",")
+            # as text: to pandas, "None" is an empty cell and "1984" a number
+            table = pd.read_csv(
+                path, sep=";" if head.count(";") > head.count(",") else ",", dtype=str, index_col=False,
+                keep_default_na=False, na_values=[""], skip_blank_lines=False,
+            ).dropna(how="all")  # fmt: skip
     except (ValueError, OSError) as error:
         raise InputError(f"{path} cannot be read as a table: {error}") from error
     table.columns = [str(column).strip().lower() for column in table.columns]
@@ -37,43 +43,61 @@ def read_table(path: Path) -> pd.DataFrame:
     return table
 
 
-def _image_problem(path: Path) -> str | None:
-    if not path.is_file():
-        return f"image {path} does not exist"
+def _prompt_problem(prompt: object) -> list[str]:
+    return [] if isinstance(prompt, str) and prompt.strip() else ["empty prompt"]
+
+
+def _image_problem(root: Path, name: object, what: str = "image") -> list[str]:
+    if not isinstance(name, str):
+        return [f"empty {what}"]
+    if not (root / name).is_file():
+        return [f"{what} {root / name} does not exist"]
     try:
-        with Image.open(path) as image:
-            image.verify()
+        with Image.open(root / name) as image:
+            image.load()  # verify() lets a cut JPEG pass
     except Exception as error:  # PIL raises many kinds for broken files
-        return f"image {path} is broken or no image: {error}"
-    return None
+        return [f"{what} {root / name} is broken or no image: {error}"]
+    return []
+
+
+def _refuse(source: Path, problems: dict[int, list[str]]) -> None:
+    """Raises InputError where a row, by its place in the table, has problems."""
+    if broken := [f"line {place + 2}: {'; '.join(found)}" for place, found in problems.items() if found]:
+        raise InputError(f"{source} has {len(broken)} broken rows:\n  " + "\n  ".join(broken))
 
 
 def _targets(table: pd.DataFrame, root: Path, source: Path) -> list[Target]:
-    problems, targets = [], []
-    for line, row in enumerate(table.itertuples(), start=2):
-        prompt, image, kind = (getattr(row, key) for key in ("prompt", "image", "kind"))
-        found = []
-        if not isinstance(prompt, str) or not prompt.strip():
-            found.append("empty prompt")
-        if kind not in KINDS:
-            found.append(str(unknown("kind", str(kind), KINDS)))
-        if not isinstance(image, str):
-            found.append("empty image")
-        elif problem := _image_problem(root / image):
-            found.append(problem)
-        if found:
-            problems.append(f"line {line}: {'; '.join(found)}")
-            continue
+    problems: dict[int, list[str]] = {}
+    for place, row in zip(table.index, table.itertuples(), strict=True):
+        problems[place] = _prompt_problem(row.prompt)
+        if row.kind not in KINDS:
+            problems[place].append(str(unknown("kind", str(row.kind), KINDS)))
+        problems[place] += _image_problem(root, row.image)
+        if isinstance(mask := getattr(row, "changing", None), str):
+            problems[place] += _image_problem(root, mask, "mask")
+    _refuse(source, problems)
+    targets = []
+    for place, row in zip(table.index, table.itertuples(), strict=True):
         changing = None
         if isinstance(mask := getattr(row, "changing", None), str):
             with Image.open(root / mask) as file:
                 changing = np.asarray(file.convert("L")) > 127
-        half = "held_out" if line % 2 else "development"
-        name = f"{kind}/{line - 2:04d}"
-        targets.append(Target(name, prompt, kind, root / image, changing=changing, half=half))
-    if problems:
-        raise InputError(f"{source} has {len(problems)} broken rows:\n  " + "\n  ".join(problems))
+        half = "development" if place % 2 else "held_out"
+        name, image = f"{row.kind}/{place:04d}", root / str(row.image)
+        targets.append(Target(name, str(row.prompt), str(row.kind), image, changing=changing, half=half))
     return targets
+
+
+def _ordinary(source: Path) -> Ordinary:
+    table = read_table(source)
+    problems = {place: _prompt_problem(prompt) for place, prompt in table.prompt.items()}
+    if "image" not in table:
+        _refuse(source, problems)
+        return Ordinary(list(table.prompt))
+    for place, name in table.image.items():
+        problems[place] += _image_problem(source.parent, name)
+    _refuse(source, problems)
+    return Ordinary(list(table.prompt), [source.parent / name for name in table.image])
 
 
 def folder(path: str, targets: int | str, ordinary: str | None = None) -> Data:
@@ -92,14 +116,9 @@ def folder(path: str, targets: int | str, ordinary: str | None = None) -> Data:
     table = read_table(source)
     if missing := {"image", "kind"} - set(table.columns):
         raise InputError(f"{source} lacks the columns {sorted(missing)}; has {list(table.columns)}")
+    if targets != "all" and not (isinstance(targets, int) and targets >= 1):
+        raise InputError(f"data.targets must be 1 or more, or all, but is {targets!r}")
     everything = _targets(table, source.parent, source)
     limit = len(everything) if targets == "all" else int(targets)
     chosen = [t for kind in KINDS for t in [t for t in everything if t.kind == kind][:limit]]
-    if ordinary is None:
-        return Data(chosen, Ordinary([]))
-    captions = read_table(Path(ordinary))
-    images = [Path(ordinary).parent / name for name in captions["image"]] if "image" in captions else []
-    problems = [text for image in images if (text := _image_problem(image))]
-    if problems:
-        raise InputError(f"{ordinary} has {len(problems)} broken rows:\n  " + "\n  ".join(problems))
-    return Data(chosen, Ordinary(list(captions["prompt"].astype(str)), list(images)))
+    return Data(chosen, Ordinary([]) if ordinary is None else _ordinary(Path(ordinary)))

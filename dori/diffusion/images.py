@@ -1,5 +1,6 @@
 """Images of embeddings, one PNG per (embedding, seed): what sampling stages write and read."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +44,7 @@ def draw(
         images = diffusion.sample(embeddings[[index for index, _ in chunk]], noise)
         for place, image in zip(chunk, images, strict=True):
             picture = Image.fromarray(image.permute(1, 2, 0).numpy())
-            path = folder / file_name(*place)
-            replace_file(path, lambda tmp, picture=picture: picture.save(tmp, "PNG"))
+            replace_file(folder / file_name(*place), partial(picture.save, format="PNG"))
 
     predictor.run(diffusion.networks, sample, chunks)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from diffusers import UNet2DConditionModel
-from omegaconf import OmegaConf
 from torch import Tensor
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
@@ -149,8 +149,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1, help="one per process is fastest")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    cfg = OmegaConf.to_container(OmegaConf.load(arguments.recipe))
-    recipe = Recipe(cfg, arguments.work)
+    recipe = Recipe(yaml.safe_load(arguments.recipe.read_text()), arguments.work)
     for part in arguments.part or PARTS:
         if part not in PARTS:
             parser.error(f"unknown part {part!r}; known: {', '.join(PARTS)}")

@@ -32,6 +32,7 @@ class Job:
         self.run, self.output = run, output
         self.config: dict[str, Any] = OmegaConf.to_container(run.cfg, resolve=True)  # type: ignore[assignment]
         self.logger = build(run.cfg.logger)
+        _ = self.logger.experiment  # started now, so that a job that fails shows as failed
 
     def __enter__(self) -> "Job":
         return self
@@ -48,7 +49,8 @@ class Job:
             for r in run.stages.results
         ]  # fmt: skip
         targets = [
-            {"name": t.name, "prompt": t.prompt, "kind": t.kind, "image": t.pixels()} for t in run.data.targets
+            {"name": t.name, "prompt": t.prompt, "kind": t.kind, "image": t.pixels()}
+            for t in run.data.targets
         ]
         write_rows(out / "rows.json", rows)
         write_images(out / "images.parquet", images)
@@ -58,8 +60,8 @@ class Job:
         if run.cfg.save_model and run.mitigated:
             with run.mitigated.applied() as diffusion:
                 diffusion.save(out / "model")
-        write_grid(out / "grid.png", rows, images, targets)
-        write_distributions(out / "sscd.png", images)
+        write_grid(out / "grid.png", rows, images, targets, run.evaluation.threshold)
+        write_distributions(out / "sscd.png", images, run.evaluation.threshold)
         write_report(out / "report.html", rows, images, targets, stages, self.config)
         log_results(self.logger, rows, images, out / "grid.png", out / "report.html", self.config)
         self._print(rows)

@@ -16,7 +16,7 @@ from dori.metrics.fid import fid
 from dori.metrics.intervals import Estimate, bootstrap, median_estimate
 from dori.metrics.kid import kid, kid_difference
 from dori.metrics.memorization_rate import MemorizationRate
-from dori.metrics.sscd import over_seeds
+from dori.metrics.sscd import Over, over_seeds
 from dori.metrics.sscd_gen import SSCDGen
 from dori.studies.features import Features, describe, originals_of, reference_of, similarities
 from dori.studies.run import Run
@@ -91,11 +91,13 @@ def row_of(
 def replication(similarity: Tensor, threshold: float) -> dict[str, Estimate]:
     """MR and SSCD_Orig over seeds' maximum, mean and median; similarity (targets, seeds)."""
     metrics: dict[str, Estimate] = {}
-    for name, over in (("MR", "max"), ("MR_mean", "mean")):
+    rates: dict[str, Over] = {"MR": "max", "MR_mean": "mean"}
+    medians: dict[str, Over] = {"SSCD_Orig": "max", "SSCD_Orig_mean": "mean", "SSCD_Orig_median": "median"}
+    for name, over in rates.items():
         rate = MemorizationRate(threshold, over=over)
         rate.update(similarity)
         metrics[name] = rate.compute()
-    for name, over in (("SSCD_Orig", "max"), ("SSCD_Orig_mean", "mean"), ("SSCD_Orig_median", "median")):
+    for name, over in medians.items():
         metrics[name] = median_estimate(over_seeds(similarity, over))
     return metrics
 

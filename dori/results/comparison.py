@@ -1,0 +1,96 @@
+"""Which settings of a run belong together: before, after, attacked, and the counterfactuals."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from dori.results.estimate import Estimate, estimate
+from dori.results.rows import Row, Rows
+
+MEMORIZED = ("verbatim", "template")
+TARGETS = (*MEMORIZED, "seen", "unseen")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One mitigation with one attack at one choice of ``params``, within ``rows``.
+
+    ``mitigation`` is ``original`` where there is none; ``attack`` is empty where there is none.
+    ``kind`` is the kind of target that it is about: verbatim, or the next one that there is.
+    """
+
+    rows: Rows
+    mitigation: str
+    attack: str
+    params: dict[str, Any]
+    kind: str
+    baseline: str | None = None
+
+    @property
+    def attacked(self) -> str:
+        """The mitigated setting under attack, e.g. ``wanda+dori``."""
+        return f"{self.mitigation}+{self.attack}" if self.attack else ""
+
+    @property
+    def attacked_twin(self) -> str:
+        return f"twin+{self.attack}" if self.attack else ""
+
+    def row(self, setting: str, kind: str) -> Row | None:
+        """The row of a setting whose params agree best: rows that jobs share may lack some."""
+        candidates = [r for r in self.rows if r["setting"] == setting and r["kind"] == kind]
+        return max(candidates, key=self._agreement, default=None)
+
+    def figure(self, setting: str, metric: str, kind: str | None = None) -> Estimate | None:
+        return estimate(self.row(setting, kind or self.kind), metric)
+
+    def _agreement(self, row: Row) -> int:
+        params = row["params"]
+        return sum(1 for key, value in self.params.items() if key in params and params[key] == value)
+
+
+def comparisons(rows: Rows) -> list[Comparison]:
+    """Every mitigation × attack × params in the rows, in the order of the rows."""
+    kinds = {row["kind"] for row in rows}
+    kind = next((kind for kind in TARGETS if kind in kinds), TARGETS[0])
+    mitigations = _mitigations(rows)
+    pruned_at_random = any(row["setting"] == "random" for row in rows)
+    baseline = "random" if pruned_at_random and "random" not in mitigations else None
+    attacks = {base: _attacks(rows, base) for base in mitigations}
+    found: dict[str, Comparison] = {}
+    for row in rows:
+        base, attack = split(row["setting"])
+        # an unattacked row is a comparison of its own only where its mitigation was never attacked
+        if row["kind"] != kind or attack not in attacks.get(base, ()):
+            continue
+        key = json.dumps([base, attack, row["params"]], sort_keys=True)
+        found.setdefault(key, Comparison(rows, base, attack, row["params"], kind, baseline))
+    return list(found.values())
+
+
+def varying(rows: Rows) -> list[str]:
+    """Names of the params that differ between rows of one setting and kind: what was swept."""
+    values: dict[tuple[str, str, str], set[str]] = {}
+    for row in rows:
+        for key, value in row["params"].items():
+            cell = values.setdefault((key, row["setting"], row["kind"]), set())
+            cell.add(json.dumps(value))
+    return sorted({key for (key, _, _), seen in values.items() if len(seen) > 1})
+
+
+def split(setting: str) -> tuple[str, str]:
+    """``wanda+dori`` → ``("wanda", "dori")``; the attack is empty where there is none."""
+    base, _, attack = setting.partition("+")
+    return base, attack
+
+
+def _attacks(rows: Rows, base: str) -> set[str]:
+    pairs = (split(row["setting"]) for row in rows)
+    return {attack for found, attack in pairs if found == base and attack} or {""}
+
+
+def _mitigations(rows: Rows) -> set[str]:
+    """Every base but the original, the twin and, beside others, the random baseline."""
+    bases = {split(row["setting"])[0] for row in rows} - {"original", "twin"}
+    if len(bases) > 1:
+        bases -= {"random"}
+    return bases or {"original"}

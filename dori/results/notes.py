@@ -1,0 +1,82 @@
+"""What limits or colours a verdict: the baseline, templates, lost quality, and too few targets."""
+
+from collections.abc import Iterator
+
+from dori.results.comparison import Comparison
+from dori.results.estimate import Estimate, above, number, with_deviation, with_interval
+
+FID_COLLAPSE = 1.5  # times the original's: the bound of the project's own acceptance test
+FID_IMAGES = 1000  # FID of fewer pictures is too biased for a claim
+WIDE = 0.4  # an interval of MR wider than this supports no claim about size
+
+
+def notes(c: Comparison) -> Iterator[str]:
+    """One sentence per thing that a reader of the verdict should know, each with its figures."""
+    for note in (_baseline(c), _templates(c), _quality(c), _twin(c), _few(c), _failed(c)):
+        if note:
+            yield note
+
+
+def _baseline(c: Comparison) -> str | None:
+    after, baseline = c.figure(c.mitigation, "MR"), c.figure(c.baseline or "", "MR")
+    if after is None or baseline is None:
+        return None
+    told = f"Pruning as many weights at random leaves {with_interval(baseline)} (n = {baseline.n})"
+    if above(baseline, after):
+        return f"{told}: it matters which weights are pruned."
+    return f"{told}: choosing the weights makes no difference beyond the intervals."
+
+
+def _templates(c: Comparison) -> str | None:
+    if c.kind == "template":
+        return "There are no verbatim targets: the rates are of template families."
+    settings = ("original", c.mitigation, c.attacked)
+    figures = [c.figure(setting, "SSCD_Frame", "template") for setting in settings]
+    known = [figure for figure in figures if figure]
+    if len(known) < 2:
+        return None
+    path = " → ".join(with_deviation(figure) for figure in known)
+    return f"Frames of the template families (SSCD_Frame, n = {known[0].n}): {path}."
+
+
+def _quality(c: Comparison) -> str | None:
+    before, after = (c.figure(s, "FID", "ordinary") for s in ("original", c.mitigation))
+    if before is None or after is None or c.mitigation == "original":
+        return None
+    times = after.value / before.value
+    small = before.n is not None and before.n < FID_IMAGES
+    told = f"FID goes from {number(before.value, 1)} to {number(after.value, 1)} (n = {after.n:,}"
+    told += ", too few for a claim)" if small else ")"
+    if times <= FID_COLLAPSE:
+        return f"{told}{_kid(c)}."
+    return f"{told}{_kid(c)}, {number(times, 1)} times as much: quality suffers, not only memory."
+
+
+def _kid(c: Comparison) -> str:
+    difference = c.figure(c.mitigation, "KID_difference", "ordinary")
+    return f", KID changes by {with_interval(difference, 3)}" if difference else ""
+
+
+def _twin(c: Comparison) -> str | None:
+    twin, control = c.figure("twin", "MR"), c.figure("original", "MR", "unseen")
+    if twin is None or not above(twin, control or Estimate(WIDE)):
+        return None
+    return f"The twin replicates {with_interval(twin)} without any attack: it is not clean."
+
+
+def _few(c: Comparison) -> str | None:
+    settings = ("original", c.mitigation, c.attacked, c.attacked_twin)
+    found = [figure for setting in settings if (figure := c.figure(setting, "MR"))]
+    widest = max(found, key=lambda figure: figure.width, default=None)
+    if widest is None or widest.width <= WIDE:
+        return None
+    return (
+        f"With n = {widest.n} the widest interval spans {number(widest.width)}: this shows a "
+        "direction, not a size; use more targets for a figure to cite."
+    )
+
+
+def _failed(c: Comparison) -> str | None:
+    row = c.row(c.attacked or c.mitigation, c.kind)
+    failed = row.get("failed") if row else None
+    return f"{len(failed)} targets failed and are not counted." if failed else None

@@ -1,0 +1,90 @@
+"""Blocks of a table set for the terminal (rich), for a README (Markdown) and for a paper (LaTeX)."""
+
+from itertools import groupby
+
+import pandas as pd
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from dori.results.table import Block
+
+WIDTH = 110  # columns of the terminal that a table may take
+
+
+def terminal(tables: list[Block]) -> Group:
+    """A renderable for ``rich``: blocks with the same columns in one table, so that they align."""
+    parts: list[RichTable | Text] = []
+    for (columns, labels), group in groupby(tables, key=lambda block: (block.columns, block.labels)):
+        members = list(group)
+        table = _empty(columns, labels)
+        if not any(members[0].head):
+            parts.append(Text(members[0].title, style="bold"))
+        for block in members:
+            table.add_section()
+            if any(block.head):
+                table.add_row(Text(block.head[0], style="bold"), Text(block.head[1], style="bold"))
+            indent = "  " if any(block.head) else ""
+            for first, *rest in block.lines:
+                table.add_row(indent + first, *rest)
+        parts += [table, Text()]
+    return Group(*parts)
+
+
+def _empty(columns: tuple[str, ...], labels: int) -> RichTable:
+    table = RichTable(
+        box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False, header_style="dim"
+    )
+    for index, name in enumerate(columns):
+        # the second column is words and may wrap; figures never do
+        table.add_column(name, justify="left" if index < labels else "right", no_wrap=index != 1)
+    return table
+
+
+def show(tables: list[Block], console: Console | None = None) -> None:
+    """Print the blocks :data:`WIDTH` columns wide; a narrower terminal breaks lines, but cuts none."""
+    console = console or Console()
+    # rich would shorten cells to fit, and figures must never be cut
+    wide = Console(
+        file=console.file, width=WIDTH, force_terminal=console.is_terminal,
+        no_color=console.no_color, highlight=False,
+    )  # fmt: skip
+    wide.print(terminal(tables))
+
+
+def markdown(tables: list[Block]) -> str:
+    """GitHub's tables, one per block, each under its title in bold."""
+    parts = []
+    for block in tables:
+        rule = [":--" if i < block.labels else "--:" for i in range(len(block.columns))]
+        lines = [block.columns, rule, *block.lines]
+        text = "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
+        parts.append(f"**{block.title}**\n\n{text}\n")
+    return "\n".join(parts)
+
+
+def latex(tables: list[Block]) -> str:
+    """A ``table`` for booktabs per block."""
+    return "\n".join(_latex(block) for block in tables)
+
+
+def _latex(block: Block) -> str:
+    frame = pd.DataFrame(block.lines, columns=pd.Index([_tex(name) for name in block.columns]))
+    frame = frame.map(_tex)
+    align = "".join("l" if i < block.labels else "r" for i in range(len(block.columns)))
+    return frame.style.hide(axis="index").to_latex(
+        hrules=True, column_format=align, caption=_tex(block.title), position_float="centering"
+    )
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _tex(text: str) -> str:
+    for sign in "&%$#_{}":
+        text = text.replace(sign, f"\\{sign}")
+    for sign, command in (("±", "$\\pm$"), ("−", "$-$"), ("–", "--"), ("ε", "$\\varepsilon$")):
+        text = text.replace(sign, command)
+    return text

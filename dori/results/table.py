@@ -1,0 +1,124 @@
+"""The table of a run, as in the paper: what each setting does to each kind of picture.
+
+A :class:`Block` holds text that is ready to print; :mod:`dori.results.render` sets it in the
+terminal, in Markdown and in LaTeX, and the report in HTML.
+"""
+
+import json
+from dataclasses import dataclass
+
+from dori.results.comparison import MEMORIZED, varying
+from dori.results.curves import name_of
+from dori.results.estimate import MISSING, Estimate, counted, estimate, number, with_deviation, with_interval
+from dori.results.rows import Row, Rows
+from dori.results.words import KINDS, KINDS_SHORT, kind_title, rank, setting_meaning, setting_rank
+
+HALVES = ("development", "held_out")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A titled table; ``labels`` counts the leading columns that name a line (set flush left).
+
+    ``head``: the title in two short parts, for where it stands in the first two columns.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    labels: int = 2
+    head: tuple[str, str] = ("", "")
+
+
+def blocks(rows: Rows) -> list[Block]:
+    """One block per kind of target, then one for the quality on ordinary captions."""
+    swept = varying(rows)
+    framed = any(estimate(row, "SSCD_Frame") for row in rows)
+    kinds = sorted({row["kind"] for row in rows}, key=lambda kind: rank(KINDS, kind))
+    found = []
+    for kind in kinds:
+        members = [row for row in rows if row["kind"] == kind]
+        members.sort(key=lambda row: setting_rank(row["setting"]))
+        if kind == "ordinary":
+            found.append(_quality(kind, members, swept))
+        else:
+            found.append(_targets(kind, members, swept, framed))
+    return found
+
+
+def halves(rows: Rows) -> Block | None:
+    """MR on the half of the targets that choices were made on, and on the half they were not."""
+    lines = []
+    for row in sorted(rows, key=lambda row: (rank(KINDS, row["kind"]), setting_rank(row["setting"]))):
+        figures = [estimate(row, f"MR/{half}") for half in HALVES]
+        if row["kind"] in MEMORIZED and all(figures):
+            cells = [f"{with_interval(figure)}  n = {counted(figure)}" for figure in figures]
+            lines.append((kind_title(row["kind"]), row["setting"], *cells))
+    columns = ("images", "setting", "MR, development half", "MR, held-out half")
+    return Block("The two halves of the memorized targets", columns, tuple(lines)) if lines else None
+
+
+def _targets(kind: str, rows: list[Row], swept: list[str], framed: bool) -> Block:
+    columns = ["SSCD_Orig", "MR [95 % interval]", "Displacement", "n"]
+    lines = []
+    for row in _distinct(rows):
+        sscd, mr = estimate(row, "SSCD_Orig"), estimate(row, "MR")
+        cells = [with_deviation(sscd), with_interval(mr), _plain(row, "Displacement"), _count(row, mr)]
+        if framed:
+            cells.insert(1, with_deviation(estimate(row, "SSCD_Frame")))
+        lines.append((*_labels(row, rows, swept), *cells))
+    if framed:
+        columns.insert(1, "SSCD_Frame")
+    return _block(kind, ("setting", "", *swept, *columns), lines, 2 + len(swept))
+
+
+def _quality(kind: str, rows: list[Row], swept: list[str]) -> Block:
+    lines = []
+    for row in _distinct(rows):
+        fid = estimate(row, "FID") or estimate(row, "A_CLIP")
+        cells = [
+            _plain(row, "FID", 1),
+            _plain(row, "KID", 3),
+            with_interval(estimate(row, "KID_difference"), 3),
+            _plain(row, "A_CLIP", 3),
+            _count(row, fid),
+        ]
+        lines.append((*_labels(row, rows, swept), *cells))
+    columns = ("FID", "KID", "KID − original's", "A_CLIP", "n")
+    return _block(kind, ("setting", "", *swept, *columns), lines, 2 + len(swept))
+
+
+def _block(kind: str, columns: tuple[str, ...], lines: list[tuple[str, ...]], labels: int) -> Block:
+    return Block(kind_title(kind), columns, tuple(lines), labels, (kind, KINDS_SHORT.get(kind, "")))
+
+
+def _distinct(rows: list[Row]) -> list[Row]:
+    """A setting that comes out the same all over a sweep (such as ``original``) stands there once."""
+    found: dict[str, Row] = {}
+    for row in rows:
+        found.setdefault(json.dumps([row["setting"], row["model"], row["metrics"]], sort_keys=True), row)
+    return list(found.values())
+
+
+def _labels(row: Row, rows: list[Row], swept: list[str]) -> list[str]:
+    alike = [r for r in rows if r["setting"] == row["setting"] and r["metrics"] == row["metrics"]]
+    return [row["setting"], setting_meaning(row["setting"]), *(_swept(name, alike, rows) for name in swept)]
+
+
+def _swept(name: str, alike: list[Row], rows: list[Row]) -> str:
+    """The value that a line stands for; a dash where the parameter does not concern its setting."""
+    values = {name_of(row["params"].get(name)) for row in alike}
+    everywhere = {row["params"].get(name) for row in rows if row["setting"] == alike[0]["setting"]}
+    if everywhere == {None}:
+        return MISSING
+    return values.pop() if len(values) == 1 else "any"
+
+
+def _plain(row: Row, metric: str, digits: int = 2) -> str:
+    figure = estimate(row, metric)
+    return number(figure.value, digits) if figure else MISSING
+
+
+def _count(row: Row, figure: Estimate | None) -> str:
+    failed = len(row.get("failed") or ())
+    return f"{counted(figure)} ({failed} failed)" if failed else counted(figure)

@@ -1,0 +1,88 @@
+"""What settings, kinds and metrics are called when people read them."""
+
+from collections.abc import Iterable
+
+KINDS = {
+    "verbatim": "Memorized, verbatim",
+    "template": "Memorized, template",
+    "seen": "Control: seen, not memorized",
+    "unseen": "Control: never seen",
+    "ordinary": "Ordinary captions",
+}
+
+KINDS_SHORT = {
+    "verbatim": "memorized",
+    "template": "memorized family",
+    "seen": "control, trained on",
+    "unseen": "control, never seen",
+    "ordinary": "everyday captions",
+}
+
+KINDS_EXPLAINED = {
+    "verbatim": "training pictures that the model draws again, almost unchanged, from their caption",
+    "template": "families of training pictures with one frame and a changing part: the model keeps "
+    "the frame; SSCD_Frame compares the frame alone",
+    "seen": "pictures that were trained on as often as any other, and are not memorized",
+    "unseen": "pictures of the same sort that the model was never trained on",
+    "ordinary": "everyday captions, on which the quality of the pictures is measured",
+}
+
+METRICS_EXPLAINED = {
+    "SSCD_Orig": "similarity (cosine of copy-detection descriptors, 1 = copy) of a generated picture "
+    "to the training picture: the highest over the seeds of a prompt, then the median over prompts "
+    "± the median absolute deviation",
+    "MR": "memorization rate: share of prompts of which at least one seed exceeds SSCD 0.7, with its "
+    "95 % Clopper–Pearson interval",
+    "SSCD_Frame": "SSCD_Orig with the changing part greyed out in both pictures",
+    "Displacement": "how far the attack moved the text embedding, relative to the embedding's own "
+    "norm; 1 means by as much as it is long",
+    "FID": "distance of the generated pictures' features to real ones, biased upwards at small n: "
+    "compare only at equal n",
+    "KID": "the same, unbiased; it may fall below zero",
+    "KID_difference": "KID minus the original model's on the same captions, with its interval: above "
+    "zero means worse pictures",
+    "A_CLIP": "agreement of picture and caption (cosine of CLIP embeddings)",
+}
+
+
+def rank(order: dict[str, str], name: str) -> tuple[int, str]:
+    """A sort key: the place of ``name`` in ``order``; unknown names come last, by alphabet."""
+    return (list(order).index(name) if name in order else len(order), name)
+
+
+def kind_title(kind: str) -> str:
+    return KINDS.get(kind, kind)
+
+
+def setting_meaning(setting: str) -> str:
+    """``wanda+dori`` → ``mitigated, attacked``: a setting in words."""
+    base, _, attack = setting.partition("+")
+    meaning = {
+        "original": "untouched model",
+        "twin": "clean twin",
+        "random": "random baseline",
+    }.get(base, "mitigated")
+    return f"{meaning}, attacked" if attack else meaning
+
+
+def setting_rank(setting: str) -> tuple[int, str]:
+    """Original first, then the baseline, mitigations with their attacks, and the twin."""
+    base = setting.partition("+")[0]
+    return ({"original": 0, "random": 1, "twin": 3}.get(base, 2), setting)
+
+
+def settings_explained(settings: Iterable[str]) -> dict[str, str]:
+    """What each setting that occurs is, in the order in which they are read."""
+    found = {}
+    for setting in sorted(dict.fromkeys(settings), key=setting_rank):
+        base, _, attack = setting.partition("+")
+        meaning = {
+            "original": "the model as it came, given the caption",
+            "random": "as many weights as the mitigation cuts, in the same layers, cut at random",
+            "twin": "the same model trained without the memorized pictures, given the caption: it cannot "
+            "recall them",
+        }.get(base, f"the model after {base}, given the caption")
+        if attack:
+            meaning = f"{base}, given an embedding that {attack} optimised towards the training picture"
+        found[setting] = meaning
+    return found

@@ -1,0 +1,172 @@
+"""Wanda against a plain reference, written from the paper's description without any of its savings.
+
+In float64, so that floating-point noise cannot turn a comparison of scores.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from diffusers import DDIMScheduler
+from torch import Tensor
+
+from dori.diffusion import StableDiffusion
+from dori.errors import InputError
+from dori.pruning import Wanda
+from dori.pruning.masks import count
+from tests import tiny
+
+Make = Callable[..., StableDiffusion]
+WANDA = Wanda(ratio=0.1, steps=6, used=3, guidance=3.0, seed=4)
+
+
+def inputs_of(model: StableDiffusion, wanda: Wanda, y: Tensor, empty: Tensor) -> list[dict[str, Tensor]]:
+    """One prompt through the whole schedule; at each step every layer's full input (rows, columns)."""
+    kept: list[dict[str, Tensor]] = []
+    layers = {n: m for n, m in model.unet.named_modules() if n.endswith("ff.net.2")}
+    hooks = [
+        layer.register_forward_hook(lambda _, x, __, name=name: kept[-1].__setitem__(name, x[0].flatten(0, 1)))
+        for name, layer in layers.items()
+    ]
+    schedule = DDIMScheduler.from_config(model.pipeline.scheduler.config)
+    schedule.set_timesteps(wanda.steps)
+    z = torch.randn(1, *model.latent_shape, generator=torch.Generator().manual_seed(wanda.seed)).double()
+    for t in schedule.timesteps:
+        kept.append({})
+        unconditional, conditional = model.unet(z.repeat(2, 1, 1, 1), t, torch.cat([empty, y])).sample.chunk(2)
+        z = schedule.step(unconditional + wanda.guidance * (conditional - unconditional), t, z).prev_sample
+    for hook in hooks:
+        hook.remove()
+    return kept
+
+
+def column_norms(runs: list[list[dict[str, Tensor]]], step: int, name: str) -> Tensor:
+    """Root of the sum of squares, over tokens, both guidance halves and prompts, of unit rows."""
+    x = torch.cat([run[step][name] for run in runs]).double()
+    return (x / x.norm(dim=1, keepdim=True)).square().sum(0).sqrt()
+
+
+@torch.no_grad()
+def reference(model: StableDiffusion, wanda: Wanda, prompts: list[str]) -> dict[str, Tensor]:
+    empty = model.encode_prompts([""])
+    memorized = [inputs_of(model, wanda, model.encode_prompts([p]), empty) for p in prompts]
+    base = [inputs_of(model, wanda, empty, empty) for _ in prompts]
+    mask = {}
+    for name, layer in model.unet.named_modules():
+        if not name.endswith("ff.net.2"):
+            continue
+        weight = layer.weight.detach().double().abs()
+        pruned = torch.zeros_like(weight, dtype=torch.bool)
+        for step in range(wanda.used):
+            score = weight * column_norms(memorized, step, name)
+            usual = weight * column_norms(base, step, name)
+            for row in range(len(weight)):
+                highest = score[row].topk(math.floor(wanda.ratio * weight.shape[1])).indices
+                for column in highest.tolist():
+                    pruned[row, column] |= score[row, column] > usual[row, column]
+        mask[name] = pruned
+    return mask
+
+
+def with_unet(model: StableDiffusion, seed: int) -> StableDiffusion:
+    """The model with other random weights, its text layers large enough that prompts matter."""
+    unet = tiny.build_unet(seed).requires_grad_(False).eval()
+    for name, module in unet.named_modules():
+        if name.endswith(("attn2.to_v", "attn2.to_out.0", "attn2.to_q")):
+            module.weight.mul_(3)
+    model.pipeline.unet = unet.double()
+    return model
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_masks_are_those_of_the_plain_method(make_diffusion: Make, seed: int) -> None:
+    prompts = tiny.prompts(3, 7 * seed)
+    model = with_unet(make_diffusion("epsilon", dtype="float64", batch=64), seed)
+    expected = reference(model, WANDA, prompts)
+    found = WANDA.select(model, prompts)
+    assert found.keys() == expected.keys()
+    for name in expected:
+        assert torch.equal(found[name], expected[name]), name
+    # neither of the two conditions decides alone
+    most = sum(len(p) * math.floor(WANDA.ratio * p.shape[1]) * WANDA.used for p in found.values())
+    assert 0 < count(found) < most
+    model.batch = 4  # two prompts at once, then one
+    again = WANDA.select(model, prompts)
+    assert all(torch.equal(again[name], expected[name]) for name in expected)
+
+
+def test_masks_of_a_v_prediction_model_are_those_of_the_plain_method(make_diffusion: Make) -> None:
+    model = with_unet(make_diffusion("v_prediction", dtype="float64"), 4)
+    expected, found = reference(model, WANDA, tiny.prompts(2)), WANDA.select(model, tiny.prompts(2))
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("ratio", [0.02, 0.3])
+def test_no_row_loses_more_than_its_share_at_each_step(make_diffusion: Make, ratio: float) -> None:
+    wanda = replace(WANDA, ratio=ratio)
+    found = wanda.select(make_diffusion(), tiny.prompts(2))
+    for part in found.values():
+        assert (part.sum(1) <= math.floor(ratio * part.shape[1]) * wanda.used).all()
+    assert count(found) > 0
+
+
+def test_a_step_more_only_adds_weights(make_diffusion: Make) -> None:
+    model = make_diffusion("epsilon", dtype="float64")
+    fewer, more = (replace(WANDA, used=n).select(model, tiny.prompts(2)) for n in (1, 2))
+    assert all((more[name] | ~fewer[name]).all() for name in more)
+    assert count(more) > count(fewer)
+
+
+def test_the_order_of_the_prompts_does_not_matter(make_diffusion: Make) -> None:
+    model = make_diffusion("epsilon", dtype="float64")
+    prompts = tiny.prompts(3)
+    one, other = WANDA.select(model, prompts), WANDA.select(model, prompts[::-1])
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+@pytest.mark.parametrize("guidance", [1, 3.0])
+def test_evaluations_are_the_samples_through_the_unet(make_diffusion: Make, guidance: float) -> None:
+    model, wanda = make_diffusion(batch=4), replace(WANDA, guidance=guidance)
+    samples = []
+    hook = model.unet.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))
+    wanda.select(model, tiny.prompts(5))
+    hook.remove()
+    assert sum(samples) == wanda.evaluations(5)
+    assert max(samples) <= model.batch
+
+
+def test_the_model_is_left_as_it_was(make_diffusion: Make) -> None:
+    model = make_diffusion()
+    before = {key: value.clone() for key, value in model.unet.state_dict().items()}
+    WANDA.select(model, tiny.prompts(1))
+    assert all(torch.equal(value, before[key]) for key, value in model.unet.state_dict().items())
+    assert all(p.grad is None for p in model.unet.parameters())
+    assert not any(module._forward_pre_hooks for module in model.unet.modules())
+
+
+@pytest.mark.parametrize("ratio", [0, 1, 2, -0.1, float("nan")])
+def test_a_ratio_outside_the_unit_interval_is_refused(ratio: float) -> None:
+    with pytest.raises(InputError, match=f"pruning.ratio must lie between 0 and 1, but is {ratio}"):
+        Wanda(ratio=ratio)
+
+
+@pytest.mark.parametrize(("settings", "text"), [
+    ({"used": 0}, "pruning.used must be above zero, but is 0"),
+    ({"used": -1}, "pruning.used must be above zero, but is -1"),
+    ({"steps": 5, "used": 6}, r"pruning.steps \(5\) must reach pruning.used \(6\)"),
+])  # fmt: skip
+def test_steps_that_cannot_be_run_are_refused(settings: dict, text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        Wanda(**settings)
+
+
+def test_a_ratio_that_selects_nothing_is_refused_with_the_smallest_that_does(make_diffusion: Make) -> None:
+    with pytest.raises(InputError, match=r"ratio 0\.01 selects no weight: layer down.* has 64 columns.*0\.016"):
+        replace(WANDA, ratio=0.01).select(make_diffusion(), tiny.prompts(1))
+
+
+def test_no_prompts_are_refused(make_diffusion: Make) -> None:
+    with pytest.raises(InputError, match="needs memorized prompts"):
+        WANDA.select(make_diffusion(), [])

@@ -1,0 +1,96 @@
+"""The table: everything that the rows say, in every form, in a terminal's width."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from dori.results import render
+from dori.results.estimate import Estimate, above, number, with_deviation, with_interval
+from dori.results.rows import merge
+from dori.results.sweep_table import sweep
+from dori.results.table import blocks, halves
+
+
+def printed(tables, width=110):
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    render.show(tables, console)
+    return console.file.getvalue()
+
+
+def test_one_block_per_kind_with_a_line_per_setting(rows):
+    found = {block.head[0]: block for block in blocks(rows)}
+    assert list(found) == ["verbatim", "template", "seen", "unseen", "ordinary"]
+    assert [line[0] for line in found["verbatim"].lines] == [
+        "original", "random", "wanda", "wanda+dori", "twin", "twin+dori",
+    ]  # fmt: skip
+    line = dict(zip(found["verbatim"].columns, found["verbatim"].lines[3], strict=True))
+    assert line["MR [95 % interval]"].startswith("0.69 [0.55, 0.80")
+    assert (line["SSCD_Orig"], line["Displacement"], line["n"]) == ("0.81 ± 0.05", "0.84", "48")
+
+
+def test_ordinary_captions_have_quality(rows):
+    (quality,) = (block for block in blocks(rows) if block.head[0] == "ordinary")
+    line = dict(zip(quality.columns, quality.lines[2], strict=True))
+    assert line["FID"] == "23.7" and line["n"] == "1,000"
+    assert line["KID − original's"] == "0.004 [−0.001, 0.009]"
+
+
+def test_failed_targets_stand_beside_n(rows):
+    rows[0]["failed"] = ["verbatim/003"]
+    assert blocks(rows)[0].lines[0][-1] == "48 (1 failed)"
+
+
+def test_missing_metrics_are_dashes(rows):
+    rows[0]["metrics"] = {"MR": None, "SSCD_Orig": {"value": None, "n": 0}}
+    assert set(blocks(rows)[0].lines[0][2:]) == {"–"}
+
+
+def test_frame_column_only_where_there_are_templates(make_rows):
+    plain = make_rows(hits={"original": {"verbatim": 3}}, fid={})
+    assert "SSCD_Frame" not in blocks(plain)[0].columns
+
+
+@pytest.mark.parametrize("width", [60, 110, 200])
+def test_the_terminal_is_not_overrun_and_nothing_is_cut(rows, width):
+    text = printed([*blocks(rows), halves(rows)], width)
+    assert max(map(len, text.splitlines())) <= 110
+    assert "…" not in text and "0.69 [0.55, 0.80]" in text
+
+
+def test_markdown_and_latex_hold_every_line(rows):
+    tables = blocks(rows)
+    lines = sum(len(block.lines) for block in tables)
+    markdown, latex = render.markdown(tables), render.latex(tables)
+    assert sum(row.startswith("| ") for row in markdown.splitlines()) == lines + 2 * len(tables)
+    assert latex.count("\\toprule") == len(tables) and "0.93 $\\pm$ 0.05" in latex
+    assert "SSCD\\_Orig" in latex and "[95 \\% interval]" in latex
+
+
+def test_a_sweep_has_a_line_per_value_in_order(make_rows):
+    rows = merge(make_rows(ratio=ratio) for ratio in (0.1, 0.02, 0.05))
+    block = sweep(rows)
+    assert [line[1] for line in block.lines] == ["0.02", "0.05", "0.1"]
+    line = dict(zip(block.columns, block.lines[0], strict=True))
+    assert line["attacked"].startswith("0.69 [") and line["FID"] == "23.7"
+    assert line["controls, attacked*"].startswith("0.04")
+    assert "n = 48" in block.title and "1,000" in block.title
+
+
+def test_what_a_sweep_does_not_touch_stands_once(make_rows):
+    untouched = {"original": {"verbatim": 47}}
+    rows = merge(
+        make_rows(hits=untouched, fid={}, ratio=None)
+        + make_rows(hits={"wanda": {"verbatim": hits}}, fid={}, ratio=ratio)
+        for hits, ratio in ((9, 0.05), (2, 0.1))
+    )
+    lines = blocks(rows)[0].lines
+    assert [(line[0], line[2]) for line in lines] == [("original", "–"), ("wanda", "0.05"), ("wanda", "0.1")]
+
+
+def test_numbers():
+    assert number(-0.001) == "0.00" and number(-0.5) == "−0.50" and number(None) == "–"
+    assert with_interval(Estimate(0.5)) == "0.50"
+    assert with_interval(None) == with_deviation(None) == "–"
+    assert above(Estimate(0.5, 0.4, 0.6), Estimate(0.2, 0.1, 0.39))
+    assert not above(Estimate(0.5, 0.4, 0.6), Estimate(0.4, 0.3, 0.4))

@@ -1,0 +1,109 @@
+"""Trackers: W&B offline gets everything under fixed names; CSV gets the figures; failures show."""
+
+import json
+import math
+
+import pandas as pd
+import pytest
+import wandb
+from lightning.pytorch.loggers import CSVLogger, WandbLogger
+
+from dori.results.tracking import finish, flatten, image_table, log_curve, log_results, summary, tags
+
+
+@pytest.fixture
+def files(tmp_path, images):
+    from PIL import Image
+
+    Image.new("RGB", (8, 8)).save(tmp_path / "grid.png")
+    (tmp_path / "report.html").write_text("<p>report</p>")
+    return tmp_path / "grid.png", tmp_path / "report.html"
+
+
+@pytest.fixture
+def offline(monkeypatch, tmp_path):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    yield WandbLogger(project="dori", save_dir=tmp_path, offline=True, tags=["study=mitigation"])
+    wandb.finish()
+
+
+def test_names_are_fixed(rows):
+    figures = summary(rows)
+    assert figures["wanda+dori/verbatim/MR"] == pytest.approx(33 / 48)
+    assert figures["wanda+dori/verbatim/MR_n"] == 48
+    assert figures["wanda+dori/verbatim/MR/held_out_low"] < figures["wanda+dori/verbatim/MR/held_out"]
+    assert figures["original/verbatim/SSCD_Orig_mad"] == 0.05
+    assert figures["wanda/ordinary/KID_difference_high"] == 0.009
+
+
+def test_missing_figures_are_left_out(rows):
+    rows[0]["metrics"] = {"MR": {"value": math.nan, "n": 0}, "FID": None}
+    assert list(summary(rows[:1])) == ["original/verbatim/MR_n"]
+
+
+def test_config_is_flat():
+    config = {"attack": {"steps": 50, "start": {"name": "prompt"}}, "seed": 0, "extra": {}}
+    assert flatten(config) == {"attack/steps": 50, "attack/start/name": "prompt", "seed": 0, "extra": {}}
+
+
+def test_tags_name_the_groups_chosen():
+    choices = {"pruning": "wanda", "hydra/launcher": "basic", "experiments": None, "attack": "dori"}
+    assert tags(choices) == ["attack=dori", "pruning=wanda"]
+
+
+def test_wandb_offline_writes_summary_config_and_pictures(offline, rows, images, files):
+    log_curve(offline, "MR", "steps", [(0, 0.1), (10, 0.4), (50, 0.7)])
+    log_results(offline, rows, images, *files, {"pruning": {"ratio": 0.05}}, tags=["pruning=wanda"])
+    run = offline.experiment
+    assert run.summary["wanda+dori/verbatim/MR"] == pytest.approx(33 / 48)
+    assert run.summary["wanda+dori/verbatim/MR_low"] == pytest.approx(0.5467, abs=1e-3)
+    assert run.config["pruning/ratio"] == 0.05
+    assert set(run.tags) == {"study=mitigation", "pruning=wanda"}
+    assert run.summary["curve/steps/MR"] == 0.7 and run.summary["budget/steps"] == 50
+    media = {path.suffix for path in (offline_folder(run) / "media").rglob("*") if path.is_file()}
+    assert {".png", ".html", ".json"} <= media
+    finish(offline)
+    assert wandb.run is None
+
+
+def test_a_failed_job_closes_its_run(offline):
+    offline.experiment.summary["x"] = 1
+    finish(offline, exit_code=1)
+    assert wandb.run is None
+
+
+def test_csv_gets_the_figures_and_nothing_else(rows, images, files, tmp_path):
+    logger = CSVLogger(tmp_path, name="logs")
+    log_curve(logger, "MR", "steps", [(0, 0.1), (50, 0.7)])
+    log_results(logger, rows, images, *files, {"pruning": {"ratio": 0.05}})
+    finish(logger)
+    written = pd.read_csv(next((tmp_path / "logs").rglob("metrics.csv")))
+    assert written["wanda+dori/verbatim/MR"].dropna().item() == pytest.approx(33 / 48)
+    assert written["curve/steps/MR"].dropna().tolist() == [0.1, 0.7]
+    assert wandb.run is None
+
+
+def test_no_logger_is_fine(rows, images, files):
+    log_results(None, rows, images, *files, {})
+    log_curve(None, "MR", "steps", [(0, 0.1)])
+    finish(None)
+
+
+def test_an_unknown_budget_is_refused():
+    with pytest.raises(ValueError, match="gradient_evaluations"):
+        log_curve(None, "MR", "stepps", [])
+
+
+def test_the_table_shows_the_best_seed_of_each_prompt(images):
+    table = image_table(images)
+    shown = [line for line in table.data if line[-1] is not None]
+    assert len(table.data) == len(images) and len(shown) == len(images) // 2
+    assert all(line[table.columns.index("seed")] == 0 for line in shown)
+    assert json.dumps([line[:-1] for line in table.data])
+
+
+def offline_folder(run):
+    from pathlib import Path
+
+    return Path(run.dir)

@@ -1,0 +1,291 @@
+"""The cache: what a fingerprint depends on, and that nothing damaged is ever used."""
+
+import json
+import logging
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from dori.stages import Info, Result, Stages, code_version, fingerprint, write_atomically
+
+leaves = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+values = st.recursive(
+    leaves, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3)
+)
+
+
+def shuffled(value: Any, rng: random.Random) -> Any:
+    """The same value with the keys of every mapping in another order."""
+    if isinstance(value, dict):
+        keys = list(value)
+        rng.shuffle(keys)
+        return {key: shuffled(value[key], rng) for key in keys}
+    return [shuffled(item, rng) for item in value] if isinstance(value, list) else value
+
+
+def places(value: Any, path: tuple = ()) -> list[tuple]:
+    """Where the leaves are."""
+    if isinstance(value, dict | list):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        return [place for key, item in items for place in places(item, (*path, key))]
+    return [path]
+
+
+def replaced(value: Any, path: tuple, leaf: Any) -> Any:
+    if not path:
+        return leaf
+    copy = dict(value) if isinstance(value, dict) else list(value)
+    copy[path[0]] = replaced(value[path[0]], path[1:], leaf)
+    return copy
+
+
+@given(values, st.randoms(use_true_random=False))
+def test_the_order_of_keys_does_not_change_a_fingerprint(value: Any, rng: random.Random) -> None:
+    assert fingerprint(shuffled(value, rng)) == fingerprint(value)
+
+
+@given(values, st.data())
+def test_any_changed_leaf_changes_a_fingerprint(value: Any, data: st.DataObject) -> None:
+    found = places(value)
+    assume(found)
+    path, leaf = data.draw(st.sampled_from(found)), data.draw(leaves)
+    other = replaced(value, path, leaf)
+    # 1, 1.0 and True are equal in Python; as settings they are not
+    assume(json.dumps(other, sort_keys=True) != json.dumps(value, sort_keys=True))
+    assert fingerprint(other) != fingerprint(value)
+
+
+@given(st.dictionaries(st.text(), leaves, min_size=1, max_size=4), st.text(), leaves)
+def test_a_key_more_or_less_changes_a_fingerprint(value: dict, key: str, leaf: Any) -> None:
+    assume(key not in value)
+    more = {**value, key: leaf}
+    assert fingerprint(more) != fingerprint(value)
+    assert len({fingerprint(v) for v in (more, [more], list(more.items()))}) == 3
+
+
+@pytest.mark.parametrize("value", [object(), {"a": Path("b")}, float("nan"), [float("inf")], {1, 2}])
+def test_what_has_no_fingerprint_is_refused(value: Any) -> None:
+    with pytest.raises((TypeError, ValueError)):
+        fingerprint(value)
+
+
+def writes(text: str = "content") -> Callable[[Path], Info]:
+    def compute(folder: Path) -> Info:
+        (folder / "result.txt").write_text(text)
+        return {"counted": 3}
+
+    return compute
+
+
+def refuses(folder: Path) -> Info:
+    raise AssertionError("computed although it is in the cache")
+
+
+def test_a_second_call_computes_nothing(tmp_path: Path) -> None:
+    first = Stages(tmp_path).run("stage", {"a": 1}, ["stages.py"], writes())
+    second = Stages(tmp_path).run("stage", {"a": 1}, ["stages.py"], refuses)
+    assert (first.cached, second.cached) == (False, True)
+    assert second.info == first.info == {"counted": 3}
+    assert (second.folder / "result.txt").read_text() == "content"
+
+
+@pytest.mark.parametrize(("name", "inputs", "code", "shared"), [
+    ("other", {"a": 1, "b": [2]}, ["stages.py"], {"c": 3}),
+    ("stage", {"a": 1, "b": [4]}, ["stages.py"], {"c": 3}),
+    ("stage", {"a": 1}, ["stages.py"], {"c": 3}),
+    ("stage", {"a": 1, "b": [2]}, ["errors.py"], {"c": 3}),
+    ("stage", {"a": 1, "b": [2]}, ["stages.py", "errors.py"], {"c": 3}),
+    ("stage", {"a": 1, "b": [2]}, ["stages.py"], {"c": 4}),
+])  # fmt: skip
+def test_a_result_is_not_reused_when_anything_differs(
+    tmp_path: Path, name: str, inputs: Info, code: list[str], shared: Info
+) -> None:
+    first = Stages(tmp_path, {"c": 3}).run("stage", {"a": 1, "b": [2]}, ["stages.py"], writes())
+    second = Stages(tmp_path, shared).run(name, inputs, code, writes())
+    assert second.fingerprint != first.fingerprint
+    assert not second.cached
+    again = Stages(tmp_path, {"c": 3}).run("stage", {"b": [2], "a": 1}, ["stages.py"], refuses, "label")
+    assert again.cached
+
+
+def test_another_version_of_a_library_is_another_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = Stages(tmp_path).run("stage", {}, [], writes())
+    monkeypatch.setattr("dori.stages.version", lambda name: "0.0")
+    assert Stages(tmp_path).run("stage", {}, [], writes()).fingerprint != first.fingerprint
+
+
+def test_the_code_version_changes_with_a_line_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "attacks").mkdir()
+    (tmp_path / "attacks/solver.py").write_text("a = 1\n")
+    (tmp_path / "attacks/notes.txt").write_text("no code")
+    monkeypatch.setattr("dori.__file__", str(tmp_path / "__init__.py"))
+    versions = []
+    for file, text in (("solver.py", "a = 1\n"), ("notes.txt", "other"), ("solver.py", "a = 2\n")):
+        code_version.cache_clear()
+        (tmp_path / "attacks" / file).write_text(text)
+        versions.append(code_version("attacks"))
+    code_version.cache_clear()
+    assert versions[0] == versions[1] != versions[2]
+
+
+def spoil_file(folder: Path) -> None:
+    (folder / "result.txt").write_text("contenu")
+
+
+def cut_file(folder: Path) -> None:
+    (folder / "result.txt").write_text("")
+
+
+def lose_file(folder: Path) -> None:
+    (folder / "result.txt").unlink()
+
+
+def add_file(folder: Path) -> None:
+    (folder / "other.txt").write_text("")
+
+
+def lose_marker(folder: Path) -> None:
+    (folder / "done.json").unlink()
+
+
+def cut_marker(folder: Path) -> None:
+    text = (folder / "done.json").read_text()
+    (folder / "done.json").write_text(text[: len(text) // 2])
+
+
+def empty_marker(folder: Path) -> None:
+    (folder / "done.json").write_text("[]")
+
+
+@pytest.mark.parametrize(
+    "damage", [spoil_file, cut_file, lose_file, add_file, lose_marker, cut_marker, empty_marker]
+)
+def test_a_damaged_entry_is_computed_again_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None]
+) -> None:
+    first = Stages(tmp_path).run("stage", {}, [], writes())
+    damage(first.folder)
+    with caplog.at_level(logging.WARNING):
+        again = Stages(tmp_path).run("stage", {}, [], writes())
+    assert not again.cached
+    assert f"cache entry {first.folder} is damaged" in caplog.text
+    assert (again.folder / "result.txt").read_text() == "content"
+    assert sorted(p.name for p in again.folder.iterdir()) == ["done.json", "result.txt"]
+    assert Stages(tmp_path).run("stage", {}, [], refuses).cached
+
+
+def test_a_killed_attempt_is_gone_on_with(tmp_path: Path) -> None:
+    def dies(folder: Path) -> Info:
+        (folder / "part-1").write_text("whole")
+        (folder / "part-2.tmp").write_text("ha")
+        raise KeyboardInterrupt
+
+    def goes_on(folder: Path) -> Info:
+        assert (folder / "part-1").read_text() == "whole"
+        (folder / "part-2").write_text("half")
+        return {}
+
+    with pytest.raises(KeyboardInterrupt):
+        Stages(tmp_path).run("stage", {}, [], dies)
+    assert not list(tmp_path.glob("stage/*/done.json"))
+    result = Stages(tmp_path).run("stage", {}, [], goes_on)
+    assert sorted(p.name for p in result.folder.iterdir()) == ["done.json", "part-1", "part-2"]
+    assert not list(tmp_path.rglob("*.partial"))
+    assert Stages(tmp_path).run("stage", {}, [], refuses).cached
+
+
+@pytest.mark.parametrize("calls", [1, 2])
+def test_a_run_killed_while_it_marks_a_stage_done_leaves_a_good_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    """Before ``done.json`` has its name, and between that and the folder's own name."""
+    replace, left = os.replace, [calls]
+
+    def dies(source: Path, target: Path) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise KeyboardInterrupt
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("os.replace", dies)
+        with pytest.raises(KeyboardInterrupt):
+            Stages(tmp_path).run("stage", {}, [], writes())
+    assert not Stages(tmp_path).run("stage", {}, [], writes()).cached
+    assert Stages(tmp_path).run("stage", {}, [], refuses).cached
+
+
+def test_results_are_listed_in_order_under_their_labels(tmp_path: Path) -> None:
+    stages = Stages(tmp_path)
+    found = [stages.run("stage", {"a": a}, [], writes(), label) for a, label in ((1, ""), (2, "second"))]
+    assert stages.results == found
+    assert [result.name for result in found] == ["stage", "second"]
+    assert all(isinstance(result, Result) and result.seconds >= 0 for result in found)
+
+
+PROCESS = """
+import sys, time
+from pathlib import Path
+from dori.stages import Stages
+root, me, other = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+
+def compute(folder):
+    with (root / "computed").open("a") as file:
+        file.write(me)
+    # long enough for the other one to come by while this one is at work
+    while not (root / other).exists():
+        time.sleep(0.01)
+    time.sleep(0.3)
+    (folder / "result").write_text(me)
+    return {}
+
+(root / me).touch()
+result = Stages(root / "cache").run("stage", {}, [], compute)
+print((result.folder / "result").read_text())
+"""
+
+
+def test_two_processes_compute_a_stage_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PROCESS, str(tmp_path)]
+    processes = [
+        subprocess.Popen([*command, *names], stdout=subprocess.PIPE, text=True)
+        for names in (("a", "b"), ("b", "a"))
+    ]
+    outputs = [process.communicate()[0].strip() for process in processes]
+    computed = (tmp_path / "computed").read_text()
+    assert len(computed) == 1
+    assert outputs == [computed, computed]
+
+
+@pytest.mark.parametrize("content", ["text", b"bytes"])
+def test_a_file_is_replaced_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | bytes
+) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+
+    def dies(self: Path, data: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(data[:1])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", dies)
+        with pytest.raises(KeyboardInterrupt):
+            write_atomically(path, content)
+    assert path.read_text() == "old"
+    write_atomically(path, content)
+    assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
+    assert list(tmp_path.iterdir()) == [path]
