@@ -55,11 +55,16 @@ def batched(diffusion: StableDiffusion, latents: Tensor, start: Tensor, noise: l
         some = slice(first, first + size)
         parts.append(
             solve(
-                diffusion, latents[some], start[some],
+                diffusion,
+                latents[some],
+                start[some],
                 lambda step, some=some: (noise[step][0][some], noise[step][1][some]),
-                steps=steps, objective=objectives.denoising_loss, constraint=unconstrained,
-                optimizer=ADAM, batch=64,
-            ).embeddings  # fmt: skip
+                steps=steps,
+                objective=objectives.denoising_loss,
+                constraint=unconstrained,
+                optimizer=ADAM,
+                batch=64,
+            ).embeddings
         )
     return torch.cat(parts)
 
@@ -95,7 +100,8 @@ def main() -> None:
         seconds[name].append(time.perf_counter() - begin)
         print(f"{name}: {seconds[name][-1]:.1f} s for {len(targets)} targets, {arguments.steps} steps")
     speedup = min(seconds["plain"]) / min(seconds["batched"])
-    print(json.dumps({"speedup": round(speedup, 2), "targets": len(targets), "steps": arguments.steps, **seconds}))
+    sizes = {"targets": len(targets), "steps": arguments.steps}
+    print(json.dumps({"speedup": round(speedup, 2), **sizes, **seconds}))
 
 
 if __name__ == "__main__":

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from dori.config import CONF, build, check_keys
+from dori.config import CONF, build, check_keys, check_top
 from dori.errors import InputError
-from dori.overrides import check_overrides
+from dori.overrides import check_overrides, groups
 
 
 def quiet() -> None:
@@ -40,6 +40,7 @@ def study(cfg: DictConfig, output: Path) -> list[dict]:
     from dori.results.finish import Job
     from dori.studies.run import Run
 
+    check_top(cfg, [*groups(), *map(str, OmegaConf.load(CONF / "config.yaml"))])
     check_keys(cfg)
     quiet()
     run = Run.configured(cfg)

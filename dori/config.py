@@ -86,15 +86,15 @@ def check_top(cfg: DictConfig, known: list[str]) -> None:
             raise unknown("key", str(key), known)
 
 
-def identity(node: Any) -> Any:
+def identity(node: Any, is_path: bool = False) -> Any:
     """What a node *is*, JSON-able: resolved, with files and folders replaced by their hashes."""
     if isinstance(node, DictConfig | ListConfig):
         node = OmegaConf.to_container(node, resolve=True)
     if isinstance(node, dict):
-        return {str(key): identity(value) for key, value in node.items()}
+        return {str(key): identity(value, key == "path") for key, value in node.items()}
     if isinstance(node, list):
         return [identity(value) for value in node]
-    if isinstance(node, str) and "/" in node and (path := Path(node)).exists():
+    if isinstance(node, str) and (is_path or "/" in node) and (path := Path(node)).exists():
         files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
         return fingerprint([[p.name, digest_file(p)] for p in files])
     return node

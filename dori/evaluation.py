@@ -132,7 +132,9 @@ class Evaluation:
     def _changing(self, target: Target) -> Tensor:
         """Boolean (h, w) at the evaluation's resolution; nothing where the target says nothing."""
         changing = np.zeros((1, 1), bool) if target.changing is None else target.changing
-        mask = torch.from_numpy(changing)[None, None].float()
+        side = min(changing.shape)
+        top, left = ((length - side) // 2 for length in changing.shape)  # the square that is looked at
+        mask = torch.from_numpy(changing[top : top + side, left : left + side])[None, None].float()
         return F.interpolate(mask, (self.resolution,) * 2, mode="nearest")[0, 0] > 0.5
 
 

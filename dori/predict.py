@@ -7,6 +7,7 @@ attacks as for sampling. Chunks are dealt to ranks by index: a padding sampler w
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,12 +66,13 @@ class StageBar(TQDMProgressBar):
 class Predictor:
     """Makes a trainer for each stage; ``make`` is the ``trainer`` group as a partial."""
 
-    make: Callable[..., lightning.Trainer]
+    make: partial[lightning.Trainer]
     label: str = ""
 
     def run(self, networks: list[nn.Module], work: Work, chunks: list) -> None:
         """``work(chunk)`` for every chunk; each is done by one process."""
-        trainer = self.make(callbacks=[StageBar(self.label)])
+        bar = [StageBar(self.label)] if self.make.keywords.get("enable_progress_bar", True) else []
+        trainer = self.make(callbacks=bar)
         trainer.predict(ChunkModule(networks, work), ChunkData(chunks), return_predictions=False)
 
 

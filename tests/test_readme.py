@@ -27,7 +27,10 @@ def test_two_commands_set_up_and_run_on_a_fresh_machine():
     assert len([c for c in COMMANDS if c.startswith("python3 -m venv")]) == 2
 
 
-@pytest.mark.parametrize("path", re.findall(r"`((?:conf|dori|experiments|multirun_sweeps|benchmarks)/[\w/.]*)`", README))
+FOLDERS = re.findall(r"`((?:conf|dori|experiments|multirun_sweeps|benchmarks)/[\w/.]*)`", README)
+
+
+@pytest.mark.parametrize("path", FOLDERS)
 def test_a_documented_folder_exists(path):
     assert (ROOT / path).exists()
 

@@ -1,15 +1,20 @@
 """Models, pictures and tables that differ from minnow wherever they can: what the fixtures build."""
 
+import copy
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 from PIL import Image
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from dori.config import CONF
 from dori.minnow import clip, tokenizer
 from dori.minnow.descriptor import Descriptor
 
@@ -81,7 +86,7 @@ def build_measures(folder: Path) -> Path:
 def picture(seed: int, height: int = SIDE, width: int = SIDE) -> np.ndarray:
     """uint8 (height, width, 3): a smooth gradient with a bright square, each seed its own."""
     rng = np.random.default_rng(seed)
-    y, x = np.mgrid[0:1:height * 1j, 0:1:width * 1j]
+    y, x = np.mgrid[0 : 1 : height * 1j, 0 : 1 : width * 1j]
     image = (x[..., None] * rng.uniform(0, 255, 3) + y[..., None] * rng.uniform(0, 255, 3)) / 2
     top, left = rng.integers(0, height // 2), rng.integers(0, width // 2)
     image[top : top + height // 4, left : left + width // 4] = rng.uniform(0, 255, 3)
@@ -112,3 +117,32 @@ def build_ordinary(folder: Path, count: int = 8) -> Path:
     table = pd.DataFrame({"caption": prompts(count, 20), "image": names})
     table.to_csv(folder / "ordinary.csv", index=False)
     return folder / "ordinary.csv"
+
+
+@cache
+def _composed(overrides: tuple[str, ...]) -> DictConfig:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose("config", overrides=list(overrides))
+
+
+def composed(*overrides: str) -> DictConfig:
+    """The configuration of ``dori <overrides>``; composing takes its time, so each is made once."""
+    return copy.deepcopy(_composed(overrides))
+
+
+def study_overrides(model: Path, table: Path, ordinary: Path, measures: Path, *more: str) -> list[str]:
+    """The main job on a tiny pipeline and own pictures, as small as it can be; then ``more``."""
+    steps = {
+        "pruning=none": ["pruning.steps=4", "pruning.used=2"],
+        "attack=none": ["attack.steps=2", "attack.pairs=2", "attack.batch=4"],
+    }
+    return [
+        "model=pretrained", f"model.path={model}", "model.dtype=float32", "model.sampling_steps=2",
+        "model.guidance=2.0", "model.images_per_prompt=2", "model.batch=8",
+        f"data.path={table}", "data.targets=1", f"data.ordinary={ordinary}",
+        "evaluation=minnow", f"evaluation.resolution={SIDE}", f"evaluation.alignment.path={measures}/clip",
+        f"evaluation.descriptor.path={measures}/descriptor.safetensors",
+        *(f"+evaluation.descriptor.{key}={value}" for key, value in DESCRIPTOR.items()),
+        *(word for without, words in steps.items() if without not in more for word in words),
+        "trainer.accelerator=cpu", *more,
+    ]  # fmt: skip

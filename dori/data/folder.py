@@ -82,7 +82,7 @@ def _targets(table: pd.DataFrame, root: Path, source: Path) -> list[Target]:
         if isinstance(mask := getattr(row, "changing", None), str):
             with Image.open(root / mask) as file:
                 changing = np.asarray(file.convert("L")) > 127
-        half = "development" if place % 2 else "held_out"
+        half = "held_out" if place % 2 else "development"
         name, image = f"{row.kind}/{place:04d}", root / str(row.image)
         targets.append(Target(name, str(row.prompt), str(row.kind), image, changing=changing, half=half))
     return targets
@@ -121,4 +121,5 @@ def folder(path: str, targets: int | str, ordinary: str | None = None) -> Data:
     everything = _targets(table, source.parent, source)
     limit = len(everything) if targets == "all" else int(targets)
     chosen = [t for kind in KINDS for t in [t for t in everything if t.kind == kind][:limit]]
-    return Data(chosen, Ordinary([]) if ordinary is None else _ordinary(Path(ordinary)))
+    everyday = Ordinary([]) if ordinary is None else _ordinary(Path(ordinary))
+    return Data(chosen, everyday, everyday.captions)

@@ -5,6 +5,7 @@ from dori.errors import InputError
 from dori.minnow import population
 
 COUNTS = {"verbatim": 48, "template": 16, "seen": 48, "unseen": 48}
+CAPTIONS = 256  # for methods that compare with ordinary captions
 REFERENCE = 1024  # held-out pictures for FID and KID
 GROUPS = {"seen": "ordinary"}  # the first ordinary pictures are the seen controls
 
@@ -42,4 +43,5 @@ def minnow(targets: int | str, ordinary: int | None = None) -> Data:
         for index in range(COUNTS[kind] if targets == "all" else min(int(targets), COUNTS[kind]))
     ]
     reference = [population.picture("reference", index) for index in range(ordinary)]
-    return Data(chosen, Ordinary([p.caption for p in reference], [p.pixels() for p in reference]))
+    ordinary_pictures = Ordinary([p.caption for p in reference], [p.pixels() for p in reference])
+    return Data(chosen, ordinary_pictures, population.captions("calibration", CAPTIONS))

@@ -74,10 +74,11 @@ class Ordinary:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """What a study is run on."""
+    """What a study is run on; ``captions`` are ordinary ones for methods, apart from ``ordinary``."""
 
     targets: list[Target]
     ordinary: Ordinary
+    captions: list[str] = field(default_factory=list)
 
     def of(self, *kinds: str) -> list[Target]:
         return [target for target in self.targets if target.kind in kinds]

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError, check_positive, check_share
+from dori.errors import InputError, check_positive, check_share, unknown
 from dori.pruning.masks import Mask, feed_forward_layers
 
 
@@ -36,15 +36,16 @@ def _summed_squares(layers: dict[str, nn.Linear]) -> Iterator[dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Wanda:
-    """Zero the weights that score high on memorized prompts, and higher than on the empty prompt.
+    """Zero the weights that score high on memorized prompts, and higher than on ordinary input.
 
     Score |W| * ||X||, X the layer's inputs with every token's row L2-normalised. Per output row the
-    floor(ratio * columns) highest, where the score also exceeds the one of the empty prompt, at each
-    of the first ``used`` timesteps; their union is pruned. All prompts share one mask.
+    floor(ratio * columns) highest, where the score also exceeds the one on the base, at each of the
+    first ``used`` timesteps; their union is pruned. All prompts share one mask.
 
     Args:
         ratio: share of each output row, 0.01 in the paper.
         steps: length of the DDIM schedule (50 in the paper), of which ``used`` steps run.
+        base: ``empty``, the empty prompt as in the paper, or ``ordinary`` captions.
         guidance: both halves of the guided batch count as inputs.
         seed: of the one initial noise that all prompts share, as in the published code.
     """
@@ -53,12 +54,15 @@ class Wanda:
     ratio: float = 0.01
     steps: int = 50
     used: int = 10
+    base: str = "empty"
     guidance: float = 7.5
     seed: int = 0
 
     def __post_init__(self) -> None:
         check_share("pruning.ratio", self.ratio)
         check_positive("pruning.used", self.used)
+        if self.base not in ("empty", "ordinary"):
+            raise unknown("pruning.base", self.base, ("empty", "ordinary"))
         if self.steps < self.used:
             raise InputError(f"pruning.steps ({self.steps}) must reach pruning.used ({self.used})")
 
@@ -80,20 +84,32 @@ class Wanda:
                     sums.clear()
         return totals
 
-    def evaluations(self, prompts: int) -> int:
+    def evaluations(self, prompts: int, ordinary: int = 0) -> int:
         """U-Net samples: the empty prompt's inputs are the same beside every prompt, so run once."""
-        return (prompts + 1) * self.used * (1 if self.guidance == 1 else 2)
+        return (
+            (prompts + (ordinary if self.base == "ordinary" else 1))
+            * self.used
+            * (1 if self.guidance == 1 else 2)
+        )
 
-    def select(self, diffusion: StableDiffusion, prompts: list[str]) -> Mask:
-        """The mask of a set of memorized prompts.
+    def select(
+        self, diffusion: StableDiffusion, prompts: list[str], ordinary: list[str] | None = None
+    ) -> Mask:
+        """The mask of a set of memorized prompts; ``ordinary``: captions for that base.
 
         Raises:
             InputError: no prompts, or a ratio that keeps no weight of the narrowest layer.
         """
         if not prompts:
             raise InputError("pruning needs memorized prompts, but the data has none")
+        if self.base == "ordinary" and not ordinary:
+            raise InputError(
+                "pruning.base=ordinary needs ordinary captions: give data.ordinary, or base=empty"
+            )
         memorized = self.norms(diffusion, diffusion.encode_prompts(prompts))
-        base = self.norms(diffusion, diffusion.empty)
+        captions = ordinary if self.base == "ordinary" and ordinary else [""]
+        base = self.norms(diffusion, diffusion.encode_prompts(captions))
+        scale = len(prompts) / len(captions)
         mask: Mask = {}
         for name, layer in feed_forward_layers(diffusion.unet).items():
             weight = layer.weight.detach().abs().double().cpu()
@@ -109,6 +125,6 @@ class Wanda:
                 # ties go to the lower column: a stable sort, the same on every device
                 top = score.argsort(dim=1, descending=True, stable=True)[:, :keep]
                 chosen = torch.zeros_like(part).scatter_(1, top, True)
-                part |= chosen & (score > weight * (at_base[name] * len(prompts)).sqrt())
+                part |= chosen & (score > weight * (at_base[name] * scale).sqrt())
             mask[name] = part
         return mask

@@ -18,7 +18,7 @@ def mitigation(run: Run) -> tuple[list[Row], pd.DataFrame]:
     """
     everyone, memorized = run.data.targets, run.data.of(*MEMORIZED)
     drawn = [run.draw(run.original, everyone)]
-    quality = [run.draw_ordinary(run.original)]
+    quality = run.draw_ordinary(run.original)
 
     subject = run.original
     if run.pruning:
@@ -26,7 +26,7 @@ def mitigation(run: Run) -> tuple[list[Row], pd.DataFrame]:
         run.mitigated = subject
         for each in (baseline, subject):
             drawn.append(run.draw(each, everyone))
-            quality.append(run.draw_ordinary(each))
+            quality += run.draw_ordinary(each)
 
     twin = Subject("twin", run.diffusion.twin) if run.diffusion.twin else None
     if twin:
@@ -42,9 +42,11 @@ def mitigation(run: Run) -> tuple[list[Row], pd.DataFrame]:
 def prune(run: Run, method: Wanda) -> tuple[Subject, Subject]:
     """The pruned model, and the one pruned at random by as many weights in the same layers."""
     prompts = [target.prompt for target in run.data.of(*MEMORIZED)]
-    recipe = {"pruning": identity(run.cfg.pruning), "prompts": prompts}
+    ordinary = run.data.captions if method.base == "ordinary" else []
+    recipe = {"pruning": identity(run.cfg.pruning), "prompts": prompts, "ordinary": ordinary}
+    evaluations = method.evaluations(len(prompts), len(ordinary))
     mask = run.find_mask(
-        lambda model: (method.select(model, prompts), method.evaluations(len(prompts))), method.name, recipe
+        lambda model: (method.select(model, prompts, ordinary), evaluations), method.name, recipe
     )
     found = masks.load(mask.folder / "mask.safetensors") if mask else {}
     control = run.find_mask(

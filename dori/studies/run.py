@@ -87,12 +87,13 @@ class Run:
         result = self._draw(subject, setting, names, texts, what, seeds, attacked)
         return Pictures(setting, subject, targets, texts, result, attacked)
 
-    def draw_ordinary(self, subject: Subject) -> Pictures:
-        """One image of every ordinary caption: what quality is measured on."""
-        texts = self.data.ordinary.captions
+    def draw_ordinary(self, subject: Subject) -> list[Pictures]:
+        """One image of every ordinary caption, what quality is measured on; nothing without captions."""
+        if not (texts := self.data.ordinary.captions):
+            return []
         names = [f"ordinary/{i:05d}" for i in range(len(texts))]
         result = self._draw(subject, f"{subject.name}, ordinary captions", names, texts, texts, 1, None)
-        return Pictures(subject.name, subject, [], texts, result)
+        return [Pictures(subject.name, subject, [], texts, result)]
 
     def _draw(
         self, subject: Subject, label: str, names: list[str], texts: list[str], what: Any, seeds: int,

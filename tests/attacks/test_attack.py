@@ -84,7 +84,7 @@ def test_finished_parts_of_a_killed_run_are_kept(
 
     whole = triggers(attack, model, TARGETS, tmp_path / "whole", predictor)
     (tmp_path / "killed").mkdir()
-    with pytest.raises(BaseException):  # noqa: B017, PT011 - Lightning turns it into SystemExit
+    with pytest.raises(BaseException):  # noqa: B017 - Lightning turns it into SystemExit
         attack_dies = replace(attack, objective=dies)
         attack_dies.run(model, TARGETS, tmp_path / "killed", predictor)
     assert [p.name for p in (tmp_path / "killed").iterdir()] == ["part-00000.safetensors"]

@@ -43,7 +43,10 @@ def radius(ball: Ball, start: Tensor, epsilon: float) -> Tensor:
 def slack(ball: Ball, y: Tensor, start: Tensor, epsilon: float) -> Tensor:
     """What rounding may add: each coordinate is stored to the precision of its own size."""
     unit = torch.finfo(y.dtype).eps
-    return unit * (4 * norm(ball, start) + 8 * norm(ball, y - start).minimum(radius(ball, start, epsilon))) + 1e-7
+    return (
+        unit * (4 * norm(ball, start) + 8 * norm(ball, y - start).minimum(radius(ball, start, epsilon)))
+        + 1e-7
+    )
 
 
 @pytest.mark.parametrize("ball", BALLS)
@@ -70,9 +73,7 @@ def test_what_is_outside_lands_on_the_surface(
 
 @pytest.mark.parametrize("ball", BALLS)
 @given(points(FINE), st.floats(1e-3, 1e3), st.floats(0, 0.99))
-def test_what_is_inside_stays(
-    ball: Ball, point: tuple[Tensor, Tensor], epsilon: float, share: float
-) -> None:
+def test_what_is_inside_stays(ball: Ball, point: tuple[Tensor, Tensor], epsilon: float, share: float) -> None:
     y, start = point
     moved = y - start
     scale = share * radius(ball, start, epsilon) / norm(ball, moved).clamp(min=1e-12)

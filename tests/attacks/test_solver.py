@@ -151,7 +151,9 @@ def test_nan_latents_fail_at_once_and_alone(model: StableDiffusion) -> None:
     assert found.failed.tolist() == [-1, 0, -1]
     assert torch.equal(found.embeddings[1], starts(model, [1])[0])
     assert found.losses[1].isnan().all()
-    assert_same(Solution(found.embeddings[[0, 2]], found.losses[[0, 2]], found.failed), attack(model, [0, 2]), [0, 1])
+    assert_same(
+        Solution(found.embeddings[[0, 2]], found.losses[[0, 2]], found.failed), attack(model, [0, 2]), [0, 1]
+    )
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
@@ -164,8 +166,12 @@ def test_a_later_failure_keeps_the_last_good_embedding(model: StableDiffusion, b
 
     found = attack(model, [0, 1], noise=noise, steps=4)
     assert found.failed.tolist() == [2, -1]
-    torch.testing.assert_close(found.embeddings[:1], attack(model, [0], steps=2).embeddings, rtol=0, atol=1e-8)
-    torch.testing.assert_close(found.embeddings[1:], attack(model, [1], steps=4).embeddings, rtol=0, atol=1e-8)
+    torch.testing.assert_close(
+        found.embeddings[:1], attack(model, [0], steps=2).embeddings, rtol=0, atol=1e-8
+    )
+    torch.testing.assert_close(
+        found.embeddings[1:], attack(model, [1], steps=4).embeddings, rtol=0, atol=1e-8
+    )
 
 
 def test_gradients_survive_half_precision(make_diffusion: Callable[..., StableDiffusion]) -> None:

@@ -205,7 +205,9 @@ def test_broken_rows_of_ordinary_captions_are_named_by_their_lines(
 
 
 @pytest.mark.parametrize(("name", "rows"), [
-    ("memorized_laion_prompts.csv", 500), ("unmemorized_laion_prompts.csv", 500), ("coco2014_val_200.csv", 200),
+    ("memorized_laion_prompts.csv", 500),
+    ("unmemorized_laion_prompts.csv", 500),
+    ("coco2014_val_200.csv", 200),
 ])  # fmt: skip
 def test_the_published_prompt_lists_are_read(shared: Path, table: Path, name: str, rows: int) -> None:
     found = read_table(shared / name)

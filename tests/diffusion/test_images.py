@@ -14,7 +14,9 @@ Make = Callable[..., StableDiffusion]
 NAMES = ["verbatim/0000", "verbatim/0001", "seen/0000"]
 
 
-def drawn(model: StableDiffusion, names: list[str], folder: Path, predictor: Predictor, seed: int = 0) -> list:
+def drawn(
+    model: StableDiffusion, names: list[str], folder: Path, predictor: Predictor, seed: int = 0
+) -> list:
     folder.mkdir(exist_ok=True)
     # the embedding belongs to the name: its order must not matter either
     y = torch.cat([model.encode_prompts(tiny.prompts(1, NAMES.index(name))) for name in names])

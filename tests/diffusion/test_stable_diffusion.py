@@ -96,7 +96,9 @@ def test_images_are_encoded_to_scaled_means_in_any_batch(make_diffusion: Make) -
 
 
 @pytest.mark.parametrize("guidance", [1, 2.0])
-def test_evaluations_per_image_are_the_samples_through_the_unet(make_diffusion: Make, guidance: float) -> None:
+def test_evaluations_per_image_are_the_samples_through_the_unet(
+    make_diffusion: Make, guidance: float
+) -> None:
     model = make_diffusion(guidance=guidance, sampling_steps=3, batch=4)
     samples = []
     hook = model.unet.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))

@@ -27,7 +27,9 @@ def inputs_of(model: StableDiffusion, wanda: Wanda, y: Tensor, empty: Tensor) ->
     kept: list[dict[str, Tensor]] = []
     layers = {n: m for n, m in model.unet.named_modules() if n.endswith("ff.net.2")}
     hooks = [
-        layer.register_forward_hook(lambda _, x, __, name=name: kept[-1].__setitem__(name, x[0].flatten(0, 1)))
+        layer.register_forward_hook(
+            lambda _, x, __, name=name: kept[-1].__setitem__(name, x[0].flatten(0, 1))
+        )
         for name, layer in layers.items()
     ]
     schedule = DDIMScheduler.from_config(model.pipeline.scheduler.config)
@@ -35,7 +37,9 @@ def inputs_of(model: StableDiffusion, wanda: Wanda, y: Tensor, empty: Tensor) ->
     z = torch.randn(1, *model.latent_shape, generator=torch.Generator().manual_seed(wanda.seed)).double()
     for t in schedule.timesteps:
         kept.append({})
-        unconditional, conditional = model.unet(z.repeat(2, 1, 1, 1), t, torch.cat([empty, y])).sample.chunk(2)
+        unconditional, conditional = model.unet(z.repeat(2, 1, 1, 1), t, torch.cat([empty, y])).sample.chunk(
+            2
+        )
         z = schedule.step(unconditional + wanda.guidance * (conditional - unconditional), t, z).prev_sample
     for hook in hooks:
         hook.remove()
@@ -49,10 +53,13 @@ def column_norms(runs: list[list[dict[str, Tensor]]], step: int, name: str) -> T
 
 
 @torch.no_grad()
-def reference(model: StableDiffusion, wanda: Wanda, prompts: list[str]) -> dict[str, Tensor]:
+def reference(
+    model: StableDiffusion, wanda: Wanda, prompts: list[str], ordinary: list[str] | None = None
+) -> dict[str, Tensor]:
     empty = model.encode_prompts([""])
     memorized = [inputs_of(model, wanda, model.encode_prompts([p]), empty) for p in prompts]
-    base = [inputs_of(model, wanda, empty, empty) for _ in prompts]
+    others = ordinary or [""] * len(prompts)
+    base = [inputs_of(model, wanda, model.encode_prompts([p]), empty) for p in others]
     mask = {}
     for name, layer in model.unet.named_modules():
         if not name.endswith("ff.net.2"):
@@ -61,7 +68,8 @@ def reference(model: StableDiffusion, wanda: Wanda, prompts: list[str]) -> dict[
         pruned = torch.zeros_like(weight, dtype=torch.bool)
         for step in range(wanda.used):
             score = weight * column_norms(memorized, step, name)
-            usual = weight * column_norms(base, step, name)
+            # as if there were as many ordinary captions as prompts
+            usual = weight * column_norms(base, step, name) * (len(prompts) / len(others)) ** 0.5
             for row in range(len(weight)):
                 highest = score[row].topk(math.floor(wanda.ratio * weight.shape[1])).indices
                 for column in highest.tolist():
@@ -103,6 +111,16 @@ def test_masks_of_a_v_prediction_model_are_those_of_the_plain_method(make_diffus
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
+def test_masks_against_ordinary_captions_are_those_of_the_plain_method(make_diffusion: Make) -> None:
+    model = with_unet(make_diffusion("epsilon", dtype="float64"), 5)
+    prompts, captions = tiny.prompts(2), tiny.prompts(5, 20)
+    wanda = replace(WANDA, base="ordinary")
+    expected, found = reference(model, wanda, prompts, captions), wanda.select(model, prompts, captions)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    against_empty = WANDA.select(model, prompts, captions)
+    assert not all(torch.equal(found[name], against_empty[name]) for name in expected)
+
+
 @pytest.mark.parametrize("ratio", [0.02, 0.3])
 def test_no_row_loses_more_than_its_share_at_each_step(make_diffusion: Make, ratio: float) -> None:
     wanda = replace(WANDA, ratio=ratio)
@@ -132,8 +150,12 @@ def test_evaluations_are_the_samples_through_the_unet(make_diffusion: Make, guid
     samples = []
     hook = model.unet.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))
     wanda.select(model, tiny.prompts(5))
-    hook.remove()
     assert sum(samples) == wanda.evaluations(5)
+    samples.clear()
+    against = replace(wanda, base="ordinary")
+    against.select(model, tiny.prompts(5), tiny.prompts(3, 20))
+    hook.remove()
+    assert sum(samples) == against.evaluations(5, 3)
     assert max(samples) <= model.batch
 
 
@@ -163,8 +185,17 @@ def test_steps_that_cannot_be_run_are_refused(settings: dict, text: str) -> None
 
 
 def test_a_ratio_that_selects_nothing_is_refused_with_the_smallest_that_does(make_diffusion: Make) -> None:
-    with pytest.raises(InputError, match=r"ratio 0\.01 selects no weight: layer down.* has 64 columns.*0\.016"):
+    with pytest.raises(
+        InputError, match=r"ratio 0\.01 selects no weight: layer down.* has 64 columns.*0\.016"
+    ):
         replace(WANDA, ratio=0.01).select(make_diffusion(), tiny.prompts(1))
+
+
+def test_a_base_that_is_not_there_is_refused(make_diffusion: Make) -> None:
+    with pytest.raises(InputError, match=r"unknown pruning\.base 'emty'; did you mean 'empty'"):
+        Wanda(base="emty")
+    with pytest.raises(InputError, match="base=ordinary needs ordinary captions"):
+        replace(WANDA, base="ordinary").select(make_diffusion(), tiny.prompts(1), [])
 
 
 def test_no_prompts_are_refused(make_diffusion: Make) -> None:

@@ -1,0 +1,268 @@
+"""The main study as a whole, on a model and pictures of another shape than minnow's."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+
+from dori.attacks.solver import solve
+from dori.config import build
+from dori.data import KINDS
+from dori.diffusion import StableDiffusion
+from dori.studies.run import Run
+from tests import tiny
+
+SETTINGS = ["original", "random", "wanda", "wanda+dori"]
+Study = Callable[..., tuple[Run, list[dict], pd.DataFrame]]
+
+
+@pytest.fixture(scope="module")
+def study(v_folder: Path, table: Path, ordinary: Path, measures: Path) -> Study:
+    """``study(cache, "attack.steps=3")``: the study's run, rows and images."""
+
+    def go(cache: Path, *more: str) -> tuple[Run, list[dict], pd.DataFrame]:
+        words = tiny.study_overrides(v_folder, table, ordinary, measures, f"cache={cache}", *more)
+        run = Run.configured(tiny.composed(*words))
+        return run, *build(run.cfg.study)(run)
+
+    return go
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def first(study: Study, cache: Path) -> tuple[Run, list[dict], pd.DataFrame]:
+    return study(cache)
+
+
+@pytest.fixture(scope="module")
+def rows(first: tuple[Run, list[dict], pd.DataFrame]) -> list[dict]:
+    return first[1]
+
+
+def named(rows: list[dict], setting: str, kind: str) -> dict[str, Any]:
+    (row,) = [row for row in rows if (row["setting"], row["kind"]) == (setting, kind)]
+    return row
+
+
+def test_every_setting_and_kind_has_its_row(rows: list[dict]) -> None:
+    expected = [(setting, kind) for setting in SETTINGS for kind in KINDS]
+    expected += [(setting, "ordinary") for setting in SETTINGS[:3]]
+    assert [(row["setting"], row["kind"]) for row in rows] == expected
+    keys = [json.dumps([row["setting"], row["kind"], row["params"]], sort_keys=True) for row in rows]
+    assert len(set(keys)) == len(keys)
+
+
+def test_rows_have_the_keys_of_the_contract(rows: list[dict]) -> None:
+    keys = {
+        "setting", "kind", "model", "pruning", "defense", "attack", "params", "metrics", "failed",
+        "fingerprint", "unet_evaluations", "gradient_evaluations",
+    }  # fmt: skip
+    params = {
+        "steps", "epsilon", "constraint", "start", "restarts", "ratio", "images_per_prompt",
+        "sampling_steps", "guidance", "seed",
+    }  # fmt: skip
+    for row in rows:
+        assert keys <= row.keys()
+        assert params <= row["params"].keys()
+        assert row["failed"] == []
+        for metric in row["metrics"].values():
+            assert {"value", "low", "high", "n"} <= metric.keys()
+        json.dumps(row, allow_nan=False)
+
+
+def test_a_row_says_what_was_done(rows: list[dict]) -> None:
+    attacked, plain = named(rows, "wanda+dori", "verbatim"), named(rows, "original", "verbatim")
+    assert (attacked["model"], attacked["pruning"], attacked["attack"]) == ("pretrained", "wanda", "dori")
+    assert (plain["pruning"], plain["attack"], plain["defense"]) == ("none", "none", "none")
+    assert named(rows, "random", "verbatim")["pruning"] == "random"
+    shared = {"images_per_prompt": 2, "sampling_steps": 2, "guidance": 2.0, "seed": 0}
+    assert attacked["params"] == {
+        **shared, "steps": 2, "start": "prompt", "constraint": "unconstrained", "epsilon": None,
+        "restarts": 1, "ratio": 0.1,
+    }  # fmt: skip
+    nothing = dict.fromkeys(("steps", "start", "constraint", "epsilon", "restarts", "ratio"))
+    assert plain["params"] == {**shared, **nothing}
+
+
+def test_a_row_has_the_metrics_of_its_kind(rows: list[dict]) -> None:
+    always = {
+        "MR",
+        "MR_mean",
+        "SSCD_Orig",
+        "SSCD_Orig_mean",
+        "SSCD_Orig_median",
+        "SSCD_Gen",
+        "D_SSCD",
+        "A_CLIP",
+    }
+    for row in rows:
+        found = set(row["metrics"])
+        if row["kind"] == "ordinary":
+            assert {"A_CLIP", "FID", "KID"} <= found
+            assert ("KID_difference" in found) == (row["setting"] != "original")
+            continue
+        assert always <= found
+        assert ("Displacement" in found) == (row["attack"] == "dori")
+        assert ("SSCD_Frame" in found) == (row["kind"] == "template")
+        assert row["metrics"]["MR"]["n"] == 1
+    assert named(rows, "original", "seen")["metrics"]["SSCD_Gen"]["value"] == pytest.approx(1)
+    assert named(rows, "wanda+dori", "seen")["metrics"]["Displacement"]["value"] > 0
+
+
+def test_evaluations_are_those_that_the_result_needs(rows: list[dict]) -> None:
+    images = 2 * 2 * 2  # seeds, steps, both halves of the guidance
+    mask = (2 + 1) * 2 * 2  # two memorized prompts and the empty one, used steps, halves
+    assert named(rows, "original", "seen")["unet_evaluations"] == images
+    assert named(rows, "wanda", "seen")["unet_evaluations"] == images + mask
+    attacked = named(rows, "wanda+dori", "seen")
+    assert attacked["unet_evaluations"] == images + mask
+    assert attacked["gradient_evaluations"] == 2 * 2  # steps, pairs
+    assert named(rows, "original", "ordinary")["unet_evaluations"] == 8 * 2 * 2
+
+
+def test_there_is_a_row_for_each_image(first: tuple[Run, list[dict], pd.DataFrame]) -> None:
+    run, _, images = first
+    assert len(images) == len(SETTINGS) * len(KINDS) * 2
+    assert not images.duplicated(["setting", "target", "seed"]).any()
+    assert all(Path(file).is_file() for file in images.file)
+    prompts = {target.name: target.prompt for target in run.data.targets}
+    assert (images.prompt == images.target.map(prompts)).all()
+    # the table of images and the rows are about the same numbers
+    for row in first[1]:
+        if row["kind"] != "ordinary":
+            chosen = images[(images.setting == row["setting"]) & (images.kind == row["kind"])]
+            assert row["metrics"]["SSCD_Orig"]["value"] == pytest.approx(chosen.sscd_orig.max(), abs=1e-5)
+            assert row["metrics"]["A_CLIP"]["value"] == pytest.approx(chosen.a_clip.mean(), abs=1e-5)
+
+
+def test_the_model_is_left_untouched(
+    first: tuple[Run, list[dict], pd.DataFrame], make_diffusion: Callable[..., StableDiffusion]
+) -> None:
+    expected = make_diffusion().unet.state_dict()
+    assert all(torch.equal(v, expected[k]) for k, v in first[0].diffusion.unet.state_dict().items())
+
+
+def test_a_second_run_computes_nothing_and_reads_no_weights(
+    study: Study, cache: Path, rows: list[dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def reads(self: object) -> None:
+        raise AssertionError("a run that finds all in its cache has no use for weights")
+
+    monkeypatch.setattr(StableDiffusion, "pipeline", property(reads))
+    run, again, _ = study(cache)
+    assert all(stage.cached for stage in run.stages.results)
+    assert json.dumps(again) == json.dumps(rows)
+
+
+def test_another_attack_keeps_what_was_before_it(study: Study, cache: Path, rows: list[dict]) -> None:
+    run, other, _ = study(cache, "attack.steps=1")
+    fresh = {stage.name for stage in run.stages.results if not stage.cached}
+    assert fresh == {"attack: dori on wanda", "images: wanda+dori", "measure: wanda+dori"}
+    before = [row for row in rows if row["attack"] == "none"]
+    assert [row for row in other if row["attack"] == "none"] == before
+    assert (
+        named(other, "wanda+dori", "seen")["fingerprint"] != named(rows, "wanda+dori", "seen")["fingerprint"]
+    )
+
+
+def test_a_damaged_stage_is_computed_again_and_nothing_else(
+    study: Study, cache: Path, rows: list[dict], first: tuple, caplog: pytest.LogCaptureFixture
+) -> None:
+    (result,) = [r for r in first[0].stages.results if r.name == "mask: wanda"]
+    file = result.folder / "mask.safetensors"
+    file.write_bytes(file.read_bytes()[:-8])
+    with caplog.at_level(logging.WARNING):
+        run, again, _ = study(cache)
+    assert str(result.folder) in caplog.text
+    assert [stage.name for stage in run.stages.results if not stage.cached] == ["mask: wanda"]
+    assert json.dumps(again) == json.dumps(rows)
+
+
+def test_the_batch_does_not_matter(study: Study, rows: list[dict], tmp_path: Path) -> None:
+    _, other, _ = study(tmp_path, "model.batch=2", "evaluation.batch=3")
+    for one, two in zip(rows, other, strict=True):
+        assert one["metrics"].keys() == two["metrics"].keys()
+        for name, metric in one["metrics"].items():
+            value = two["metrics"][name]["value"]
+            # FID and KID count in squared distances of features
+            assert value == pytest.approx(metric["value"], abs=1e-3), (one["setting"], one["kind"], name)
+
+
+def test_the_order_of_the_targets_does_not_matter(study: Study, tmp_path: Path) -> None:
+    run, rows, _ = study(tmp_path / "a", "pruning=none", "data.ordinary=null")
+    other = Run.configured(run.cfg)
+    other.stages.root = tmp_path / "b"
+    other.data = replace(run.data, targets=run.data.targets[::-1])
+    turned, _ = build(run.cfg.study)(other)
+    for row in rows:
+        metrics = named(turned, row["setting"], row["kind"])["metrics"]
+        for name, metric in row["metrics"].items():
+            assert metrics[name]["value"] == pytest.approx(metric["value"], abs=1e-3), (row["kind"], name)
+    assert {row["setting"] for row in rows} == {"original", "original+dori"}
+    assert run.mitigated is None
+
+
+def test_without_ordinary_captions_there_are_no_rows_of_quality(study: Study, tmp_path: Path) -> None:
+    _, rows, _ = study(tmp_path, "data.ordinary=null", "pruning=none", "attack=none")
+    assert {row["kind"] for row in rows} == set(KINDS)
+    assert {row["setting"] for row in rows} == {"original"}
+
+
+def test_ordinary_captions_without_pictures_give_alignment_alone(study: Study, tmp_path: Path) -> None:
+    (tmp_path / "captions.txt").write_text("\n".join(tiny.prompts(3, 30)))
+    _, rows, _ = study(tmp_path, f"data.ordinary={tmp_path}/captions.txt", "pruning=none", "attack=none")
+    (row,) = [row for row in rows if row["kind"] == "ordinary"]
+    assert row["metrics"].keys() == {"A_CLIP"}
+    assert row["metrics"]["A_CLIP"]["n"] == 3
+
+
+def test_a_target_that_fails_is_listed_and_left_out(
+    study: Study, cache: Path, rows: list[dict], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def spoilt(diffusion: StableDiffusion, latents: torch.Tensor, *rest: Any, **named: Any) -> Any:
+        return solve(diffusion, torch.cat([latents[:1] * torch.nan, latents[1:]]), *rest, **named)
+
+    monkeypatch.setattr("dori.attacks.attack.solve", spoilt)
+    # two targets per call: of each pair, the first fails
+    run, found, _ = study(tmp_path, "pruning=none")
+    failing = [target.name for target in run.data.targets[::2]]
+    assert list(run.attacks["original"].failed) == failing
+    for target in run.data.targets:
+        row = named(found, "original+dori", target.kind)
+        assert row["failed"] == ([target.name] if target.name in failing else [])
+        assert ("MR" in row["metrics"]) == (target.name not in failing)
+        json.dumps(row, allow_nan=False)
+
+
+def test_a_twin_is_attacked_beside_the_model(
+    v_folder: Path, epsilon_folder: Path, table: Path, ordinary: Path, measures: Path, tmp_path: Path
+) -> None:
+    twin = [
+        "+model.twin._target_=dori.diffusion.StableDiffusion", "+model.twin.name=tiny_twin",
+        f"+model.twin.path={v_folder}", f"+model.twin.unet={epsilon_folder}/unet",
+        "+model.twin.sampling_steps=2", "+model.twin.guidance=2.0", "+model.twin.images_per_prompt=2",
+    ]  # fmt: skip
+    more = [*twin, "data.ordinary=null", f"cache={tmp_path}"]
+    run = Run.configured(tiny.composed(*tiny.study_overrides(v_folder, table, ordinary, measures, *more)))
+    rows, _ = build(run.cfg.study)(run)
+    assert list(dict.fromkeys(row["setting"] for row in rows)) == [
+        "original", "random", "wanda", "twin", "wanda+dori", "twin+dori",
+    ]  # fmt: skip
+    kinds = [row["kind"] for row in rows if row["setting"].startswith("twin")]
+    assert kinds == ["verbatim", "template"] * 2  # controls say nothing about a twin
+    row = named(rows, "twin+dori", "verbatim")
+    assert (row["model"], row["pruning"], row["attack"]) == ("tiny_twin", "none", "dori")
+    # the same attack: from the same start, on the same noise
+    ours, theirs = (run.attacks[name].triggers for name in ("wanda", "twin"))
+    assert torch.equal(ours["start"][:2], theirs["start"])
+    assert not torch.equal(ours["embeddings"][:2], theirs["embeddings"])

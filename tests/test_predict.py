@@ -1,0 +1,94 @@
+"""Work in chunks through Lightning: each chunk once, whoever does it."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import SimpleNamespace
+
+import lightning
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from dori.predict import ChunkData, Predictor, replace_file
+
+
+@given(st.integers(0, 30), st.integers(1, 7))
+def test_ranks_share_the_chunks_without_repeating_any(count: int, world: int) -> None:
+    """Lightning's own sampler pads with repetitions."""
+    shares = []
+    for rank in range(world):
+        data = ChunkData([[i] for i in range(count)])
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=world)  # type: ignore[assignment]
+        shares.append(list(data.predict_dataloader()))
+    assert sorted(chunk for share in shares for chunk in share) == [[i] for i in range(count)]
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.mark.parametrize("chunks", [[], [[1, 2], [3]], [["a"]]])
+def test_every_chunk_is_done_once_in_order(predictor: Predictor, chunks: list) -> None:
+    done: list = []
+    predictor.run([nn.Linear(1, 1)], done.append, chunks)
+    assert done == chunks
+
+
+def test_work_may_take_gradients(predictor: Predictor) -> None:
+    network, found = nn.Linear(2, 1), []
+
+    def work(chunk: list[float]) -> None:
+        x = torch.tensor(chunk)
+        with torch.enable_grad():
+            x.requires_grad_(True)
+            network(x).sum().backward()
+        found.append(x.grad)
+
+    predictor.run([network], work, [[1.0, 2.0]])
+    assert torch.equal(found[0], network.weight[0])
+
+
+def test_networks_are_in_evaluation_mode_and_keep_their_weights(predictor: Predictor) -> None:
+    network = nn.Sequential(nn.Linear(2, 2), nn.Dropout())
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    modes: list[bool] = []
+    predictor.run([network], lambda _: modes.append(network.training), [[0]])
+    assert modes == [False]
+    assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
+
+
+def test_the_bar_has_the_name_of_the_stage(
+    trainer: Callable[..., lightning.Trainer], capsys: pytest.CaptureFixture
+) -> None:
+    Predictor(trainer, "mask: wanda").run([nn.Linear(1, 1)], lambda chunk: None, [[1], [2]])
+    printed = "".join(capsys.readouterr())
+    assert "mask: wanda: 100%" in printed
+    assert "Predicting" not in printed
+
+
+def test_a_bar_that_nobody_wants_can_be_left_out(trainer: Callable[..., lightning.Trainer]) -> None:
+    done: list = []
+    without = partial(trainer, enable_progress_bar=False)
+    Predictor(without, "quiet").run([nn.Linear(1, 1)], done.append, [[1]])
+    assert done == [[1]]
+
+
+def test_an_error_in_the_work_comes_out_as_it_is(predictor: Predictor) -> None:
+    def work(chunk: list) -> None:
+        raise FloatingPointError("not finite")
+
+    with pytest.raises(FloatingPointError, match="not finite"):
+        predictor.run([nn.Linear(1, 1)], work, [[1]])
+
+
+def test_a_file_gets_its_name_when_it_is_whole(tmp_path: Path) -> None:
+    def half(tmp: Path) -> None:
+        tmp.write_text("ha")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        replace_file(tmp_path / "file.png", half)
+    assert not (tmp_path / "file.png").exists()
+    replace_file(tmp_path / "file.png", lambda tmp: tmp.write_text("half"))
+    assert [p.name for p in tmp_path.iterdir()] == ["file.png"]
+    assert (tmp_path / "file.png").read_text() == "half"
