@@ -19,9 +19,11 @@ def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         raise AssertionError("a stage was begun")
 
     def go(*words: str, folder: Path = tmp_path / "out") -> str:
-        # Hydra's own logging would take the test's handlers away
-        quiet = ["hydra/job_logging=disabled", "hydra/hydra_logging=disabled", f"hydra.run.dir={folder}"]
-        monkeypatch.setattr(sys, "argv", ["dori", *words, f"cache={tmp_path}/cache", *quiet])
+        # Hydra's own logging would take the handlers of later tests away
+        for module in ("hydra.core.utils", "hydra._internal.hydra"):
+            monkeypatch.setattr(f"{module}.configure_log", lambda *arguments, **named: None)
+        own = [f"cache={tmp_path}/cache", f"hydra.run.dir={folder}"]
+        monkeypatch.setattr(sys, "argv", ["dori", *words, *own])
         monkeypatch.setattr("dori.stages.Stages.run", works)
         monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
         with pytest.raises(SystemExit) as exit_:

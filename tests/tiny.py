@@ -133,7 +133,7 @@ def composed(*overrides: str) -> DictConfig:
 def study_overrides(model: Path, table: Path, ordinary: Path, measures: Path, *more: str) -> list[str]:
     """The main job on a tiny pipeline and own pictures, as small as it can be; then ``more``."""
     steps = {
-        "pruning=none": ["pruning.steps=4", "pruning.used=2"],
+        "pruning=none": ["pruning.ratio=0.1", "pruning.steps=4", "pruning.used=2"],
         "attack=none": ["attack.steps=2", "attack.pairs=2", "attack.batch=4"],
     }
     return [

@@ -1,5 +1,7 @@
 """Minnow's own pictures as targets: what it saw, how often, and what it never saw is known."""
 
+import math
+
 from dori.data.targets import KINDS, Data, Ordinary, Target
 from dori.errors import InputError
 from dori.minnow import population
@@ -23,8 +25,15 @@ def _target(kind: str, index: int) -> Target:
     return Target(name, first.caption, kind, first.pixels(), family, first.changing(), half)
 
 
+def _count(kind: str, targets: int | str) -> int:
+    if targets == "all":
+        return COUNTS[kind]
+    wanted = int(targets) if kind == "verbatim" else math.ceil(int(targets) / 2)
+    return min(wanted, COUNTS[kind])
+
+
 def minnow(targets: int | str, ordinary: int | None = None) -> Data:
-    """Up to ``targets`` pictures of each kind (``all``: every one) and ``ordinary`` captions.
+    """``targets`` verbatim pictures, half as many of the other kinds; ``all``: every one there is.
 
     The default of ``ordinary`` is 1,024, on which FID can be claimed, with ``all``; otherwise 128.
 
@@ -37,11 +46,7 @@ def minnow(targets: int | str, ordinary: int | None = None) -> Data:
         ordinary = REFERENCE if targets == "all" else 128
     if not 0 <= ordinary <= REFERENCE:
         raise InputError(f"data.ordinary must be 0 to {REFERENCE} for minnow, but is {ordinary}")
-    chosen = [
-        _target(kind, index)
-        for kind in KINDS
-        for index in range(COUNTS[kind] if targets == "all" else min(int(targets), COUNTS[kind]))
-    ]
+    chosen = [_target(kind, index) for kind in KINDS for index in range(_count(kind, targets))]
     reference = [population.picture("reference", index) for index in range(ordinary)]
     ordinary_pictures = Ordinary([p.caption for p in reference], [p.pixels() for p in reference])
     return Data(chosen, ordinary_pictures, population.captions("calibration", CAPTIONS))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dori.results.comparison import Comparison
-from dori.results.estimate import Estimate, above, number, with_deviation, with_interval
+from dori.results.estimate import Estimate, above, number, significant, with_deviation, with_interval
 
 FID_COLLAPSE = 1.5  # times the original's: the bound of the project's own acceptance test
 FID_IMAGES = 1000  # FID of fewer pictures is too biased for a claim
@@ -45,7 +45,7 @@ def _quality(c: Comparison) -> str | None:
         return None
     times = after.value / before.value
     small = before.n is not None and before.n < FID_IMAGES
-    told = f"FID goes from {number(before.value, 1)} to {number(after.value, 1)} (n = {after.n:,}"
+    told = f"FID goes from {significant(before.value)} to {significant(after.value)} (n = {after.n:,}"
     told += ", too few for a claim)" if small else ")"
     if times <= FID_COLLAPSE:
         return f"{told}{_kid(c)}."

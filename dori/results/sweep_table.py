@@ -2,7 +2,7 @@
 
 from dori.results.comparison import Comparison, comparisons, varying
 from dori.results.curves import name_of
-from dori.results.estimate import MISSING, counted, number, with_interval
+from dori.results.estimate import MISSING, counted, significant, with_interval
 from dori.results.rows import Rows
 from dori.results.table import Block
 
@@ -39,7 +39,7 @@ def _sweep_cells(c: Comparison) -> list[str]:
     fid = c.figure(c.mitigation, "FID", "ordinary")
     return [
         *(with_interval(figure) for figure in (*figures, highest)),
-        number(fid.value, 1) if fid else MISSING,
+        significant(fid.value) if fid else MISSING,
     ]
 
 

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 
 from dori.results.comparison import MEMORIZED, varying
 from dori.results.curves import name_of
-from dori.results.estimate import MISSING, Estimate, counted, estimate, number, with_deviation, with_interval
+from dori.results.estimate import (
+    MISSING,
+    Estimate,
+    counted,
+    estimate,
+    number,
+    significant,
+    with_deviation,
+    with_interval,
+)
 from dori.results.rows import Row, Rows
 from dori.results.words import KINDS, KINDS_SHORT, kind_title, rank, setting_meaning, setting_rank
 
@@ -75,13 +84,12 @@ def _targets(kind: str, rows: list[Row], swept: list[str], framed: bool) -> Bloc
 def _quality(kind: str, rows: list[Row], swept: list[str]) -> Block:
     lines = []
     for row in _distinct(rows):
-        fid = estimate(row, "FID") or estimate(row, "A_CLIP")
         cells = [
-            _plain(row, "FID", 1),
+            significant(fid.value) if (fid := estimate(row, "FID")) else MISSING,
             _plain(row, "KID", 3),
             with_interval(estimate(row, "KID_difference"), 3),
             _plain(row, "A_CLIP", 3),
-            _count(row, fid),
+            _count(row, fid or estimate(row, "A_CLIP")),
         ]
         lines.append((*_labels(row, rows, swept), *cells))
     columns = ("FID", "KID", "KID − original's", "A_CLIP", "n")

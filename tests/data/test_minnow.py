@@ -3,29 +3,49 @@
 import numpy as np
 import pytest
 
-from dori.data import KINDS, minnow
+from dori.data import KINDS, Data, minnow
 from dori.errors import InputError
 from dori.minnow import population
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_there_are_so_many_of_each_kind(count: int) -> None:
-    data = minnow(count, 2)
-    assert [target.kind for target in data.targets] == [kind for kind in KINDS for _ in range(count)]
-    assert len(data.ordinary.captions) == len(data.ordinary.images) == 2
+@pytest.fixture(scope="module")
+def few() -> Data:
+    return minnow(1, 1)
 
 
-def test_seen_controls_are_ordinary_pictures_and_unseen_ones_are_not() -> None:
-    data = minnow(2, 0)
+@pytest.fixture(scope="module")
+def more() -> Data:
+    return minnow(2, 3)
+
+
+def test_there_are_so_many_of_each_kind(few: Data, more: Data) -> None:
+    for data, count, ordinary in ((few, 1, 1), (more, 2, 3)):
+        assert [target.kind for target in data.targets] == [kind for kind in KINDS for _ in range(count)]
+        assert len(data.ordinary.captions) == len(data.ordinary.images) == ordinary
+
+
+def test_the_smaller_choice_is_part_of_the_larger(few: Data, more: Data) -> None:
+    identities = [target.identity for target in more.targets]
+    assert all(target.identity in identities for target in few.targets)
+    assert more.ordinary.captions[:1] == few.ordinary.captions
+
+
+def test_seen_controls_are_ordinary_pictures_and_unseen_ones_are_not(more: Data) -> None:
     first = [population.picture("ordinary", i) for i in range(2)]
-    for target, picture in zip(data.of("seen"), first, strict=True):
+    for target, picture in zip(more.of("seen"), first, strict=True):
         assert target.prompt == picture.caption
         assert np.array_equal(target.pixels(), picture.pixels())
-    assert [t.prompt for t in data.of("unseen")] == population.captions("unseen", 2)
+    assert [t.prompt for t in more.of("unseen")] == population.captions("unseen", 2)
 
 
-def test_a_template_has_its_whole_family_and_changes_where_they_differ() -> None:
-    (target,) = minnow(1, 0).of("template")
+def test_captions_for_methods_are_of_no_picture_that_is_measured(more: Data) -> None:
+    measured = {*more.ordinary.captions, *(target.prompt for target in more.targets)}
+    assert len(set(more.captions)) == len(more.captions) > 100
+    assert not measured & set(more.captions)
+
+
+def test_a_template_has_its_whole_family_and_changes_where_they_differ(few: Data) -> None:
+    (target,) = few.of("template")
     members = [target.pixels(), *target.family]
     assert len(members) == population.MEMBERS
     assert len({m.tobytes() for m in members}) == population.MEMBERS
@@ -33,13 +53,6 @@ def test_a_template_has_its_whole_family_and_changes_where_they_differ() -> None
     differing = np.any([(m != members[0]).any(-1) for m in members], axis=0)
     assert differing.any()
     assert not (differing & ~target.changing).any()
-
-
-def test_the_smaller_choice_is_part_of_the_larger() -> None:
-    few, more = minnow(1, 1), minnow(2, 3)
-    names = [target.name for target in more.targets]
-    assert all(target.name in names for target in few.targets)
-    assert more.ordinary.captions[:1] == few.ordinary.captions
 
 
 @pytest.mark.parametrize("targets", [0, -1, 49, "some", 1.5])

@@ -86,12 +86,9 @@ def test_a_row_says_what_was_done(rows: list[dict]) -> None:
     assert (plain["pruning"], plain["attack"], plain["defense"]) == ("none", "none", "none")
     assert named(rows, "random", "verbatim")["pruning"] == "random"
     shared = {"images_per_prompt": 2, "sampling_steps": 2, "guidance": 2.0, "seed": 0}
-    assert attacked["params"] == {
-        **shared, "steps": 2, "start": "prompt", "constraint": "unconstrained", "epsilon": None,
-        "restarts": 1, "ratio": 0.1,
-    }  # fmt: skip
-    nothing = dict.fromkeys(("steps", "start", "constraint", "epsilon", "restarts", "ratio"))
-    assert plain["params"] == {**shared, **nothing}
+    own = {"steps": 2, "start": "prompt", "constraint": "unconstrained", "restarts": 1, "ratio": 0.1}
+    assert attacked["params"] == attacked["params"] | shared | own | {"epsilon": None}
+    assert plain["params"] == plain["params"] | shared | dict.fromkeys(own) | {"epsilon": None}
 
 
 def test_a_row_has_the_metrics_of_its_kind(rows: list[dict]) -> None:
