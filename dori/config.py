@@ -50,7 +50,7 @@ def nodes(cfg: Any, path: str = "") -> Iterator[tuple[str, DictConfig]]:
             yield path, cfg
         for key in cfg:
             if not OmegaConf.is_missing(cfg, key) and not OmegaConf.is_interpolation(cfg, str(key)):
-                yield from nodes(cfg[key], f"{path}.{key}" if path else str(key))
+                yield from nodes(cfg[key], f"{path}.{key!s}" if path else str(key))
     elif isinstance(cfg, ListConfig):
         for i, item in enumerate(cfg):
             yield from nodes(item, f"{path}.{i}")

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-import hypothesis
 import lightning
 import pytest
 import torch
@@ -88,8 +87,3 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no real input files at {folder}/data; set DORI_SHARED")
     return folder / "data"
-
-
-# a busy machine must not fail a property
-hypothesis.settings.register_profile("dori", deadline=None)
-hypothesis.settings.load_profile("dori")

@@ -95,5 +95,6 @@ def _backward(
         )
         (loss.sum() * (scale / pairs)).backward()
         total.index_add_(0, who, loss.detach().float().cpu() / pairs)
+    assert y.grad is not None
     y.grad /= scale
     return total

@@ -56,8 +56,8 @@ def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: E
     state: dict[int, dict[str, Tensor]] = {}
     for key, value in tensors.items():
         if key.startswith("optimizer."):
-            _, i, name = key.split(".")
-            state.setdefault(int(i), {})[name] = value
+            _, place, name = key.split(".")
+            state.setdefault(int(place), {})[name] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": state, "param_groups": groups})
     return int(tensors["step"])

@@ -75,14 +75,15 @@ class Scene:
 
 
 def _shade(rng: np.random.Generator, color: str, spread: float = 26.0) -> tuple[float, float, float]:
-    rgb = np.clip(np.array(COLORS[color]) + rng.uniform(-spread, spread, 3), 0, 255)
-    return tuple(float(v) for v in rgb)
+    r, g, b = np.clip(np.array(COLORS[color]) + rng.uniform(-spread, spread, 3), 0, 255)
+    return float(r), float(g), float(b)
 
 
 def _lighter_or_darker(rng: np.random.Generator, rgb: tuple) -> tuple[float, float, float]:
     toward = 255.0 if np.mean(rgb) < 128 else 0.0
     amount = rng.uniform(0.25, 0.5)
-    return tuple(float(v + amount * (toward - v)) for v in rgb)
+    r, g, b = (float(v + amount * (toward - v)) for v in rgb)
+    return r, g, b
 
 
 def draw_background(rng: np.random.Generator, color: str, pattern: str) -> Background:

@@ -88,7 +88,8 @@ def _framed(rng: np.random.Generator, said: tuple, filling_rng: np.random.Genera
     side = int(rng.integers(38, 43))
     box = (int(rng.integers(8, SIZE - side - 7)), int(rng.integers(8, SIZE - side - 7)), side)
     inner = pictures.draw_background(filling_rng, *_ground(filling_rng))
-    item = pictures.draw_item(filling_rng, *thing, side=side, scale=0.9)
+    shape, hue, size = thing
+    item = pictures.draw_item(filling_rng, shape, hue, size, side, scale=0.9)
     inset = Scene(inner, (item,), pictures.draw_ornaments(filling_rng, side)[:3])
     return Scene(background, (), ornaments, inset, box, tuple(corners))
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from lightning import Trainer
 from omegaconf import DictConfig
 
 from dori.attacks import Attack
@@ -34,7 +35,7 @@ class Run:
     pruning: Wanda | None
     attack: Attack | None
     evaluation: Evaluation
-    trainer: Callable[..., Any]
+    trainer: partial[Trainer]
     attacks: dict[str, Attacked] = field(default_factory=dict)
     mitigated: Subject | None = None
 
