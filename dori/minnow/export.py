@@ -29,6 +29,9 @@ def export(work: Path, cfg: dict, out: Path = WEIGHTS) -> None:
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
     pipeline.save_pretrained(out / "minnow")
+    # stored in half, computed in single: transformers would take the stored precision, diffusers not
+    config = out / "minnow" / "text_encoder" / "config.json"
+    config.write_text(config.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))
     UNet2DConditionModel.from_pretrained(work / "twin-unet").half().save_pretrained(out / "twin" / "unet")
     towers.half().save_pretrained(out / "clip")
     words.save_pretrained(out / "clip")
