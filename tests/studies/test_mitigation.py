@@ -86,7 +86,7 @@ def test_a_row_says_what_was_done(rows: list[dict]) -> None:
     assert (plain["pruning"], plain["attack"], plain["defense"]) == ("none", "none", "none")
     assert named(rows, "random", "verbatim")["pruning"] == "random"
     shared = {"images_per_prompt": 2, "sampling_steps": 2, "guidance": 2.0, "seed": 0}
-    own = {"steps": 2, "start": "prompt", "constraint": "unconstrained", "restarts": 1, "ratio": 0.1}
+    own = {"steps": 2, "start": "prompt", "restarts": 1, "ratio": 0.1}
     assert attacked["params"] == attacked["params"] | shared | own | {"epsilon": None}
     assert plain["params"] == plain["params"] | shared | dict.fromkeys(own) | {"epsilon": None}
 
