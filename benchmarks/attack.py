@@ -89,7 +89,8 @@ def main() -> None:
     few = [(eps.double(), t) for eps, t in noise[:5]]
     one = plain(diffusion, latents.double(), start.double(), few, 5)
     other = batched(diffusion, latents.double(), start.double(), few, 5)
-    torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
+    # the loss is summed in single precision, whatever the networks' own
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
     for network in diffusion.networks:
         network.float()
 

@@ -1,6 +1,8 @@
 """Your own data: a table of prompts, image files and kinds, and a file of ordinary captions."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,14 +62,14 @@ def _image_problem(root: Path, name: object, what: str = "image") -> list[str]:
     return []
 
 
-def _refuse(source: Path, problems: dict[int, list[str]]) -> None:
+def _refuse(source: Path, problems: Mapping[Any, list[str]]) -> None:
     """Raises InputError where a row, by its place in the table, has problems."""
     if broken := [f"line {place + 2}: {'; '.join(found)}" for place, found in problems.items() if found]:
         raise InputError(f"{source} has {len(broken)} broken rows:\n  " + "\n  ".join(broken))
 
 
 def _targets(table: pd.DataFrame, root: Path, source: Path) -> list[Target]:
-    problems: dict[int, list[str]] = {}
+    problems: Mapping[Any, list[str]] = {}
     for place, row in zip(table.index, table.itertuples(), strict=True):
         problems[place] = _prompt_problem(row.prompt)
         if row.kind not in KINDS:
