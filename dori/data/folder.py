@@ -69,7 +69,7 @@ def _refuse(source: Path, problems: Mapping[Any, list[str]]) -> None:
 
 
 def _targets(table: pd.DataFrame, root: Path, source: Path) -> list[Target]:
-    problems: Mapping[Any, list[str]] = {}
+    problems: dict[Any, list[str]] = {}
     for place, row in zip(table.index, table.itertuples(), strict=True):
         problems[place] = _prompt_problem(row.prompt)
         if row.kind not in KINDS:
