@@ -63,14 +63,15 @@ class Attack:
         return draw
 
     def run(
-        self, diffusion: StableDiffusion, targets: list[Target], folder: Path, predictor: Predictor
-    ) -> None:
-        """Fills ``folder`` with ``triggers.safetensors``: start, embeddings, losses, failed.
+        self, diffusion: StableDiffusion, targets: list[Target], places: list[int], folder: Path,
+        predictor: Predictor,
+    ) -> None:  # fmt: skip
+        """Attacks the targets at ``places``, into parts that ``merge_parts`` puts together.
 
-        Rows are in the order of ``targets``. Finished parts of a killed run are kept.
+        Finished parts of a killed run are kept.
         """
         size = max(1, self.batch // self.pairs)
-        chunks = [list(range(i, min(i + size, len(targets)))) for i in range(0, len(targets), size)]
+        chunks = [places[i : i + size] for i in range(0, len(places), size)]
 
         def attack(chunk: list[int]) -> None:
             path = folder / f"part-{chunk[0]:05d}.safetensors"
@@ -85,12 +86,17 @@ class Attack:
                 objective=self.objective, constraint=self.constraint, optimizer=self.optimizer,
                 batch=self.batch,
             )  # fmt: skip
-            parts = {"start": start.cpu(), **vars(solution)}
+            parts = {"place": torch.tensor(chunk), "start": start.cpu(), **vars(solution)}
             replace_file(path, lambda tmp: save_file(parts, tmp))
 
         predictor.run(diffusion.networks, attack, chunks)
-        parts = [load_file(path) for path in sorted(folder.glob("part-*.safetensors"))]
-        merged = {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
-        replace_file(folder / "triggers.safetensors", lambda tmp: save_file(merged, tmp))
-        for path in folder.glob("part-*.safetensors"):
-            path.unlink()
+
+
+def merge_parts(folder: Path) -> None:
+    """``triggers.safetensors``: start, embeddings, losses, failed, in the order of the targets."""
+    parts = [load_file(path) for path in sorted(folder.glob("part-*.safetensors"))]
+    order = torch.cat([part.pop("place") for part in parts]).argsort()
+    merged = {key: torch.cat([part[key] for part in parts])[order] for key in parts[0]}
+    replace_file(folder / "triggers.safetensors", lambda tmp: save_file(merged, tmp))
+    for path in folder.glob("part-*.safetensors"):
+        path.unlink()

@@ -25,13 +25,16 @@ def draw(
     folder: Path,
     predictor: Predictor,
     seed: int = 0,
+    places: list[int] | None = None,
 ) -> None:
-    """``seeds`` images of each embedding (n, tokens, width).
+    """``seeds`` images of each embedding (n, tokens, width), or of those at ``places``.
 
     The initial noise depends on (seed, name, index of the image) alone: the same for every model
     and every embedding of a target. Images that are there already are kept.
     """
-    wanted = [(index, j) for index in range(len(embeddings)) for j in range(seeds)]
+    wanted = [
+        (index, j) for index in (range(len(embeddings)) if places is None else places) for j in range(seeds)
+    ]
     size = diffusion.samples_per_call
     chunks = [wanted[i : i + size] for i in range(0, len(wanted), size)]
 

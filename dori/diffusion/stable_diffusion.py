@@ -1,17 +1,22 @@
 """A Stable-Diffusion-style pipeline as a few functions; everything else in dori speaks to this."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor, nn
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as ms_ssim
 from transformers import CLIPTokenizer
 
 from dori.diffusion.checks import check_pipeline_folder, weights_fingerprint
 from dori.errors import InputError, check_positive
+
+PUBLISHED_SIMILARITY = partial(
+    ms_ssim, kernel_size=11, betas=(0.33, 0.33, 0.33), data_range=1.0, reduction="none"
+)
 
 
 class StableDiffusion:
@@ -29,6 +34,9 @@ class StableDiffusion:
         images_per_prompt: seeds per prompt.
         batch: most samples in one U-Net call; bounds the memory.
         truncate_prompts: cut a prompt that is too long instead of refusing it.
+        noise_similarity: of two noise differences (n, c, h, w), (n,): how NeMo compares latents of
+            this model's size. Default: MS-SSIM as published, for latents of 44 x 44 and more.
+        noise_timestep: at which NeMo looks, the second of 50 DDIM steps.
         twin: the same model trained without the memorized images, where there is one.
     """
 
@@ -46,6 +54,8 @@ class StableDiffusion:
         images_per_prompt: int = 10,
         batch: int = 16,
         truncate_prompts: bool = False,
+        noise_similarity: Callable[[Tensor, Tensor], Tensor] = PUBLISHED_SIMILARITY,
+        noise_timestep: int = 961,
         twin: "StableDiffusion | None" = None,
     ):
         for key, value in {
@@ -56,6 +66,7 @@ class StableDiffusion:
         if not isinstance(getattr(torch, dtype, None), torch.dtype):
             raise InputError(f"model.dtype {dtype!r} is no torch dtype; use float32, float16, bfloat16")
         self.name, self.twin, self.batch = name, twin, batch
+        self.noise_similarity, self.noise_timestep = noise_similarity, noise_timestep
         self.sampling_steps, self.guidance = sampling_steps, guidance
         self.images_per_prompt, self.truncate_prompts = images_per_prompt, truncate_prompts
         self._load = {"variant": variant, "revision": revision, "torch_dtype": getattr(torch, dtype)}

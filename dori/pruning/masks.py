@@ -1,4 +1,8 @@
-"""Masks: which weights a pruning method selects; layer name -> boolean tensor, True = set to zero."""
+"""Masks: which weights are set to zero; layer name -> boolean tensor, True = zero.
+
+Of a layer's weight (out, in) a mask holds either that shape, single weights, or (out,), whole
+neurons: their outputs are blocked, bias and all.
+"""
 
 import json
 from collections.abc import Iterator
@@ -7,34 +11,47 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from dori.errors import InputError
+from dori.errors import InputError, unknown
 
 Mask = dict[str, Tensor]
 
 
-def feed_forward_layers(unet: nn.Module) -> dict[str, nn.Linear]:
-    """The second linear of every feed-forward, from the first down block to the last up block.
-
-    Sixteen in SD 1.4. Raises InputError where there is none.
-    """
-    found = {
-        name: module
-        for name, module in unet.named_modules()
-        if name.endswith("ff.net.2") and isinstance(module, nn.Linear)
-    }
-    if not found:
-        raise InputError("the U-Net has no feed-forward layers (ff.net.2): Wanda cannot prune it")
-    order = {"down_blocks": 0, "mid_block": 1, "up_blocks": 2}
-    names = sorted(found, key=lambda name: order[name.split(".")[0]])  # stable within the blocks
-    return {name: found[name] for name in names}
-
-
 def count(mask: Mask) -> int:
+    """Selected weights, or neurons."""
     return sum(int(part.sum()) for part in mask.values())
+
+
+def union(*masks: Mask) -> Mask:
+    """What any of them selects; a layer that one lacks is empty there."""
+    out: Mask = {}
+    for mask in masks:
+        for name, part in mask.items():
+            out[name] = out[name] | part if name in out else part.clone()
+    return out
+
+
+def intersection(*masks: Mask) -> Mask:
+    """What all of them select."""
+    names = set.intersection(*(set(mask) for mask in masks))
+    out = {name: masks[0][name].clone() for name in masks[0] if name in names}
+    for mask in masks[1:]:
+        for name in out:
+            out[name] &= mask[name]
+    return out
+
+
+def iou(a: Mask, b: Mask) -> float:
+    """Intersection over union of two masks; 1 where both are empty (Finding DoRI, weights).
+
+    >>> iou({"layer": torch.tensor([True, True, False])}, {"layer": torch.tensor([True, False, True])})
+    0.3333333333333333
+    """
+    either = count(union(a, b))
+    return count(intersection(a, b)) / either if either else 1.0
 
 
 def save(mask: Mask, path: Path, recipe: dict[str, Any]) -> None:
@@ -44,8 +61,25 @@ def save(mask: Mask, path: Path, recipe: dict[str, Any]) -> None:
 
 
 def load(path: Path) -> Mask:
-    with safe_open(path, "pt") as file:
-        return {name: file.get_tensor(name).bool() for name in file.keys()}  # noqa: SIM118
+    """Raises InputError where the file is none of safetensors."""
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name).bool() for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"cannot read the mask {path}: {error}") from None
+
+
+def check(unet: nn.Module, mask: Mask) -> None:
+    """Raises InputError where the mask names a layer that the U-Net lacks, or has another shape."""
+    modules = {name: module for name, module in unet.named_modules() if isinstance(module, nn.Linear)}
+    for name, part in mask.items():
+        if name not in modules:
+            raise unknown("layer in the mask", name, sorted(modules))
+        shape = tuple(modules[name].weight.shape)
+        if tuple(part.shape) not in (shape, shape[:1]):
+            raise InputError(
+                f"mask of layer {name!r} has shape {tuple(part.shape)}, the layer's weights {shape}"
+            )
 
 
 @contextmanager
@@ -55,21 +89,19 @@ def pruned(unet: nn.Module, mask: Mask | None) -> Iterator[None]:
     Raises:
         InputError: a layer that the model lacks, or another shape.
     """
+    check(unet, mask or {})
     modules = dict(unet.named_modules())
-    kept: dict[str, Tensor] = {}
-    for name, part in (mask or {}).items():
-        if not isinstance(layer := modules.get(name), nn.Linear):
-            raise InputError(f"the mask names layer {name!r}, which the model does not have")
-        if layer.weight.shape != part.shape:
-            raise InputError(
-                f"mask of layer {name!r} has shape {tuple(part.shape)}, the layer {tuple(layer.weight.shape)}"
-            )
+    kept: list[tuple[Tensor, Tensor]] = []
     try:
         for name, part in (mask or {}).items():
-            weight = modules[name].weight
-            kept[name] = weight.detach().clone()
-            weight.data.masked_fill_(part.to(weight.device), 0)
+            layer = modules[name]
+            touched = [layer.weight] if part.dim() == 2 or layer.bias is None else [layer.weight, layer.bias]
+            for parameter in touched:
+                kept.append((parameter, parameter.detach().clone()))
+                selected = part.to(parameter.device)
+                selected = selected[:, None] if selected.dim() < parameter.dim() else selected
+                parameter.data.masked_fill_(selected, 0)
         yield
     finally:
-        for name, weight in kept.items():
-            modules[name].weight.data.copy_(weight)
+        for parameter, before in kept:
+            parameter.data.copy_(before)

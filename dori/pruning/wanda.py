@@ -8,9 +8,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError, check_positive, check_share, unknown
-from dori.pruning.masks import Mask, feed_forward_layers
+from dori.pruning.layers import layers_of
+from dori.pruning.masks import Mask
+from dori.pruning.selection import Keep, Selection
 
 
 @contextmanager
@@ -46,6 +49,7 @@ class Wanda:
         ratio: share of each output row, 0.01 in the paper.
         steps: length of the DDIM schedule (50 in the paper), of which ``used`` steps run.
         base: ``empty``, the empty prompt as in the paper, or ``ordinary`` captions.
+        apply: one mask of the whole ``set`` of prompts, as in the paper, or one ``per_prompt``.
         guidance: both halves of the guided batch count as inputs.
         seed: of the one initial noise that all prompts share, as in the published code.
     """
@@ -55,6 +59,7 @@ class Wanda:
     steps: int = 50
     used: int = 10
     base: str = "empty"
+    apply: str = "set"
     guidance: float = 7.5
     seed: int = 0
 
@@ -63,6 +68,8 @@ class Wanda:
         check_positive("pruning.used", self.used)
         if self.base not in ("empty", "ordinary"):
             raise unknown("pruning.base", self.base, ("empty", "ordinary"))
+        if self.apply not in ("set", "per_prompt"):
+            raise unknown("pruning.apply", self.apply, ("set", "per_prompt"))
         if self.steps < self.used:
             raise InputError(f"pruning.steps ({self.steps}) must reach pruning.used ({self.used})")
 
@@ -72,7 +79,7 @@ class Wanda:
         shape = diffusion.latent_shape
         noise = torch.randn(1, *shape, generator=torch.Generator().manual_seed(self.seed))
         noise = noise.to(diffusion.device, diffusion.dtype)
-        layers = feed_forward_layers(diffusion.unet)
+        layers = layers_of(diffusion.unet, "feed_forward")
         totals: list[dict[str, Tensor]] = [{} for _ in range(self.used)]
         for part in y.split(diffusion.samples_per_call):
             z = noise.expand(len(part), *shape)
@@ -92,16 +99,23 @@ class Wanda:
             * (1 if self.guidance == 1 else 2)
         )
 
-    def select(
-        self, diffusion: StableDiffusion, prompts: list[str], ordinary: list[str] | None = None
-    ) -> Mask:
+    @property
+    def per_prompt(self) -> bool:
+        return self.apply == "per_prompt"
+
+    def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
+        """The mask of the targets' prompts, or one for each; ``data.captions`` for that base."""
+        ordinary = data.captions if self.base == "ordinary" else []
+        sets = [[t.prompt] for t in targets] if self.per_prompt else [[t.prompt for t in targets]]
+        found = [self.mask(diffusion, prompts, ordinary) for prompts in sets]
+        return Selection(found, sum(self.evaluations(len(prompts), len(ordinary)) for prompts in sets))
+
+    def mask(self, diffusion: StableDiffusion, prompts: list[str], ordinary: list[str] | None = None) -> Mask:
         """The mask of a set of memorized prompts; ``ordinary``: captions for that base.
 
         Raises:
-            InputError: no prompts, or a ratio that keeps no weight of the narrowest layer.
+            InputError: a ratio that keeps no weight of the narrowest layer.
         """
-        if not prompts:
-            raise InputError("pruning needs memorized prompts, but the data has none")
         if self.base == "ordinary" and not ordinary:
             raise InputError(
                 "pruning.base=ordinary needs ordinary captions: give data.ordinary, or base=empty"
@@ -111,7 +125,7 @@ class Wanda:
         base = self.norms(diffusion, diffusion.encode_prompts(captions))
         scale = len(prompts) / len(captions)
         mask: Mask = {}
-        for name, layer in feed_forward_layers(diffusion.unet).items():
+        for name, layer in layers_of(diffusion.unet, "feed_forward").items():
             weight = layer.weight.detach().abs().double().cpu()
             keep = int(self.ratio * weight.shape[1])
             if keep == 0:

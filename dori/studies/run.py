@@ -10,17 +10,20 @@ from lightning import Trainer
 from omegaconf import DictConfig
 
 from dori.attacks import Attack
+from dori.attacks.attack import merge_parts
 from dori.config import build, identity
-from dori.data import Data, Target
+from dori.data import MEMORIZED, Data, Target
 from dori.diffusion import StableDiffusion
 from dori.diffusion.images import draw
 from dori.evaluation import Evaluation
 from dori.predict import Predictor
-from dori.pruning import Wanda, masks
+from dori.pruning import Mask, Method, masks
+from dori.pruning.selection import Keep, Selection
 from dori.stages import Result, Stages
 from dori.studies.subjects import Attacked, Pictures, Subject
 
 PARTS = ("start", "constraint")
+Groups = list[tuple[Mask | None, list[int]]]
 SAMPLING = ["diffusion", "predict.py", "randomness.py"]
 
 
@@ -32,7 +35,7 @@ class Run:
     stages: Stages
     diffusion: StableDiffusion
     data: Data
-    pruning: Wanda | None
+    pruning: Method | None
     attack: Attack | None
     evaluation: Evaluation
     trainer: partial[Trainer]
@@ -85,7 +88,8 @@ class Run:
         names, texts = [t.name for t in targets], [t.prompt for t in targets]
         seeds = self.diffusion.images_per_prompt
         what: Any = texts if attacked is None else attacked.result.fingerprint
-        result = self._draw(subject, setting, names, texts, what, seeds, attacked)
+        groups = subject.groups(targets)
+        result = self._draw(subject, setting, names, texts, what, seeds, attacked, groups)
         return Pictures(setting, subject, targets, texts, result, attacked)
 
     def draw_ordinary(self, subject: Subject) -> list[Pictures]:
@@ -93,12 +97,13 @@ class Run:
         if not (texts := self.data.ordinary.captions):
             return []
         names = [f"ordinary/{i:05d}" for i in range(len(texts))]
-        result = self._draw(subject, f"{subject.name}, ordinary captions", names, texts, texts, 1, None)
+        label, groups = f"{subject.name}, ordinary captions", [(subject.mask_of(), list(range(len(texts))))]
+        result = self._draw(subject, label, names, texts, texts, 1, None, groups)
         return [Pictures(subject.name, subject, [], texts, result)]
 
     def _draw(
         self, subject: Subject, label: str, names: list[str], texts: list[str], what: Any, seeds: int,
-        attacked: Attacked | None,
+        attacked: Attacked | None, groups: Groups,
     ) -> Result:  # fmt: skip
         model = subject.diffusion
         inputs = {
@@ -107,15 +112,13 @@ class Run:
         }  # fmt: skip
 
         def compute(folder: Path) -> dict:
-            with subject.applied() as diffusion:
-                if attacked is None:
-                    embeddings = diffusion.encode_prompts(texts)
-                else:
-                    embeddings = attacked.triggers["embeddings"]
-                draw(
-                    diffusion, embeddings, names, seeds, folder,
-                    self.predictor(f"images: {label}"), self.cfg.seed,
-                )  # fmt: skip
+            embeddings = model.encode_prompts(texts) if attacked is None else attacked.triggers["embeddings"]
+            for mask, places in groups:
+                with subject.applied(mask):
+                    draw(
+                        model, embeddings, names, seeds, folder,
+                        self.predictor(f"images: {label}"), self.cfg.seed, places,
+                    )  # fmt: skip
             return {"unet_evaluations": len(names) * seeds * model.evaluations_per_image}
 
         return self.stages.run("images", inputs, SAMPLING, compute, f"images: {label}")
@@ -131,8 +134,10 @@ class Run:
         label = f"attack: {attack.name} on {subject.name}"
 
         def compute(folder: Path) -> dict:
-            with subject.applied() as diffusion:
-                attack.run(diffusion, targets, folder, self.predictor(label))
+            for mask, places in subject.groups(targets):
+                with subject.applied(mask) as diffusion:
+                    attack.run(diffusion, targets, places, folder, self.predictor(label))
+            merge_parts(folder)
             return {"gradient_evaluations": attack.evaluations(len(targets))}
 
         result = self.stages.run("attack", inputs, ["attacks", "data/targets.py", *SAMPLING], compute, label)
@@ -140,15 +145,38 @@ class Run:
         return self.attacks[subject.name]
 
     def find_mask(
-        self, select: Callable[[StableDiffusion], tuple[masks.Mask, int]], name: str, recipe: dict
+        self, select: Callable[[Keep], Selection], name: str, recipe: dict, own: list[Target] | None = None
     ) -> Result:
-        """A mask as a stage: ``select(model) -> (mask, U-Net evaluations)``."""
-        inputs = {"model": self.diffusion.fingerprint, "recipe": recipe}
+        """What a method selects, as a stage: ``mask.safetensors``, the one of all targets.
+
+        Where the targets in ``own`` have one each, these are ``mask-00000`` and so on, and ``mask``
+        is the union of those of the memorized ones.
+        """
+        inputs = {"model": self.diffusion.fingerprint, "recipe": recipe, **self._similarity}
 
         def compute(folder: Path) -> dict:
-            mask, evaluations = select(self.diffusion)
-            masks.save(mask, folder / "mask.safetensors", recipe)
-            total = sum(part.numel() for part in mask.values())
-            return {"unet_evaluations": evaluations, "pruned": masks.count(mask), "weights": total}
+            selection = select(self.keep)
+            parts = selection.masks
+            if own:
+                for place, mask in enumerate(parts):
+                    masks.save(mask, folder / f"mask-{place:05d}.safetensors", recipe)
+                parts = [m for m, target in zip(parts, own, strict=True) if target.kind in MEMORIZED]
+            whole = masks.union(*parts)
+            masks.save(whole, folder / "mask.safetensors", recipe)
+            return {
+                "unet_evaluations": selection.evaluations, "pruned": masks.count(whole),
+                "weights": sum(part.numel() for part in whole.values()), "facts": selection.facts,
+                "targets": {target.name: place for place, target in enumerate(own or [])},
+            }  # fmt: skip
 
         return self.stages.run("mask", inputs, ["pruning", *SAMPLING], compute, f"mask: {name}")
+
+    def keep(self, name: str, inputs: dict, compute: Callable[[Path], dict]) -> Path:
+        """A stage of a pruning method: what it needs to know of the model, whatever the targets."""
+        inputs = {"model": self.diffusion.fingerprint, **inputs, **self._similarity}
+        return self.stages.run(name, inputs, ["pruning", *SAMPLING], compute, name.replace("_", " ")).folder
+
+    @property
+    def _similarity(self) -> dict[str, Any]:
+        model = self.cfg.model
+        return {key: identity(model[key]) for key in ("noise_similarity", "noise_timestep") if key in model}

@@ -6,19 +6,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from safetensors.torch import load_file
 from torch import Tensor
 
 from dori.data import Target
 from dori.diffusion import StableDiffusion
 from dori.pruning import masks
-from dori.pruning.masks import pruned
+from dori.pruning.masks import Mask, pruned
 from dori.stages import Result
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A model under test: weights, with a mask or without; ``name`` is the rows' setting."""
+    """A model under test: weights, with masks or without; ``name`` is the rows' setting."""
 
     name: str
     diffusion: StableDiffusion
@@ -30,11 +31,29 @@ class Subject:
         mask = self.mask.fingerprint if self.mask else None
         return {"model": self.diffusion.fingerprint, "mask": mask}
 
+    def mask_of(self, target: str | None = None) -> Mask | None:
+        """A target's own mask where each has one; else that of all, which ordinary captions get too."""
+        if self.mask is None:
+            return None
+        places = self.mask.info.get("targets", {})
+        name = f"mask-{places[target]:05d}" if target in places else "mask"
+        return masks.load(self.mask.folder / f"{name}.safetensors")
+
+    def groups(self, targets: list[Target]) -> list[tuple[Mask | None, list[int]]]:
+        """Targets (their places) that share a mask, so that they can share batches."""
+        if self.mask is None or not self.mask.info.get("targets"):
+            return [(self.mask_of(), list(range(len(targets))))]
+        found: dict[bytes, tuple[Mask | None, list[int]]] = {}
+        for place, target in enumerate(targets):
+            mask = self.mask_of(target.name)
+            key = b"".join(np.packbits(part.numpy()).tobytes() for part in (mask or {}).values())
+            found.setdefault(key, (mask, []))[1].append(place)
+        return list(found.values())
+
     @contextmanager
-    def applied(self) -> Iterator[StableDiffusion]:
-        """The model with its mask applied; untouched again afterwards."""
-        mask = masks.load(self.mask.folder / "mask.safetensors") if self.mask else None
-        with pruned(self.diffusion.unet, mask):
+    def applied(self, mask: Mask | None = None) -> Iterator[StableDiffusion]:
+        """The model with a mask, by default that of all targets; untouched again afterwards."""
+        with pruned(self.diffusion.unet, self.mask_of() if mask is None else mask):
             yield self.diffusion
 
 

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from dori.attacks import Attack
+from dori.attacks.attack import merge_parts
 from dori.attacks.constraints import l2_ball, unconstrained
 from dori.attacks.objectives import denoising_loss
 from dori.attacks.starts import prompt
@@ -36,10 +37,13 @@ def model(make_diffusion: Callable[..., StableDiffusion]) -> StableDiffusion:
 
 
 def triggers(
-    attack: Attack, model: StableDiffusion, targets: list[Target], folder: Path, predictor: Predictor
-) -> dict[str, torch.Tensor]:
+    attack: Attack, model: StableDiffusion, targets: list[Target], folder: Path, predictor: Predictor,
+    groups: list[list[int]] | None = None,
+) -> dict[str, torch.Tensor]:  # fmt: skip
     folder.mkdir(exist_ok=True)
-    attack.run(model, targets, folder, predictor)
+    for places in groups or [list(range(len(targets)))]:
+        attack.run(model, targets, places, folder, predictor)
+    merge_parts(folder)
     assert [p.name for p in folder.iterdir()] == ["triggers.safetensors"]
     return load_file(folder / "triggers.safetensors")
 
@@ -49,7 +53,10 @@ def test_triggers_follow_the_order_of_the_targets(
 ) -> None:
     """Two targets per call, then one: the parts are joined in order, and nobody sees the company."""
     found = triggers(attack, model, TARGETS, tmp_path / "a", predictor)
-    turned = triggers(replace(attack, batch=64), model, TARGETS[::-1], tmp_path / "b", predictor)
+    # targets with masks of their own come in groups
+    turned = triggers(
+        replace(attack, batch=64), model, TARGETS[::-1], tmp_path / "b", predictor, [[2], [0, 1]]
+    )
     assert {key: tuple(value.shape) for key, value in found.items()} == {
         "start": (3, tiny.TOKENS, tiny.WIDTH), "embeddings": (3, tiny.TOKENS, tiny.WIDTH),
         "losses": (3, 2), "failed": (3,),
@@ -86,7 +93,7 @@ def test_finished_parts_of_a_killed_run_are_kept(
     (tmp_path / "killed").mkdir()
     with pytest.raises(BaseException):  # noqa: B017 - Lightning turns it into SystemExit
         attack_dies = replace(attack, objective=dies)
-        attack_dies.run(model, TARGETS, tmp_path / "killed", predictor)
+        attack_dies.run(model, TARGETS, list(range(len(TARGETS))), tmp_path / "killed", predictor)
     assert [p.name for p in (tmp_path / "killed").iterdir()] == ["part-00000.safetensors"]
     calls.clear()
 

@@ -10,6 +10,7 @@ from torch import nn
 
 from dori.errors import InputError
 from dori.pruning import masks, random
+from dori.pruning.layers import layers_of
 from dori.pruning.masks import Mask, pruned
 from tests import tiny
 
@@ -21,12 +22,12 @@ def unet() -> nn.Module:
 
 def drawn(unet: nn.Module, seed: int = 0, share: float = 0.3) -> Mask:
     generator = torch.Generator().manual_seed(seed)
-    layers = masks.feed_forward_layers(unet)
+    layers = layers_of(unet, "feed_forward")
     return {name: torch.rand(m.weight.shape, generator=generator) < share for name, m in layers.items()}
 
 
 def test_the_layers_are_the_second_linears_of_the_feed_forwards_in_order(unet: nn.Module) -> None:
-    names = list(masks.feed_forward_layers(unet))
+    names = list(layers_of(unet, "feed_forward"))
     assert len(names) == 2 + 1 + 4
     assert all(name.endswith(".ff.net.2") for name in names)
     blocks = [name.split(".")[0] for name in names]
@@ -35,7 +36,7 @@ def test_the_layers_are_the_second_linears_of_the_feed_forwards_in_order(unet: n
 
 def test_a_model_without_such_layers_is_refused() -> None:
     with pytest.raises(InputError, match=r"no feed-forward layers \(ff\.net\.2\)"):
-        masks.feed_forward_layers(nn.Sequential(nn.Linear(2, 2)))
+        layers_of(nn.Sequential(nn.Linear(2, 2)), "feed_forward")
 
 
 def test_masked_weights_are_zero_inside_and_restored_bit_for_bit(unet: nn.Module) -> None:
@@ -62,7 +63,7 @@ def test_masks_nest(unet: nn.Module) -> None:
     before = {key: value.clone() for key, value in unet.state_dict().items()}
     one, other = drawn(unet, 0), drawn(unet, 1)
     with pruned(unet, one), pruned(unet, other):
-        zeros = {name: layer.weight == 0 for name, layer in masks.feed_forward_layers(unet).items()}
+        zeros = {name: layer.weight == 0 for name, layer in layers_of(unet, "feed_forward").items()}
         assert all(torch.equal(zeros[name], one[name] | other[name]) for name in zeros)
     assert all(torch.equal(value, before[key]) for key, value in unet.state_dict().items())
 
@@ -76,7 +77,10 @@ def test_no_mask_changes_nothing(unet: nn.Module) -> None:
 
 @pytest.mark.parametrize("name", ["down_blocks.9.ff.net.2", "conv_in"])
 def test_a_layer_that_the_model_lacks_is_refused(unet: nn.Module, name: str) -> None:
-    with pytest.raises(InputError, match=f"layer '{name}'"), pruned(unet, {name: torch.ones(2, 2) > 0}):
+    with (
+        pytest.raises(InputError, match=f"layer in the mask '{name}'"),
+        pruned(unet, {name: torch.ones(2, 2) > 0}),
+    ):
         pass
 
 
@@ -85,7 +89,10 @@ def test_another_shape_is_refused_before_anything_is_changed(unet: nn.Module) ->
     mask = drawn(unet)
     last = list(mask)[-1]
     mask[last] = mask[last][:, 1:]
-    with pytest.raises(InputError, match=r"has shape \(16, 63\), the layer \(16, 64\)"), pruned(unet, mask):
+    with (
+        pytest.raises(InputError, match=r"has shape \(16, 63\), the layer's weights \(16, 64\)"),
+        pruned(unet, mask),
+    ):
         pass
     assert all(torch.equal(value, before[key]) for key, value in unet.state_dict().items())
 

@@ -93,7 +93,7 @@ def test_masks_are_those_of_the_plain_method(make_diffusion: Make, seed: int) ->
     prompts = tiny.prompts(3, 7 * seed)
     model = with_unet(make_diffusion("epsilon", dtype="float64", batch=64), seed)
     expected = reference(model, WANDA, prompts)
-    found = WANDA.select(model, prompts)
+    found = WANDA.mask(model, prompts)
     assert found.keys() == expected.keys()
     for name in expected:
         assert torch.equal(found[name], expected[name]), name
@@ -101,13 +101,13 @@ def test_masks_are_those_of_the_plain_method(make_diffusion: Make, seed: int) ->
     most = sum(len(p) * math.floor(WANDA.ratio * p.shape[1]) * WANDA.used for p in found.values())
     assert 0 < count(found) < most
     model.batch = 4  # two prompts at once, then one
-    again = WANDA.select(model, prompts)
+    again = WANDA.mask(model, prompts)
     assert all(torch.equal(again[name], expected[name]) for name in expected)
 
 
 def test_masks_of_a_v_prediction_model_are_those_of_the_plain_method(make_diffusion: Make) -> None:
     model = with_unet(make_diffusion("v_prediction", dtype="float64"), 4)
-    expected, found = reference(model, WANDA, tiny.prompts(2)), WANDA.select(model, tiny.prompts(2))
+    expected, found = reference(model, WANDA, tiny.prompts(2)), WANDA.mask(model, tiny.prompts(2))
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
@@ -115,16 +115,16 @@ def test_masks_against_ordinary_captions_are_those_of_the_plain_method(make_diff
     model = with_unet(make_diffusion("epsilon", dtype="float64"), 5)
     prompts, captions = tiny.prompts(2), tiny.prompts(5, 20)
     wanda = replace(WANDA, base="ordinary")
-    expected, found = reference(model, wanda, prompts, captions), wanda.select(model, prompts, captions)
+    expected, found = reference(model, wanda, prompts, captions), wanda.mask(model, prompts, captions)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
-    against_empty = WANDA.select(model, prompts, captions)
+    against_empty = WANDA.mask(model, prompts, captions)
     assert not all(torch.equal(found[name], against_empty[name]) for name in expected)
 
 
 @pytest.mark.parametrize("ratio", [0.02, 0.3])
 def test_no_row_loses_more_than_its_share_at_each_step(make_diffusion: Make, ratio: float) -> None:
     wanda = replace(WANDA, ratio=ratio)
-    found = wanda.select(make_diffusion(), tiny.prompts(2))
+    found = wanda.mask(make_diffusion(), tiny.prompts(2))
     for part in found.values():
         assert (part.sum(1) <= math.floor(ratio * part.shape[1]) * wanda.used).all()
     assert count(found) > 0
@@ -132,7 +132,7 @@ def test_no_row_loses_more_than_its_share_at_each_step(make_diffusion: Make, rat
 
 def test_a_step_more_only_adds_weights(make_diffusion: Make) -> None:
     model = make_diffusion("epsilon", dtype="float64")
-    fewer, more = (replace(WANDA, used=n).select(model, tiny.prompts(2)) for n in (1, 2))
+    fewer, more = (replace(WANDA, used=n).mask(model, tiny.prompts(2)) for n in (1, 2))
     assert all((more[name] | ~fewer[name]).all() for name in more)
     assert count(more) > count(fewer)
 
@@ -140,7 +140,7 @@ def test_a_step_more_only_adds_weights(make_diffusion: Make) -> None:
 def test_the_order_of_the_prompts_does_not_matter(make_diffusion: Make) -> None:
     model = make_diffusion("epsilon", dtype="float64")
     prompts = tiny.prompts(3)
-    one, other = WANDA.select(model, prompts), WANDA.select(model, prompts[::-1])
+    one, other = WANDA.mask(model, prompts), WANDA.mask(model, prompts[::-1])
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
@@ -149,11 +149,11 @@ def test_evaluations_are_the_samples_through_the_unet(make_diffusion: Make, guid
     model, wanda = make_diffusion(batch=4), replace(WANDA, guidance=guidance)
     samples = []
     hook = model.unet.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))
-    wanda.select(model, tiny.prompts(5))
+    wanda.mask(model, tiny.prompts(5))
     assert sum(samples) == wanda.evaluations(5)
     samples.clear()
     against = replace(wanda, base="ordinary")
-    against.select(model, tiny.prompts(5), tiny.prompts(3, 20))
+    against.mask(model, tiny.prompts(5), tiny.prompts(3, 20))
     hook.remove()
     assert sum(samples) == against.evaluations(5, 3)
     assert max(samples) <= model.batch
@@ -162,7 +162,7 @@ def test_evaluations_are_the_samples_through_the_unet(make_diffusion: Make, guid
 def test_the_model_is_left_as_it_was(make_diffusion: Make) -> None:
     model = make_diffusion()
     before = {key: value.clone() for key, value in model.unet.state_dict().items()}
-    WANDA.select(model, tiny.prompts(1))
+    WANDA.mask(model, tiny.prompts(1))
     assert all(torch.equal(value, before[key]) for key, value in model.unet.state_dict().items())
     assert all(p.grad is None for p in model.unet.parameters())
     assert not any(module._forward_pre_hooks for module in model.unet.modules())
@@ -188,16 +188,11 @@ def test_a_ratio_that_selects_nothing_is_refused_with_the_smallest_that_does(mak
     with pytest.raises(
         InputError, match=r"ratio 0\.01 selects no weight: layer down.* has 64 columns.*0\.016"
     ):
-        replace(WANDA, ratio=0.01).select(make_diffusion(), tiny.prompts(1))
+        replace(WANDA, ratio=0.01).mask(make_diffusion(), tiny.prompts(1))
 
 
 def test_a_base_that_is_not_there_is_refused(make_diffusion: Make) -> None:
     with pytest.raises(InputError, match=r"unknown pruning\.base 'emty'; did you mean 'empty'"):
         Wanda(base="emty")
     with pytest.raises(InputError, match="base=ordinary needs ordinary captions"):
-        replace(WANDA, base="ordinary").select(make_diffusion(), tiny.prompts(1), [])
-
-
-def test_no_prompts_are_refused(make_diffusion: Make) -> None:
-    with pytest.raises(InputError, match="needs memorized prompts"):
-        WANDA.select(make_diffusion(), [])
+        replace(WANDA, base="ordinary").mask(make_diffusion(), tiny.prompts(1), [])

@@ -1,0 +1,96 @@
+"""NeMo's view of a prompt: how much the first noise prediction differs from the noise itself.
+
+Finding NeMo (arXiv 2406.02366), section 3; constants and seed pairs as in the released code.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from dori.diffusion import StableDiffusion
+from dori.errors import InputError
+
+Similarity = Callable[[Tensor, Tensor], Tensor]  # (n, c, h, w) twice -> (n,)
+
+
+def noises(diffusion: StableDiffusion, seeds: int, seed: int) -> Tensor:
+    """Initial noise (seeds, c, h, w), all from one generator as in the released code."""
+    shape = (seeds, *diffusion.latent_shape)
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(
+        diffusion.device, diffusion.dtype
+    )
+
+
+def noise_difference(diffusion: StableDiffusion, y: Tensor, noise: Tensor) -> Tensor:
+    """Predicted noise minus the noise (n, c, h, w), min-max scaled per sample and channel.
+
+    At ``diffusion.noise_timestep`` on the initial noise, as the released code has it.
+    """
+    t = torch.full((len(noise),), diffusion.noise_timestep, device=noise.device)
+    difference = (diffusion.predict_noise(noise, t, y) - noise).float()
+    low, high = difference.amin((2, 3), keepdim=True), difference.amax((2, 3), keepdim=True)
+    return (difference - low) / (high - low)
+
+
+def pairwise(similarity: Similarity, differences: Tensor) -> Tensor:
+    """Of each seed the highest similarity to another seed's: (seeds,) of (seeds, c, h, w)."""
+    first, second = torch.combinations(torch.arange(len(differences))).T
+    values = similarity(differences[first], differences[second])
+    best = values.new_full((len(differences),), -torch.inf)
+    for side in (first, second):
+        best.scatter_reduce_(0, side.to(best.device), values, "amax")
+    return best
+
+
+@torch.no_grad()
+def differences_of(diffusion: StableDiffusion, y: Tensor, noise: Tensor) -> Iterator[Tensor]:
+    """Noise differences (seeds, c, h, w) of each embedding (n, tokens, width), in full batches."""
+    seeds = len(noise)
+    for part in y.split(max(1, diffusion.batch // seeds)):
+        rows = [
+            noise_difference(diffusion, context, start)
+            for context, start in zip(
+                part.repeat_interleave(seeds, 0).split(diffusion.batch),
+                noise.repeat(len(part), 1, 1, 1).split(diffusion.batch),
+                strict=True,
+            )
+        ]
+        yield from torch.cat(rows).split(seeds)
+
+
+def check_window(diffusion: StableDiffusion) -> None:
+    """Raises InputError where the similarity's window does not fit the model's latents."""
+
+    def fits(side: int) -> bool:
+        latent = torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(0))
+        try:
+            diffusion.noise_similarity(latent, latent)
+        except (ValueError, RuntimeError):
+            return False
+        return True
+
+    side = diffusion.latent_shape[1]
+    if not fits(side):
+        needed = next((s for s in range(side, 513) if fits(s)), None)
+        raise InputError(
+            f"model.noise_similarity needs latents of at least {needed} x {needed}, but {diffusion.name} has"
+            f" {side} x {side}: choose a smaller window (kernel_size of at most {side - 1 + side % 2} with"
+            " gaussian_kernel=false) and fewer scales (betas=[1.0])"
+        )
+
+
+@contextmanager
+def blocked(unet: nn.Module, gates: dict[str, Tensor]) -> Iterator[None]:
+    """Multiply the outputs of layers, per sample: gates (samples, neurons) of 0 and 1."""
+    modules = dict(unet.named_modules())
+    hooks = [
+        modules[name].register_forward_hook(lambda _, __, out, gate=gate: out * gate[:, None].to(out))
+        for name, gate in gates.items()
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()

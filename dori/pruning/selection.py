@@ -1,0 +1,42 @@
+"""What a pruning method selects, and how methods keep what does not depend on the targets."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from dori.data import Data, Target
+from dori.diffusion import StableDiffusion
+from dori.pruning.masks import Mask
+
+# (name, what it depends on, compute(folder) -> what it counted) -> the folder, from the cache or computed
+Keep = Callable[[str, dict[str, Any], Callable[[Path], dict[str, Any]]], Path]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """One mask for all targets, or one for each, in their order.
+
+    ``evaluations`` are U-Net samples; ``facts`` are JSON-able and go into the report.
+    """
+
+    masks: list[Mask]
+    evaluations: int = 0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+class Method(Protocol):
+    """A pruning method: what every option of the ``pruning`` group is.
+
+    ``per_prompt``: it selects for each target on its own, and controls get what they would get.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def per_prompt(self) -> bool: ...
+
+    def select(
+        self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep
+    ) -> Selection: ...
