@@ -1,17 +1,66 @@
 """Random pruning: the control for every method, as many weights in the same layers."""
 
+from dataclasses import dataclass
+from math import prod
+
 import torch
 
+from dori.data import Data, Target
+from dori.diffusion import StableDiffusion
+from dori.pruning.budget import Budget, Quota, quota_of
 from dori.pruning.masks import Mask
+from dori.pruning.selection import Keep, Method, Selection
 from dori.randomness import generator
 
 
-def like(mask: Mask, seed: int) -> Mask:
-    """A mask with as many weights in each layer as ``mask``, drawn uniformly."""
-    out = {}
-    for name, part in mask.items():
-        order = torch.randperm(part.numel(), generator=generator(seed, "random", name))
-        chosen = torch.zeros(part.numel(), dtype=torch.bool)
-        chosen[order[: int(part.sum())]] = True
-        out[name] = chosen.view(part.shape)
+def like(mask: Mask, seed: int, *purpose: str) -> Mask:
+    """A mask with as many weights, or neurons, in each layer as ``mask``, drawn uniformly."""
+    return drawn(quota_of(mask), seed, *purpose)
+
+
+def drawn(quota: Quota, seed: int, *purpose: str) -> Mask:
+    """So many of each layer, uniformly: a draw of its own for each (seed, layer, purpose)."""
+    out: Mask = {}
+    for name, (shape, number) in quota.items():
+        order = torch.randperm(prod(shape), generator=generator(seed, "random", name, *purpose))
+        chosen = torch.zeros(prod(shape), dtype=torch.bool)
+        chosen[order[:number]] = True
+        out[name] = chosen.view(shape)
     return out
+
+
+@dataclass(frozen=True)
+class Random:
+    """Zero weights drawn uniformly within each layer.
+
+    Args:
+        ratio, count, like, layers: the budget, see ``dori.pruning.budget.Budget``.
+        seed: of the draw; with a ``like`` that is per prompt each target has its own.
+    """
+
+    name: str = "random"
+    layers: str | list[str] | None = None
+    ratio: float | None = None
+    count: int | None = None
+    like: Method | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _ = self.budget
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(self.ratio, self.count, self.like, self.layers)
+
+    @property
+    def per_prompt(self) -> bool:
+        return self.budget.per_prompt
+
+    def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
+        """A random mask, or one for each target; the model and the data matter only for ``like``."""
+        quotas, evaluations = self.budget.quotas(diffusion, targets, data, keep)
+        if not self.per_prompt:
+            return Selection([drawn(quotas[0], self.seed)], evaluations)
+        pairs = zip(quotas, targets, strict=True)
+        # without its name, one target's weights would be among those of another that has more
+        return Selection([drawn(quota, self.seed, target.name) for quota, target in pairs], evaluations)

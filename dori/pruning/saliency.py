@@ -1,0 +1,130 @@
+"""Gradient saliency: the baseline that asks the loss which weights it leans on."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from dori.data import Data, Target
+from dori.data.targets import tensor
+from dori.diffusion import StableDiffusion, frozen
+from dori.errors import InputError, check_positive
+from dori.pruning.budget import Budget, highest
+from dori.pruning.selection import Keep, Method, Selection
+from dori.randomness import generator
+
+Scores = dict[str, Tensor]  # per layer (out, in), float64 on the CPU
+
+
+@dataclass(frozen=True)
+class Saliency:
+    """Zero the weights that matter to memorized pictures more than to ordinary ones.
+
+    Score |w * dL/dw| of the memorized (prompt, image) pairs minus the same of ordinary pairs, with L
+    the denoising loss without guidance, its mean over the pairs' images and over ``pairs`` draws of
+    (noise, timestep) for each. |w * dL/dw| is SNIP's (Lee et al. 2019, arXiv 1810.02340); the
+    difference is ours. The highest are zeroed, also below zero: the budget is always used up.
+
+    Args:
+        ratio, count, like, layers: the budget, see ``dori.pruning.budget.Budget``; with a ``like``
+            that is per prompt, L is that of each target alone.
+        pairs: (noise, timestep) draws per image.
+        ordinary: at most so many ordinary pairs, the first ones of ``data.ordinary``.
+        batch: most samples in one differentiated U-Net call.
+        seed: of the draws, each image's from a generator of its own.
+    """
+
+    name: str = "saliency"
+    layers: str | list[str] | None = None
+    ratio: float | None = None
+    count: int | None = None
+    like: Method | None = None
+    pairs: int = 8
+    ordinary: int = 128
+    batch: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for key in ("pairs", "ordinary", "batch"):
+            check_positive(f"pruning.{key}", getattr(self, key))
+        _ = self.budget
+
+    @property
+    def budget(self) -> Budget:
+        return Budget(self.ratio, self.count, self.like, self.layers)
+
+    @property
+    def per_prompt(self) -> bool:
+        return self.budget.per_prompt
+
+    def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
+        """The mask of the targets, or one for each; an evaluation is a sample forward and backward.
+
+        Raises:
+            InputError: no targets, no ordinary pictures, or a gradient that is not finite.
+        """
+        everyday = data.ordinary
+        if not targets:
+            raise InputError("pruning needs memorized prompts, but there are no targets")
+        if not everyday.images:
+            raise InputError(
+                "saliency compares with ordinary pictures and their captions, but the data has none: give"
+                " data.ordinary, a table with the columns caption and image"
+            )
+        quotas, evaluations = self.budget.quotas(diffusion, targets, data, keep)
+        layers = list(quotas[0])
+        count, size = min(self.ordinary, len(everyday.images)), diffusion.resolution
+        names = [f"ordinary/{i:05d}" for i in range(count)]
+        images = everyday.tensor(size, 0, count)
+        usual = self.saliency(diffusion, layers, names, everyday.captions[:count], images)
+        masks = []
+        for some, quota in zip([[t] for t in targets] if self.per_prompt else [targets], quotas, strict=True):
+            names, prompts = [t.name for t in some], [t.prompt for t in some]
+            own = self.saliency(diffusion, layers, names, prompts, tensor([t.pixels() for t in some], size))
+            masks.append(highest({name: own[name] - usual[name] for name in layers}, quota))
+        return Selection(masks, evaluations + self.evaluations(len(targets), count))
+
+    def evaluations(self, targets: int, ordinary: int) -> int:
+        """U-Net samples forward and backward."""
+        return (targets + ordinary) * self.pairs
+
+    def saliency(
+        self, diffusion: StableDiffusion, layers: list[str], names: list[str], prompts: list[str],
+        images: Tensor,
+    ) -> Scores:  # fmt: skip
+        """|w * dL/dw| of pairs of prompts and uint8 images (n, 3, H, W); draws derive from ``names``."""
+        y, z = diffusion.encode_prompts(prompts), diffusion.encode_images(images)
+        weights = [diffusion.unet.get_submodule(name).weight for name in layers]
+        total = [torch.zeros_like(w, dtype=torch.promote_types(w.dtype, torch.float32)) for w in weights]
+        # the loss is a mean over so many values that half precision loses its gradient; this is exact
+        scale = 2.0 ** round(math.log2(z[0].numel()))
+        with frozen(diffusion.unet), torch.enable_grad():
+            for weight in weights:
+                weight.requires_grad_(True)
+            for chunk in torch.arange(len(names)).split(max(1, self.batch // self.pairs)):
+                noise, t = self._draws(diffusion, [names[i] for i in chunk])
+                owner = chunk.repeat_interleave(self.pairs)
+                for part in torch.arange(len(owner)).split(self.batch):
+                    who = owner[part]
+                    loss = diffusion.denoising_loss(z[who], y[who], noise[part], t[part]).sum() * scale
+                    for accumulated, gradient in zip(total, torch.autograd.grad(loss, weights), strict=True):
+                        accumulated += gradient
+        scores = {}
+        for name, weight, gradient in zip(layers, weights, total, strict=True):
+            mean = gradient.double().cpu() / (scale * len(names) * self.pairs)
+            scores[name] = (weight.detach().double().cpu() * mean).abs()
+            if not scores[name].isfinite().all():
+                raise InputError(
+                    f"the denoising loss has no finite gradient at layer {name} in {diffusion.dtype}:"
+                    " use model.dtype=float32"
+                )
+        return scores
+
+    def _draws(self, diffusion: StableDiffusion, names: list[str]) -> tuple[Tensor, Tensor]:
+        """Noise (images * pairs, c, h, w) and timesteps (images * pairs,), one image after another."""
+        shape, high = (self.pairs, *diffusion.latent_shape), diffusion.train_timesteps
+        streams = [generator(self.seed, "saliency", name) for name in names]
+        t = torch.cat([torch.randint(high, (self.pairs,), generator=stream) for stream in streams])
+        noise = torch.cat([torch.randn(shape, generator=stream) for stream in streams])
+        return noise.to(diffusion.device, diffusion.dtype), t.to(diffusion.device)
