@@ -1,5 +1,6 @@
 """Masks: applied and taken back bit for bit, saved, counted, refused where they do not fit."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -125,3 +126,126 @@ def test_a_random_mask_depends_on_its_seed_and_counts_alone(unet: nn.Module) -> 
     # layers of one shape and count do not share their draw
     same = {name: torch.arange(12).view(3, 4) < 5 for name in ("a", "b")}
     assert not torch.equal(*random.like(same, 0).values())
+
+
+@st.composite
+def some_masks(draw: st.DrawFn, number: int) -> list[Mask]:
+    """So many masks of one model: a layer of weights, a layer of neurons, and empty ones among them."""
+    shapes = {"weights": (3, 4), "neurons": (5,)}
+    bits = {name: math.prod(shape) for name, shape in shapes.items()}
+    found = []
+    for _ in range(number):
+        codes = {name: draw(st.just(0) | st.integers(0, 2**size - 1)) for name, size in bits.items()}
+        found.append({
+            name: torch.tensor([code >> i & 1 for i in range(bits[name])]).bool().view(shapes[name])
+            for name, code in codes.items()
+        })  # fmt: skip
+    return found
+
+
+def same(a: Mask, b: Mask) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@given(some_masks(3))
+def test_unions_and_intersections_are_those_of_sets(three: list[Mask]) -> None:
+    a, b, c = three
+    for join, inner in ((masks.union, masks.intersection), (masks.intersection, masks.union)):
+        assert same(join(a, b), join(b, a))
+        assert same(join(a, b, c), join(join(a, b), c))
+        assert same(join(a, a), a)
+        assert same(join(a), a)
+        assert same(join(a, inner(a, b)), a)
+        assert same(inner(a, join(b, c)), join(inner(a, b), inner(a, c)))
+    sets = [
+        {(name, i) for name, part in m.items() for i in part.flatten().nonzero()[:, 0].tolist()}
+        for m in three
+    ]
+    assert masks.count(a) == len(sets[0])
+    assert masks.count(masks.union(*three)) == len(set.union(*sets))
+    assert masks.count(masks.intersection(*three)) == len(set.intersection(*sets))
+
+
+@given(some_masks(2))
+def test_iou_is_the_share_that_two_masks_have_in_common(two: list[Mask]) -> None:
+    a, b = two
+    both, either = masks.count(masks.intersection(a, b)), masks.count(masks.union(a, b))
+    assert both + either == masks.count(a) + masks.count(b)
+    assert masks.iou(a, b) == masks.iou(b, a) == (both / either if either else 1)
+    assert masks.iou(a, a) == 1
+    assert (masks.iou(a, b) == 1) == same(a, b)
+
+
+def test_a_layer_that_a_mask_lacks_is_empty_there() -> None:
+    a, b = {"x": torch.tensor([True, False])}, {"y": torch.tensor([True])}
+    assert same(masks.union(a, b), a | b)
+    assert masks.intersection(a, b) == {}
+    assert masks.iou(a, b) == 0
+    assert masks.iou({}, {}) == 1
+    assert masks.union() == {}
+
+
+def test_what_is_joined_is_left_as_it_was() -> None:
+    a, b = {"x": torch.tensor([True, False])}, {"x": torch.tensor([False, False])}
+    masks.union(a, b)["x"].fill_(True)
+    masks.union(a)["x"].fill_(False)
+    masks.intersection(a, b)["x"].fill_(True)
+    assert (a["x"].tolist(), b["x"].tolist()) == ([True, False], [False, False])
+
+
+CHOSEN = {"with bias": "feed_forward", "without": "all_values"}
+
+
+def blocked_neurons(unet: nn.Module, choice: str, seed: int = 0) -> Mask:
+    generator = torch.Generator().manual_seed(seed)
+    layers = layers_of(unet, choice)
+    return {name: torch.rand(m.out_features, generator=generator) < 0.4 for name, m in layers.items()}
+
+
+@pytest.mark.parametrize("choice", CHOSEN.values(), ids=CHOSEN)
+def test_neurons_are_blocked_bias_and_all_and_restored_bit_for_bit(unet: nn.Module, choice: str) -> None:
+    mask = blocked_neurons(unet, choice)
+    assert all((unet.get_submodule(name).bias is None) == (choice == "all_values") for name in mask)
+    before = {key: value.clone() for key, value in unet.state_dict().items()}
+    with pruned(unet, mask):
+        for key, value in unet.state_dict().items():
+            name = key.rpartition(".")[0]
+            expected = before[key].clone()
+            if name in mask:
+                expected[mask[name]] = 0
+            assert torch.equal(value, expected), key
+    after = unet.state_dict()
+    assert all(torch.equal(v.view(torch.int32), before[k].view(torch.int32)) for k, v in after.items())
+
+
+@pytest.mark.parametrize("choice", CHOSEN.values(), ids=CHOSEN)
+def test_blocking_a_neuron_is_multiplying_its_output_by_zero(unet: nn.Module, choice: str) -> None:
+    """NeMo blocks outputs; dori edits the weights."""
+    mask = blocked_neurons(unet, choice)
+    generator = torch.Generator().manual_seed(1)
+    z = torch.randn(2, tiny.LATENTS, 8, 8, generator=generator)
+    y = torch.randn(2, tiny.TOKENS, tiny.WIDTH, generator=generator)
+    for name, part in mask.items():
+        layer = unet.get_submodule(name)
+        x = torch.randn(3, layer.in_features, generator=generator)
+        expected = layer(x) * (~part)
+        with pruned(unet, {name: part}):
+            assert torch.equal(layer(x), expected)
+    hooks = [
+        unet.get_submodule(name).register_forward_hook(lambda _, __, out, part=part: out * (~part))
+        for name, part in mask.items()
+    ]
+    multiplied = unet(z, 500, y).sample
+    for hook in hooks:
+        hook.remove()
+    with pruned(unet, mask):
+        edited = unet(z, 500, y).sample
+    assert torch.equal(edited, multiplied)
+    assert not torch.equal(edited, unet(z, 500, y).sample)
+
+
+@given(st.integers(0, 2**30))
+def test_a_random_mask_of_neurons_has_as_many_neurons(seed: int) -> None:
+    mask = {"a": torch.arange(9) < 4, "b": torch.arange(3) < 0}
+    found = random.like(mask, seed)
+    assert {n: (p.shape, int(p.sum())) for n, p in found.items()} == {"a": ((9,), 4), "b": ((3,), 0)}
