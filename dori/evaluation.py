@@ -121,13 +121,17 @@ class Evaluation:
 
     def _describe(self, images: Tensor, targets: list[Target], each: int) -> dict[str, Tensor]:
         """``images``: ``each`` of every target in turn; of captions, where there are no targets."""
-        unit, networks = self._unit(images), self.networks
-        described = {"quality": networks["quality"](unit), "clip": networks["clip"].image_features(unit)}
-        if targets:
-            changing = torch.stack([self._changing(target) for target in targets]).repeat_interleave(each, 0)
-            described["sscd"] = networks["sscd"](unit)
-            described["frame"] = networks["sscd"](grey(unit, changing.to(unit.device)))
-        return described
+        changing = torch.stack([self._changing(target) for target in targets]) if targets else None
+        parts = []
+        # one prompt may have more images than a batch
+        for places in torch.arange(len(images)).split(self.batch):
+            unit, networks = self._unit(images[places]), self.networks
+            part = {"quality": networks["quality"](unit), "clip": networks["clip"].image_features(unit)}
+            if changing is not None:
+                part["sscd"] = networks["sscd"](unit)
+                part["frame"] = networks["sscd"](grey(unit, changing[places // each].to(unit.device)))
+            parts.append(part)
+        return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
     def _changing(self, target: Target) -> Tensor:
         """Boolean (h, w) at the evaluation's resolution; nothing where the target says nothing."""

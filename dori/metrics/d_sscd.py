@@ -8,7 +8,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
 from dori.metrics.intervals import Estimate, median_estimate
-from dori.metrics.sscd import over_seeds, sscd
+from dori.metrics.sscd import over_seeds, pairwise
 
 
 def d_sscd(generated: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def d_sscd(generated: Tensor) -> Tensor:
             "least two seeds, or leave D_SSCD out"
         )
     first, second = torch.triu_indices(generated.shape[1], generated.shape[1], offset=1)
-    return over_seeds(sscd(generated[:, first], generated[:, second]), "median")
+    return over_seeds(pairwise(generated)[:, first, second], "median")
 
 
 class DSSCD(Metric):

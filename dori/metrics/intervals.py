@@ -53,6 +53,17 @@ def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, fl
     return float(interval.low), float(interval.high)
 
 
+def share(k: int, n: int, confidence: float = 0.95) -> Estimate:
+    """k / n with its Clopper-Pearson interval.
+
+    >>> share(0, 0)  # of nothing, nothing is known
+    {'value': None, 'low': 0.0, 'high': 1.0, 'n': 0}
+    """
+    if n == 0:
+        return estimate(math.nan, 0.0, 1.0, 0)
+    return estimate(k / n, *clopper_pearson(k, n, confidence), n)
+
+
 def bootstrap(
     values: Tensor | ArrayLike,
     statistic: Statistic,

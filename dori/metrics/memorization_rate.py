@@ -1,13 +1,12 @@
 """MR, the memorization rate: the share of prompts that replicate ("Finding DoRI", ICML 2026)."""
 
-import math
 from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from dori.metrics.intervals import Estimate, clopper_pearson, estimate
+from dori.metrics.intervals import Estimate, share
 from dori.metrics.sscd import Over, over_seeds
 
 THRESHOLD = 0.7
@@ -34,7 +33,7 @@ def memorization_rate(
     (0.5, 0.068, 0.932, 4)
     """
     replicated = over_seeds(similarity, over) > threshold
-    return _share(int(replicated.sum()), len(replicated), confidence)
+    return share(int(replicated.sum()), len(replicated), confidence)
 
 
 class MemorizationRate(Metric):
@@ -70,10 +69,4 @@ class MemorizationRate(Metric):
         self.total += len(replicated)
 
     def compute(self) -> Estimate:
-        return _share(int(self.replicated), int(self.total), self.confidence)
-
-
-def _share(k: int, n: int, confidence: float) -> Estimate:
-    if n == 0:  # every target failed: nothing is known, and the row says so
-        return estimate(math.nan, 0.0, 1.0, 0)
-    return estimate(k / n, *clopper_pearson(k, n, confidence), n)
+        return share(int(self.replicated), int(self.total), self.confidence)

@@ -34,6 +34,25 @@ def sscd(a: Tensor, b: Tensor) -> Tensor:
     return F.cosine_similarity(a.float(), b.float(), dim=-1)
 
 
+def pairwise(descriptors: Tensor) -> Tensor:
+    """Similarities among the images of each prompt: cos(a_ij, a_ik).
+
+    Args:
+        descriptors: (..., seeds, d).
+
+    Returns:
+        (..., seeds, seeds), float32.
+
+    >>> import torch
+    >>> pairwise(torch.tensor([[1.0, 0.0], [0.0, 2.0]]))
+    tensor([[1., 0.],
+            [0., 1.]])
+    """
+    # a product of matrices: 500 images have 124,750 pairs, too many to lay out side by side
+    unit = F.normalize(descriptors.float(), dim=-1)
+    return unit @ unit.mT
+
+
 def over_seeds(similarity: Tensor, over: Over = "max") -> Tensor:
     """One similarity per prompt from those of its seeds.
 

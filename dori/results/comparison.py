@@ -16,7 +16,8 @@ class Comparison:
     """One mitigation with one attack at one choice of ``params``, within ``rows``.
 
     ``mitigation`` is ``original`` where there is none; ``attack`` is empty where there is none.
-    ``kind`` is the kind of target that it is about: verbatim, or the next one that there is.
+    ``kind`` is the kind of target that it is about: verbatim, or the next one that there is. ``rate``
+    is the metric that the question is asked of: MR, or what a study puts in its place.
     """
 
     rows: Rows
@@ -25,6 +26,7 @@ class Comparison:
     params: dict[str, Any]
     kind: str
     baseline: str | None = None
+    rate: str = "MR"
 
     @property
     def attacked(self) -> str:

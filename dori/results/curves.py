@@ -85,6 +85,12 @@ def name_of(value: Any) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def label_of(c: Comparison, names: Sequence[str]) -> str:
+    """A comparison's setting, with the values of the params that were swept."""
+    values = [f"{name} = {name_of(c.params.get(name))}" for name in names]
+    return ", ".join([c.attacked or c.mitigation, *values])
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 

@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from dori.config import build
+from dori.results.findings import findings
 from dori.results.grid import write_grid
 from dori.results.plots import write_distributions
 from dori.results.render import show
@@ -41,7 +42,7 @@ class Job:
         finish(self.logger, exit_code=0 if kind is None else 1)
 
     def finish(self, rows: list[Row], images: pd.DataFrame) -> None:
-        """rows.json, images.parquet, timing.json, triggers, grid, plot, report, W&B, and the table."""
+        """rows.json, images.parquet, timing.json, triggers, grid, plots, report, W&B, and the table."""
         run, out = self.run, self.output
         stages = [
             {"name": r.name, "seconds": r.seconds, "cached": r.cached, "unet_evaluations": 0,
@@ -62,6 +63,8 @@ class Job:
                 diffusion.save(out / "model")
         write_grid(out / "grid.png", rows, images, targets, run.evaluation.threshold)
         write_distributions(out / "sscd.png", images, run.evaluation.threshold)
+        for finding in findings(rows):
+            finding.write(out / finding.file)
         write_report(out / "report.html", rows, images, targets, stages, self.config)
         log_results(self.logger, rows, images, out / "grid.png", out / "report.html", self.config)
         self._print(rows)
@@ -69,6 +72,10 @@ class Job:
     def _print(self, rows: list[Row]) -> None:
         console = Console()
         show(blocks(rows), console)
+        for finding in findings(rows):
+            show(finding.tables, console)
+            for _, verdict in finding.verdicts:
+                console.print(f"[bold]{finding.title}. {verdict}[/bold]")
         for _, verdict in verdicts(rows):
             console.print(f"\n[bold]{verdict}[/bold]")
         for name in ("report.html", "grid.png", "rows.json"):

@@ -61,6 +61,7 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
     from rich.console import Console
 
     from dori.results.comparison import varying
+    from dori.results.findings import findings
     from dori.results.render import show
     from dori.results.report import write_sweep_report
     from dori.results.rows import merge, read_rows, write_rows
@@ -81,6 +82,8 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
     plotted = bool(varying(rows))
     if plotted:
         write_sweep(folder / "sweep.png", rows, x)
+    for finding in findings(rows):
+        finding.write(folder / finding.file)
     write_sweep_report(folder / "report.html", rows, x, problems)
     if show_table:
         show([sweep(rows, x)] if plotted else blocks(rows))

@@ -18,7 +18,7 @@ def notes(c: Comparison) -> Iterator[str]:
 
 
 def _baseline(c: Comparison) -> str | None:
-    after, baseline = c.figure(c.mitigation, "MR"), c.figure(c.baseline or "", "MR")
+    after, baseline = c.figure(c.mitigation, c.rate), c.figure(c.baseline or "", c.rate)
     if after is None or baseline is None:
         return None
     told = f"Pruning as many weights at random leaves {with_interval(baseline)} (n = {baseline.n})"
@@ -58,7 +58,7 @@ def _kid(c: Comparison) -> str:
 
 
 def _twin(c: Comparison) -> str | None:
-    twin, control = c.figure("twin", "MR"), c.figure("original", "MR", "unseen")
+    twin, control = c.figure("twin", c.rate), c.figure("original", c.rate, "unseen")
     if twin is None or not above(twin, control or Estimate(WIDE)):
         return None
     return f"The twin replicates {with_interval(twin)} without any attack: it is not clean."
@@ -66,7 +66,7 @@ def _twin(c: Comparison) -> str | None:
 
 def _few(c: Comparison) -> str | None:
     settings = ("original", c.mitigation, c.attacked, c.attacked_twin)
-    found = [figure for setting in settings if (figure := c.figure(setting, "MR"))]
+    found = [figure for setting in settings if (figure := c.figure(setting, c.rate))]
     widest = max(found, key=lambda figure: figure.width, default=None)
     if widest is None or widest.width <= WIDE:
         return None

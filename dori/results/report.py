@@ -12,8 +12,9 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dori.results.comparison import Comparison, varying
-from dori.results.curves import name_of
+from dori.results.curves import label_of
 from dori.results.estimate import number
+from dori.results.findings import findings
 from dori.results.rows import Rows
 from dori.results.sweep_table import sweep
 from dori.results.table import blocks, halves
@@ -55,7 +56,7 @@ def write_report(
         subtitle=f"{told} targets; {seeds} images per prompt, {len(images):,} images in all",
         verdicts=[(c.attacked, verdict) for c, verdict in found],
         steps=_steps(found[0][0]) if len(found) == 1 else [],
-        figures=_figures(path.parent, ("grid.png", "sscd.png")),
+        figures=_figures(path.parent, CAPTIONS, ("grid.png", "sscd.png")),
         halves=halves(rows), stages=stages,
         config=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
     )  # fmt: skip
@@ -69,14 +70,15 @@ def write_sweep_report(path: Path, rows: Rows, x: str | None, problems: Sequence
         path, rows,
         title=f"{_title(rows, [c for c, _ in found])} over {', '.join(names) or 'one setting'}",
         subtitle=f"{len(found)} studies, merged",
-        verdicts=[(_label(c, names), verdict) for c, verdict in found],
-        figures=_figures(path.parent, ("sweep.png",)),
+        verdicts=[(label_of(c, names), verdict) for c, verdict in found],
+        figures=_figures(path.parent, CAPTIONS, ("sweep.png",)),
         swept=[sweep(rows, x)], problems=problems,
     )  # fmt: skip
 
 
 def _write(path: Path, rows: Rows, **parts: Any) -> None:
-    tables = blocks(rows)
+    tables, found = blocks(rows), findings(rows)
+    captions = {finding.file: (finding.title, finding.caption) for finding in found}
     defaults: dict[str, Any] = {
         "steps": [], "problems": [], "swept": [], "halves": None, "stages": [], "config": "",
     }  # fmt: skip
@@ -89,7 +91,13 @@ def _write(path: Path, rows: Rows, **parts: Any) -> None:
         targets=[block for block in tables if block.head[0] != "ordinary"],
         quality=[block for block in tables if block.head[0] == "ordinary"],
         failed=[(r["setting"], r["kind"], r["failed"]) for r in rows if r.get("failed")],
-        glossary=[settings_explained(row["setting"] for row in rows), present, METRICS_EXPLAINED],
+        findings=[(finding, _figures(path.parent, captions, [finding.file])) for finding in found],
+        glossary=[
+            settings_explained(row["setting"] for row in rows),
+            present,
+            METRICS_EXPLAINED,
+            *(finding.words for finding in found),
+        ],
         versions=_versions(),
     )
     write_atomically(path, text)
@@ -99,11 +107,6 @@ def _title(rows: Rows, found: Sequence[Comparison]) -> str:
     models = dict.fromkeys(row["model"] for row in rows if not row["setting"].startswith("twin"))
     settings = dict.fromkeys(c.attacked or c.mitigation for c in found)
     return f"{', '.join(models)}: {', '.join(name.replace('+', ' + ') for name in settings)}"
-
-
-def _label(c: Comparison, names: Sequence[str]) -> str:
-    values = [f"{name} = {name_of(c.params.get(name))}" for name in names]
-    return ", ".join([c.attacked or c.mitigation, *values])
 
 
 def _steps(c: Comparison) -> list[dict[str, Any]]:
@@ -127,12 +130,14 @@ def _steps(c: Comparison) -> list[dict[str, Any]]:
     return found
 
 
-def _figures(folder: Path, names: Sequence[str]) -> list[dict[str, str]]:
+def _figures(
+    folder: Path, captions: Mapping[str, tuple[str, str]], names: Sequence[str]
+) -> list[dict[str, str]]:
     found = []
     for name in names:
         if (folder / name).is_file():
             data = base64.b64encode((folder / name).read_bytes()).decode()
-            title, caption = CAPTIONS[name]
+            title, caption = captions[name]
             found.append({"title": title, "caption": caption, "data": f"data:image/png;base64,{data}"})
     return found
 

@@ -5,6 +5,7 @@ terminal, in Markdown and in LaTeX, and the report in HTML.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dori.results.comparison import MEMORIZED, varying
@@ -52,6 +53,23 @@ def blocks(rows: Rows) -> list[Block]:
             found.append(_quality(kind, members, swept))
         else:
             found.append(_targets(kind, members, swept, framed))
+    return found
+
+
+def rates(rows: Rows, metrics: Sequence[str]) -> list[Block]:
+    """One block per kind of target: the shares that a study measures, each with its interval and n."""
+    swept = varying(rows)
+    columns = ("setting", "", *swept, *(f"{name} [95 % interval] (n)" for name in metrics))
+    found = []
+    for kind in sorted({row["kind"] for row in rows}, key=lambda kind: rank(KINDS, kind)):
+        members = [row for row in rows if row["kind"] == kind]
+        members.sort(key=lambda row: setting_rank(row["setting"]))
+        lines = []
+        for row in _distinct(members):
+            figures = [estimate(row, name) for name in metrics]
+            cells = [f"{with_interval(f)} ({counted(f)})" if f else MISSING for f in figures]
+            lines.append((*_labels(row, members, swept), *cells))
+        found.append(_block(kind, columns, lines, 2 + len(swept)))
     return found
 
 

@@ -1,6 +1,7 @@
 """What the figures of a run bear out, in plain sentences; also when it is not what a paper says.
 
-Every step asks whether one memorization rate lies above another beyond both 95 % intervals:
+Every step asks whether one rate (of memorization, or of extraction) lies above another beyond both
+95 % intervals:
 
 1. does the original model replicate its targets more than its controls?
 2. does the mitigation lower that?
@@ -20,6 +21,8 @@ from dori.results.rows import Rows
 
 NO_CONTROL_RATE = 0.05  # ours: the rate to beat where a run has no controls
 CONTROLS = ("unseen", "seen")
+# what a rate is called, and a target that it counts
+RATES = {"MR": ("memorization rate", "memorized"), "Extracted": ("extraction rate", "extractable")}
 
 
 @dataclass(frozen=True)
@@ -47,18 +50,19 @@ def judge(c: Comparison) -> Verdict:
 
 
 def _case(c: Comparison) -> tuple[str, str, str]:
-    before = c.figure("original", "MR")
+    before = c.figure("original", c.rate)
     if c.kind not in MEMORIZED or before is None:
         text = (
             "No memorized targets with a result on the original model, so nothing can be said about removal."
         )
         return "no_targets", "No verdict", text
-    control = c.figure("original", "MR", "unseen") or c.figure("original", "MR", "seen")
+    control = c.figure("original", c.rate, "unseen") or c.figure("original", c.rate, "seen")
     if not above(before, control or Estimate(NO_CONTROL_RATE)):
-        return "not_memorized", "Not memorized", _not_memorized(c, before, control)
+        return "not_memorized", f"Not {RATES[c.rate][1]}", _not_memorized(c, before, control)
     if c.mitigation == "original":
-        return "no_mitigation", "Memorized; no mitigation was applied", _no_mitigation(c, before)
-    after = c.figure(c.mitigation, "MR")
+        headline = f"{RATES[c.rate][1].capitalize()}; no mitigation was applied"
+        return "no_mitigation", headline, _no_mitigation(c, before)
+    after = c.figure(c.mitigation, c.rate)
     if after is None:
         text = f"{_lead(c, before)} There is no result for {c.mitigation}."
         return "no_result", "No verdict on the mitigation", text
@@ -79,7 +83,7 @@ def _no_fall(c: Comparison, after: Estimate, control: Estimate | None, fall: str
 def _after_fall(c: Comparison, after: Estimate, control: Estimate | None, fall: str) -> tuple[str, str, str]:
     still = above(after, control or Estimate(NO_CONTROL_RATE))
     partly = ", still above the controls" if still and control else ", still far from none" if still else ""
-    recovered = c.figure(c.attacked, "MR") if c.attack else None
+    recovered = c.figure(c.attacked, c.rate) if c.attack else None
     if recovered is None:
         text = f"{fall}{partly}. Without an attack, hidden and removed look alike."
         return "not_attacked", "Hidden so far; not attacked", text
@@ -111,35 +115,35 @@ def _recovery(c: Comparison, recovered: Estimate, attacked: str) -> tuple[str, s
     if level:
         text = f"{attacked}. The same attack reaches: {told}. {_sentence(level)} cannot be told from it."
         return "injection", "Injection cannot be told from recall", text
-    twin = "" if c.figure(c.attacked_twin, "MR") else " There is no twin to rule injection out fully."
+    twin = "" if c.figure(c.attacked_twin, c.rate) else " There is no twin to rule injection out fully."
     text = f"{attacked}. The same attack reaches only: {told}.{twin}"
     return "suppressed", "Suppressed, not removed", text
 
 
 def _counterfactuals(c: Comparison) -> list[tuple[str, Estimate]]:
     """The same attack where there is nothing to recall."""
-    figures = [("the same targets in the twin", c.figure(c.attacked_twin, "MR"))]
-    figures += [(f"{kind} controls", c.figure(c.attacked, "MR", kind)) for kind in CONTROLS]
+    figures = [("the same targets in the twin", c.figure(c.attacked_twin, c.rate))]
+    figures += [(f"{kind} controls", c.figure(c.attacked, c.rate, kind)) for kind in CONTROLS]
     return [(name, figure) for name, figure in figures if figure is not None]
 
 
 def _not_memorized(c: Comparison, before: Estimate, control: Estimate | None) -> str:
-    beside = f", its controls {cite(control)}" if control else ""
+    beside = f", on its controls {cite(control)}" if control else ""
     return (
-        f"The original model replicates {cite(before)} of its {c.kind} targets{beside}: "
+        f"The original model's {RATES[c.rate][0]} on {c.kind} targets is {cite(before)}{beside}: "
         "not above chance beyond the intervals, so there is nothing to remove or to recover."
     )
 
 
 def _no_mitigation(c: Comparison, before: Estimate) -> str:
-    recovered = c.figure(c.attacked, "MR")
+    recovered = c.figure(c.attacked, c.rate)
     under = f" Under {c.attack}{_budget(c)} it is {cite(recovered)}." if recovered else ""
     found = "; ".join(f"{name} {cite(figure)}" for name, figure in _counterfactuals(c))
     return f"{_lead(c, before)}{under}" + (f" The same attack reaches: {found}." if found else "")
 
 
 def _lead(c: Comparison, before: Estimate) -> str:
-    return f"The original model's memorization rate on {c.kind} targets is {cite(before)}."
+    return f"The original model's {RATES[c.rate][0]} on {c.kind} targets is {cite(before)}."
 
 
 def _budget(c: Comparison) -> str:

@@ -18,7 +18,6 @@ Features = dict[str, Tensor]
 def describe(run: Run, pictures: Pictures) -> Features:
     """The features of a setting's images, as a stage."""
     label = f"measure: {pictures.setting}"
-    seeds = run.diffusion.images_per_prompt if pictures.targets else 1
     inputs = {
         "images": pictures.result.fingerprint, "evaluation": run.evaluation_identity,
         "targets": [target.identity for target in pictures.targets], "texts": pictures.texts,
@@ -26,7 +25,12 @@ def describe(run: Run, pictures: Pictures) -> Features:
 
     def compute(folder: Path) -> dict:
         run.evaluation.describe(
-            pictures.result.folder, pictures.targets, pictures.texts, seeds, folder, run.predictor(label)
+            pictures.result.folder,
+            pictures.targets,
+            pictures.texts,
+            pictures.seeds,
+            folder,
+            run.predictor(label),
         )
         return {}
 

@@ -1,6 +1,6 @@
 """From images to rows: what each setting and kind of target gives, with n and interval."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -24,14 +24,17 @@ from dori.studies.subjects import Pictures
 
 Row = dict[str, Any]
 HALVES = ("development", "held_out")
+# a study's own metrics, of descriptors (targets, seeds, d) and SSCD_Orig (targets, seeds)
+Measure = Callable[[Tensor, Tensor], dict[str, Estimate]]
 
 
 def rows_of(
-    run: Run, drawn: Sequence[Pictures], quality: Sequence[Pictures]
+    run: Run, drawn: Sequence[Pictures], quality: Sequence[Pictures], measure: Measure | None = None
 ) -> tuple[list[Row], pd.DataFrame]:
     """Rows of every (setting, kind), and a frame with one row per image.
 
     ``drawn[0]`` are the untouched model's images: SSCD_Gen and KID differences refer to them.
+    ``measure`` adds the metrics of a study.
     """
     first = drawn[0]
     originals = originals_of(run, first.targets)
@@ -42,13 +45,14 @@ def rows_of(
         frames.append(image_frame(run, pictures, similar, features, described[0], first.targets))
         for kind in KINDS:
             if any(target.kind == kind for target in pictures.targets):
-                rows.append(row_of(run, pictures, kind, similar, features, described[0], first.targets))
+                row = row_of(run, pictures, kind, similar, features, described[0], first.targets, measure)
+                rows.append(row)
     return rows + quality_rows(run, quality), pd.concat(frames, ignore_index=True)
 
 
 def row_of(
     run: Run, pictures: Pictures, kind: str, similar: Features, features: Features, base: Features,
-    order: list[Target],
+    order: list[Target], measure: Measure | None = None,
 ) -> Row:  # fmt: skip
     """One row of the contract: a setting and a kind of target, failed targets left out."""
     attacked = pictures.attacked
@@ -71,7 +75,8 @@ def row_of(
         metrics["SSCD_Gen"] = gen.compute()
         if orig.shape[1] > 1:
             spread = DSSCD()
-            spread.update(features["sscd"][kept])
+            for i in kept:  # one by one: the pairs of hundreds of seeds are many
+                spread.update(features["sscd"][i : i + 1])
             metrics["D_SSCD"] = spread.compute()
         clip = a_clip(features["clip"][kept].flatten(0, 1), _texts(features, kept))
         metrics["A_CLIP"] = bootstrap(clip.view(len(kept), -1).mean(1), _mean, 0)
@@ -81,8 +86,10 @@ def row_of(
             moved = Displacement()
             moved.update(attacked.triggers["embeddings"][kept], attacked.triggers["start"][kept])
             metrics["Displacement"] = moved.compute()
+        if measure:
+            metrics |= measure(features["sscd"][kept], orig)
     model = pictures.subject.diffusion
-    images = len(of_kind) * run.diffusion.images_per_prompt * model.evaluations_per_image
+    images = len(of_kind) * pictures.seeds * model.evaluations_per_image
     gradient = run.attack.evaluations(len(of_kind)) if attacked and run.attack else 0
     failed = sorted(broken & {pictures.targets[i].name for i in of_kind})
     return base_row(run, pictures, kind, metrics, failed, images, gradient)
@@ -104,7 +111,7 @@ def replication(similarity: Tensor, threshold: float) -> dict[str, Estimate]:
 
 def quality_rows(run: Run, quality: Sequence[Pictures]) -> list[Row]:
     """FID, KID and A_CLIP on ordinary captions; KID_difference against the first, same captions."""
-    if not run.data.ordinary.captions:
+    if not quality:
         return []
     reference = reference_of(run)
     described = [describe(run, pictures) for pictures in quality]

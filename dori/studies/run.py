@@ -62,6 +62,7 @@ class Run:
     def params(self, pictures: Pictures) -> dict[str, Any]:
         """What a row was made with, flat: the axes along which rows are compared."""
         cfg, model = self.cfg, pictures.subject.diffusion
+        seeds = pictures.seeds if pictures.targets else model.images_per_prompt
         attack = cfg.attack if pictures.attacked else {}
         choice = (
             {part: str(cfg.attack[part]["_target_"]).rsplit(".", 1)[1] for part in PARTS} if attack else {}
@@ -71,7 +72,7 @@ class Run:
             "constraint": choice.get("constraint"), "restarts": 1 if attack else None,
             "epsilon": attack["constraint"].get("epsilon") if attack else None,
             "ratio": cfg.pruning.get("ratio") if pictures.subject.mask else None,
-            "images_per_prompt": model.images_per_prompt, "sampling_steps": model.sampling_steps,
+            "images_per_prompt": seeds, "sampling_steps": model.sampling_steps,
             "guidance": model.guidance, "seed": cfg.seed,
         }  # fmt: skip
 
@@ -82,15 +83,21 @@ class Run:
     def original(self) -> Subject:
         return Subject("original", self.diffusion)
 
-    def draw(self, subject: Subject, targets: list[Target], attacked: Attacked | None = None) -> Pictures:
-        """Images of the targets' prompts, or of the embeddings that an attack found for them."""
+    def draw(
+        self, subject: Subject, targets: list[Target], attacked: Attacked | None = None,
+        seeds: int | None = None,
+    ) -> Pictures:  # fmt: skip
+        """Images of the targets' prompts, or of the embeddings that an attack found for them.
+
+        ``seeds`` of each; default, as many as the model's settings say.
+        """
         setting = subject.name if attacked is None else f"{subject.name}+{self.cfg.attack.name}"
         names, texts = [t.name for t in targets], [t.prompt for t in targets]
-        seeds = self.diffusion.images_per_prompt
+        seeds = seeds or self.diffusion.images_per_prompt
         what: Any = texts if attacked is None else attacked.result.fingerprint
         groups = subject.groups(targets)
         result = self._draw(subject, setting, names, texts, what, seeds, attacked, groups)
-        return Pictures(setting, subject, targets, texts, result, attacked)
+        return Pictures(setting, subject, targets, texts, result, seeds, attacked)
 
     def draw_ordinary(self, subject: Subject) -> list[Pictures]:
         """One image of every ordinary caption, what quality is measured on; nothing without captions."""
@@ -99,7 +106,7 @@ class Run:
         names = [f"ordinary/{i:05d}" for i in range(len(texts))]
         label, groups = f"{subject.name}, ordinary captions", [(subject.mask_of(), list(range(len(texts))))]
         result = self._draw(subject, label, names, texts, texts, 1, None, groups)
-        return [Pictures(subject.name, subject, [], texts, result)]
+        return [Pictures(subject.name, subject, [], texts, result, 1)]
 
     def _draw(
         self, subject: Subject, label: str, names: list[str], texts: list[str], what: Any, seeds: int,

@@ -79,11 +79,12 @@ class Attacked:
 
 @dataclass(frozen=True)
 class Pictures:
-    """Images of a subject: of prompts, or of an attack's embeddings; ``texts`` are the prompts."""
+    """``seeds`` images of each prompt in ``texts``, or of an attack's embeddings, by a subject."""
 
     setting: str
     subject: Subject
     targets: list[Target]
     texts: list[str]
     result: Result
+    seeds: int
     attacked: Attacked | None = None

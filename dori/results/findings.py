@@ -1,0 +1,59 @@
+"""What a study other than the main one has to show: a verdict, a figure and tables of its own.
+
+All of it is told from the rows alone, so that a job's report, the terminal and the merged report of a
+multirun show the same. A study is recognised by what its rows hold and nobody else's do.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dori.results import extraction
+from dori.results.comparison import varying
+from dori.results.curves import label_of
+from dori.results.extraction_plot import write_extraction
+from dori.results.rows import Rows
+from dori.results.table import Block, rates
+from dori.results.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One study's part of a report.
+
+    Args:
+        file: name of the figure's PNG, in the folder of the job or the multirun.
+        write: draws the figure to a path.
+        verdicts: each with the label that tells it from the others of a sweep.
+        words: metrics that the study adds, and what they mean.
+    """
+
+    title: str
+    file: str
+    caption: str
+    write: Callable[[Path], None]
+    verdicts: Sequence[tuple[str, Verdict]]
+    tables: list[Block]
+    words: Mapping[str, str]
+
+
+def findings(rows: Rows) -> list[Finding]:
+    """The findings of every study in the rows, none for the main study."""
+    found = []
+    if own := [row for row in rows if "clique" in row["params"]]:
+        found.append(_extraction(own))
+    return found
+
+
+def _extraction(rows: Rows) -> Finding:
+    names, judged = varying(rows), extraction.verdicts(rows)
+    panels = [(label_of(c, names), c) for c, _ in judged]
+    return Finding(
+        title=extraction.TITLE,
+        file="extraction.png",
+        caption=extraction.CAPTION,
+        write=lambda path: write_extraction(path, panels),
+        verdicts=[(label_of(c, names), verdict) for c, verdict in judged],
+        tables=rates(rows, list(extraction.METRICS)),
+        words=extraction.METRICS,
+    )
