@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object
@@ -13,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 from dori.config import CONF, PACKAGE, ROOT, build, check_keys, check_top, identity, nodes, run_id
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError
-from dori.overrides import groups
+from dori.overrides import check_overrides, groups
+from dori.pruning import NeMo, Wanda, masks
 from dori.studies.run import Run
 from tests.tiny import composed
 
@@ -31,7 +33,12 @@ WEIGHTS = (PACKAGE / "minnow/weights/descriptor.safetensors").exists()
 def whole(v_folder: Path, table: Path) -> dict[str, list[str]]:
     """What an option cannot do without: the files that it is about."""
     pretrained = [f"model.path={v_folder}", f"data.path={table}"]
-    known = {"model=pretrained": pretrained, "model=sd14": pretrained, "data=folder": [f"data.path={table}"]}
+    mask = table.with_name("mask.safetensors")
+    masks.save({"layer": torch.ones(2) > 0}, mask, {})
+    known = {
+        "model=pretrained": pretrained, "model=sd14": pretrained, "data=folder": [f"data.path={table}"],
+        "pruning=from_file": [f"pruning.path={mask}"],
+    }  # fmt: skip
     needs = {}
     for group, option in OPTIONS:
         choice, given = f"{group}={option}", known.get(f"{group}={option}", [])
@@ -200,6 +207,36 @@ def test_what_cannot_succeed_is_refused_before_any_work(
     check_keys(cfg)
     with pytest.raises(InputError, match=text):
         Run.configured(cfg)
+
+
+BUDGETS = [
+    (["pruning.ratio=0.1"], "pruning.ratio and pruning.like are budgets.* set pruning.like=null"),
+    (["pruning.like=null"], "pruning needs a budget"),
+    (["pruning.like=null", "pruning.count=0"], "pruning.count must be a whole number above zero"),
+    (["pruning.layers=values"], "pruning.like prunes in its own layers"),
+    (["pruning.like=nemo"], "choose one with pruning@pruning.like=<option>"),
+]
+
+
+@pytest.mark.parametrize("option", ["random", "magnitude", "saliency"])
+@pytest.mark.parametrize(("overrides", "text"), BUDGETS)
+def test_a_baseline_has_exactly_one_budget(option: str, overrides: list[str], text: str) -> None:
+    with pytest.raises(InputError, match=text):
+        build(composed(f"pruning={option}", *overrides).pruning)
+
+
+@pytest.mark.parametrize("option", ["random", "magnitude", "saliency"])
+def test_a_baseline_takes_as_much_as_any_method(option: str) -> None:
+    for overrides, expected in (
+        ([], Wanda(ratio=composed("pruning=wanda").pruning.ratio)),
+        (["pruning.like.ratio=0.3"], Wanda(ratio=0.3)),
+        (["pruning@pruning.like=nemo"], NeMo()),
+        (["pruning.like=null", "pruning.count=9"], None),
+    ):
+        check_overrides([f"pruning={option}", *overrides])
+        cfg = composed(f"pruning={option}", *overrides)
+        check_keys(cfg)
+        assert build(cfg.pruning).like == expected
 
 
 @pytest.mark.parametrize("epsilon", [-1, "nan"])
