@@ -13,7 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -80,21 +80,43 @@ class Stages:
         ``compute(folder)`` fills the folder and returns what it counted. Where the folder has files
         already, an earlier attempt was killed: ``compute`` may keep those that are whole.
         """
-        start = time.monotonic()
-        key = fingerprint([name, inputs, self.shared, [code_version(package) for package in code]])
-        folder = self.root / name / key
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with _lock(folder.with_suffix(".lock")):
-            info = _finished(folder)
-            cached = info is not None
-            if info is None:
-                partial = folder.with_suffix(".partial")
-                partial.mkdir(exist_ok=True)
-                info = compute(partial)
-                _finish(partial, folder, info, inputs)
-        result = Result(label or name, folder, key, info, cached, time.monotonic() - start)
-        self.results.append(result)
+        (result,) = self.together(
+            name, {label or name: inputs}, code, lambda folders: [compute(*folders.values())]
+        )
         return result
+
+    def together(
+        self, name: str, inputs: dict[str, Info], code: list[str],
+        compute: Callable[[dict[str, Path]], list[Info]],
+    ) -> list[Result]:  # fmt: skip
+        """Several results of one stage, each by its label and under its own fingerprint.
+
+        ``compute`` gets the folders of those that are missing, and does them at once.
+        """
+        start, versions = time.monotonic(), [code_version(package) for package in code]
+        keys = {label: fingerprint([name, given, self.shared, versions]) for label, given in inputs.items()}
+        folders = {label: self.root / name / key for label, key in keys.items()}
+        (self.root / name).mkdir(parents=True, exist_ok=True)
+        with ExitStack() as locks:
+            for folder in sorted(folders.values()):  # two runs that want the same ones meet in one order
+                locks.enter_context(_lock(folder.with_suffix(".lock")))
+            infos = {label: _finished(folder) for label, folder in folders.items()}
+            partial = {
+                label: folders[label].with_suffix(".partial") for label, i in infos.items() if i is None
+            }
+            for folder in partial.values():
+                folder.mkdir(exist_ok=True)
+            if partial:
+                for label, info in zip(partial, compute(partial), strict=True):
+                    _finish(partial[label], folders[label], info, inputs[label])
+                    infos[label] = info
+        seconds = (time.monotonic() - start) / len(inputs)
+        results = [
+            Result(label, folders[label], key, infos[label] or {}, label not in partial, seconds)
+            for label, key in keys.items()
+        ]
+        self.results += results
+        return results
 
 
 @contextmanager

@@ -291,3 +291,28 @@ def test_a_file_is_replaced_whole_or_not_at_all(
     write_atomically(path, content)
     assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_several_results_of_a_stage_are_computed_together_and_kept_apart(tmp_path: Path) -> None:
+    asked = []
+
+    def compute(folders: dict[str, Path]) -> list[Info]:
+        asked.append(list(folders))
+        for label, folder in folders.items():
+            (folder / "result").write_text(label)
+        return [{"label": label} for label in folders]
+
+    def together(*labels: str) -> list[Result]:
+        inputs = {label: {"of": label} for label in labels}
+        return Stages(tmp_path).together("attack", inputs, [], compute)
+
+    together("b")
+    found = together("a", "b", "c")
+    assert asked == [["b"], ["a", "c"]]
+    assert [(r.name, r.info["label"], r.cached) for r in found] == [
+        ("a", "a", False), ("b", "b", True), ("c", "c", False),
+    ]  # fmt: skip
+    assert [(result.folder / "result").read_text() for result in found] == ["a", "b", "c"]
+    # the same entry as of the stage alone
+    alone = Stages(tmp_path).run("attack", {"of": "a"}, [], lambda folder: {}, "another label")
+    assert (alone.cached, alone.fingerprint) == (True, found[0].fingerprint)

@@ -8,20 +8,25 @@ import torch
 from torch import Tensor
 
 from dori.diffusion import StableDiffusion, frozen
+from dori.errors import InputError
 
 Noise = Callable[[int], tuple[Tensor, Tensor]]
 Objective = Callable[[StableDiffusion, Tensor, Tensor, Tensor, Tensor], Tensor]
 Constraint = Callable[[Tensor, Tensor], Tensor]
+# (steps done, embeddings, this step's losses (n,)) -> which to leave alone from here on, or None
+Callback = Callable[[int, Tensor, Tensor], Tensor | None]
 
 
 @dataclass(frozen=True)
 class Solution:
     """``embeddings`` (n, tokens, width), ``losses`` (n, steps); ``failed`` (n,): the first step with
-    a loss that is not finite, or -1. A failed target keeps its last good embedding."""
+    a loss that is not finite, or -1. A failed target keeps its last good embedding, and the losses
+    that were not computed any more are NaN. ``batch``: the samples that fitted in one U-Net call."""
 
     embeddings: Tensor
     losses: Tensor
     failed: Tensor
+    batch: int
 
 
 def solve(
@@ -35,6 +40,7 @@ def solve(
     constraint: Constraint,
     optimizer: Callable[[list[Tensor]], torch.optim.Optimizer],
     batch: int,
+    callback: Callback | None = None,
 ) -> Solution:
     """Minimise the objective over the embeddings (Finding DoRI, the attack).
 
@@ -42,31 +48,42 @@ def solve(
         latents: (n, c, h, w), of the images to bring back.
         start: (n, tokens, width).
         noise: step -> (noise (n, pairs, c, h, w), timesteps (n, pairs)).
-        batch: most samples in one U-Net call; the pairs of a step are split to fit.
+        batch: most samples in one U-Net call; the pairs of a step are split to fit, and halved
+            where the device's memory is too small.
+        callback: looks on after each step, and may take targets out.
 
     Each target's gradient is that of its own mean loss, and the optimizer works coordinate by
     coordinate, so a target's result is the same alone and in any company.
+
+    Raises:
+        InputError: the device has no memory for one sample.
     """
     y = start.clone().requires_grad_(True)
     optim = optimizer([y])
-    failed = torch.full((len(y),), -1)
-    losses = []
+    failed, active = torch.full((len(y),), -1), torch.ones(len(y), dtype=torch.bool)
+    losses = torch.full((len(y), steps), torch.nan)
     with frozen(diffusion.unet), torch.enable_grad():
         for step in range(steps):
             optim.zero_grad()
-            loss = _backward(diffusion, latents, y, noise(step), objective, batch)
+            loss, batch = _backward(diffusion, latents, y, noise(step), active, objective, batch)
             assert y.grad is not None
-            bad = ~torch.isfinite(loss) | ~torch.isfinite(y.grad).all(-1).all(-1).cpu()
-            failed[bad & (failed < 0)] = step
-            losses.append(loss)
+            losses[:, step] = loss
+            bad = active & ~(torch.isfinite(loss) & torch.isfinite(y.grad).all(-1).all(-1).cpu())
+            failed[bad] = step
+            active = active & ~bad
             before = y.detach().clone()
-            y.grad[failed >= 0] = 0
+            y.grad[~active] = 0
             optim.step()
             with torch.no_grad():
                 moved = constraint(y, start)
-                moved[failed >= 0] = before[failed >= 0]
+                moved[~active] = before[~active]
                 y.copy_(moved)
-    return Solution(y.detach().cpu(), torch.stack(losses, 1), failed)
+            done = callback(step + 1, y.detach(), loss) if callback else None
+            if done is not None:
+                active = active & ~done
+            if not active.any():
+                break
+    return Solution(y.detach().cpu(), losses, failed, batch)
 
 
 def _backward(
@@ -74,17 +91,41 @@ def _backward(
     latents: Tensor,
     y: Tensor,
     drawn: tuple[Tensor, Tensor],
+    active: Tensor,
+    objective: Objective,
+    batch: int,
+) -> tuple[Tensor, int]:
+    """Sets ``y.grad`` to d(mean loss)/dy; the mean loss of each target (n,), and what fitted."""
+    while True:
+        try:
+            return _pass(diffusion, latents, y, drawn, active, objective, batch), batch
+        except torch.OutOfMemoryError:
+            if batch == 1:
+                raise InputError(
+                    f"the memory of {diffusion.device} is too small for one sample; use a lower model.dtype"
+                ) from None
+        # out of the handler, whose traceback holds what is to be freed
+        y.grad, batch = None, batch // 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _pass(
+    diffusion: StableDiffusion,
+    latents: Tensor,
+    y: Tensor,
+    drawn: tuple[Tensor, Tensor],
+    active: Tensor,
     objective: Objective,
     batch: int,
 ) -> Tensor:
-    """Adds d(mean loss)/dy to ``y.grad``; returns the mean loss of each target (n,), on the CPU."""
     eps, t = drawn
     n, pairs = t.shape
     owner = torch.arange(n).repeat_interleave(pairs)
-    total = torch.zeros(n)
+    total = torch.zeros(n).masked_fill(~active, torch.nan)
     # the gradient of a mean over so many values is below what half precision holds; a power of two is exact
     scale = 2.0 ** round(math.log2(latents[0].numel()))
-    for part in torch.arange(n * pairs).split(batch):
+    for part in active.repeat_interleave(pairs).nonzero()[:, 0].split(batch):
         who, device, dtype = owner[part], diffusion.device, diffusion.dtype
         loss = objective(
             diffusion,

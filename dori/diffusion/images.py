@@ -26,15 +26,17 @@ def draw(
     predictor: Predictor,
     seed: int = 0,
     places: list[int] | None = None,
+    restarts: int = 1,
 ) -> None:
-    """``seeds`` images of each embedding (n, tokens, width), or of those at ``places``.
+    """``seeds`` images of each of the ``names``, or of those at ``places``, shared among its embeddings.
 
-    The initial noise depends on (seed, name, index of the image) alone: the same for every model
-    and every embedding of a target. Images that are there already are kept.
+    The ``restarts`` embeddings of a name, one after the other in (n * restarts, tokens, width), get
+    ``seeds`` / ``restarts`` images each. The initial noise depends on (seed, name, index of the image
+    among those of its embedding) alone: the same for every model and every embedding of a target.
+    Images that are there already are kept.
     """
-    wanted = [
-        (index, j) for index in (range(len(embeddings)) if places is None else places) for j in range(seeds)
-    ]
+    each = seeds // restarts
+    wanted = [(index, j) for index in (range(len(names)) if places is None else places) for j in range(seeds)]
     size = diffusion.samples_per_call
     chunks = [wanted[i : i + size] for i in range(0, len(wanted), size)]
 
@@ -42,9 +44,9 @@ def draw(
         if all((folder / file_name(*place)).exists() for place in chunk):
             return
         shape = diffusion.latent_shape
-        streams = [generator(seed, "image", names[index], j) for index, j in chunk]
+        streams = [generator(seed, "image", names[index], j % each) for index, j in chunk]
         noise = torch.stack([torch.randn(shape, generator=stream) for stream in streams])
-        images = diffusion.sample(embeddings[[index for index, _ in chunk]], noise)
+        images = diffusion.sample(embeddings[[i * restarts + j // each for i, j in chunk]], noise)
         for place, image in zip(chunk, images, strict=True):
             picture = Image.fromarray(image.permute(1, 2, 0).numpy())
             replace_file(folder / file_name(*place), partial(picture.save, format="PNG"))

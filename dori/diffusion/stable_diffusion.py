@@ -118,7 +118,9 @@ class StableDiffusion:
 
     @cached_property
     def scheduler(self) -> DDIMScheduler:
-        return DDIMScheduler.from_config(self.pipeline.scheduler.config, clip_sample=False)
+        return DDIMScheduler.from_config(
+            DDIMScheduler.load_config(self.folder / "scheduler"), clip_sample=False
+        )
 
     @property
     def train_timesteps(self) -> int:
@@ -143,15 +145,18 @@ class StableDiffusion:
         for prompt, ids in zip(prompts, self.tokenizer(prompts).input_ids, strict=True):
             if len(ids) > longest:
                 raise InputError(
+    def tokenize(self, prompts: list[str]) -> Tensor:
+        """Token ids (n, tokens), padded; what is too long is cut, see ``check_prompts``."""
+        return self.tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+
                     f"prompt of {len(ids)} tokens, but {self.name} takes {longest}: {prompt!r}; shorten it"
                     " or set model.truncate_prompts=true"
                 )
 
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> Tensor:
-        """Text embeddings (n, tokens, width); what is too long is cut, see ``check_prompts``."""
-        ids = self.tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids
-        parts = ids.to(self.device).split(256)
+        """Text embeddings (n, tokens, width)."""
+        parts = self.tokenize(prompts).to(self.device).split(256)
         return torch.cat([self.pipeline.text_encoder(part)[0] for part in parts])
 
     @torch.no_grad()

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -71,7 +72,7 @@ def row_of(
         metrics |= {f"{name}/{half}": split[name] for name in ("MR", "SSCD_Orig")}
     if kept:
         gen = SSCDGen(over="mean")
-        gen.update(features["sscd"][kept], base["sscd"][same])
+        gen.update(features["sscd"][kept], base["sscd"][same].repeat(1, pictures.restarts, 1))
         metrics["SSCD_Gen"] = gen.compute()
         if orig.shape[1] > 1:
             spread = DSSCD()
@@ -83,14 +84,19 @@ def row_of(
         if all(pictures.targets[i].changing is not None for i in kept):
             metrics["SSCD_Frame"] = median_estimate(over_seeds(similar["frame"][kept], "max"))
         if attacked:
-            moved = Displacement()
-            moved.update(attacked.triggers["embeddings"][kept], attacked.triggers["start"][kept])
+            moved, places = Displacement(), torch.arange(len(pictures.targets) * pictures.restarts)
+            rows = places.view(-1, pictures.restarts)[kept].flatten()
+            moved.update(attacked.triggers["embeddings"][rows], attacked.triggers["start"][rows])
             metrics["Displacement"] = moved.compute()
+        if pictures.restarts > 1:
+            # (targets, restarts): whether any image of that restart replicates
+            found = orig.unflatten(1, (pictures.restarts, -1)).amax(2) > run.evaluation.threshold
+            metrics["MR_restart"] = bootstrap(found.float().mean(1), _mean, 0)
         if measure:
             metrics |= measure(features["sscd"][kept], orig)
     model = pictures.subject.diffusion
     images = len(of_kind) * pictures.seeds * model.evaluations_per_image
-    gradient = run.attack.evaluations(len(of_kind)) if attacked and run.attack else 0
+    gradient = run.attack.evaluations(len(of_kind), attacked.budget.steps) if attacked and run.attack else 0
     failed = sorted(broken & {pictures.targets[i].name for i in of_kind})
     return base_row(run, pictures, kind, metrics, failed, images, gradient)
 
@@ -151,17 +157,22 @@ def base_row(
 def image_frame(
     run: Run, pictures: Pictures, similar: Features, features: Features, base: Features, order: list[Target]
 ) -> pd.DataFrame:
-    """One row per image: setting, kind, target, prompt, seed, similarities, file."""
+    """One row per image: setting, budget, kind, target, prompt, restart, seed, similarities, file."""
     names = [target.name for target in order]
     table = []
+    each = pictures.seeds // pictures.restarts
+    params = run.params(pictures)
+    # one type of column, whatever is attacked
+    budget = {key: float("nan" if params[key] is None else params[key]) for key in ("steps", "epsilon")}
     for i, target in enumerate(pictures.targets):
         first = base["sscd"][names.index(target.name)]
-        gen = torch.cosine_similarity(features["sscd"][i], first, dim=-1)
+        gen = torch.cosine_similarity(features["sscd"][i], first.repeat(pictures.restarts, 1), dim=-1)
         clip = torch.cosine_similarity(features["clip"][i], features["text"][i][None], dim=-1)
         for j in range(similar["orig"].shape[1]):
             table.append({
                 "setting": pictures.setting, "kind": target.kind, "target": target.name,
-                "prompt": target.prompt, "seed": j, "sscd_orig": float(similar["orig"][i, j]),
+                "prompt": target.prompt, "seed": j % each, "restart": j // each, **budget,
+                "sscd_orig": float(similar["orig"][i, j]),
                 "sscd_gen": float(gen[j]),
                 "sscd_frame": float("nan" if target.changing is None else similar["frame"][i, j]),
                 "a_clip": float(clip[j]), "file": str(pictures.result.folder / file_name(i, j)),

@@ -10,11 +10,13 @@ from lightning import Trainer
 from omegaconf import DictConfig
 
 from dori.attacks import Attack
-from dori.attacks.attack import merge_parts
+from dori.attacks.budgets import Budget
+from dori.attacks.parts import merge_parts, write_parts
 from dori.config import build, identity
 from dori.data import MEMORIZED, Data, Target
 from dori.diffusion import StableDiffusion
 from dori.diffusion.images import draw
+from dori.errors import InputError
 from dori.evaluation import Evaluation
 from dori.predict import Predictor
 from dori.pruning import Mask, Method, masks
@@ -51,6 +53,8 @@ class Run:
         attack = build(cfg.attack) if "_target_" in cfg.attack else None
         evaluation = build(cfg.evaluation)
         diffusion.check_prompts([*(t.prompt for t in data.targets), *data.ordinary.captions])
+        if attack:
+            attack.check(diffusion, data)
         shared = {"precision": str(cfg.trainer.precision)}
         stages = Stages(Path(cfg.cache).expanduser(), shared)
         return cls(cfg, stages, diffusion, data, pruning, attack, evaluation, build(cfg.trainer))
@@ -64,15 +68,16 @@ class Run:
         cfg, model = self.cfg, pictures.subject.diffusion
         seeds = pictures.seeds if pictures.targets else model.images_per_prompt
         attack = cfg.attack if pictures.attacked else {}
+        budget = self._spent(pictures.attacked.budget) if pictures.attacked else {}
         choice = (
             {part: str(cfg.attack[part]["_target_"]).rsplit(".", 1)[1] for part in PARTS} if attack else {}
         )
         return {
-            "steps": attack.get("steps"), "start": choice.get("start"),
-            "constraint": choice.get("constraint"), "restarts": 1 if attack else None,
-            "epsilon": attack["constraint"].get("epsilon") if attack else None,
+            "steps": budget.get("steps"), "start": choice.get("start"),
+            "constraint": choice.get("constraint"), "epsilon": budget.get("epsilon"),
+            "restarts": attack.get("restarts"), "tokens": attack.get("tokens"),
             "ratio": cfg.pruning.get("ratio") if pictures.subject.mask else None,
-            "images_per_prompt": seeds, "sampling_steps": model.sampling_steps,
+            "images_per_prompt": seeds // pictures.restarts, "sampling_steps": model.sampling_steps,
             "guidance": model.guidance, "seed": cfg.seed,
         }  # fmt: skip
 
@@ -89,11 +94,11 @@ class Run:
     ) -> Pictures:  # fmt: skip
         """Images of the targets' prompts, or of the embeddings that an attack found for them.
 
-        ``seeds`` of each; default, as many as the model's settings say.
+        ``seeds`` of each, and of each restart; default, as many as the model's settings say.
         """
         setting = subject.name if attacked is None else f"{subject.name}+{self.cfg.attack.name}"
         names, texts = [t.name for t in targets], [t.prompt for t in targets]
-        seeds = seeds or self.diffusion.images_per_prompt
+        seeds = (seeds or self.diffusion.images_per_prompt) * (attacked.restarts if attacked else 1)
         what: Any = texts if attacked is None else attacked.result.fingerprint
         groups = subject.groups(targets)
         result = self._draw(subject, setting, names, texts, what, seeds, attacked, groups)
@@ -125,31 +130,68 @@ class Run:
                     draw(
                         model, embeddings, names, seeds, folder,
                         self.predictor(f"images: {label}"), self.cfg.seed, places,
+                        attacked.restarts if attacked else 1,
                     )  # fmt: skip
             return {"unet_evaluations": len(names) * seeds * model.evaluations_per_image}
 
         return self.stages.run("images", inputs, SAMPLING, compute, f"images: {label}")
 
     def attacked(self, subject: Subject, targets: list[Target]) -> Attacked:
-        """The attack on a subject, for all targets at once."""
+        """The attack on a subject, for all targets at once, at the one budget that is asked for."""
+        if len(self.attack.budgets if self.attack else []) > 1:
+            raise InputError("this study takes one budget: set attack.epsilons and attack.snapshots to null")
+        (found,) = self.attacked_within_budgets(subject, targets)
+        return found
+
+    def attacked_within_budgets(self, subject: Subject, targets: list[Target]) -> list[Attacked]:
+        """The attack at each of its budgets: what is missing of them is solved at once."""
         attack = self.attack
         assert attack is not None
-        inputs = {
-            **subject.inputs, "attack": identity(self.cfg.attack),
-            "targets": [target.identity for target in targets],
+        sources = attack.start(self.data, attack.attempts(targets), self.cfg.seed)
+        shared = {
+            **subject.inputs, "targets": [target.identity for target in targets],
+            "start": [source if isinstance(source, str) else None for source in sources],
         }  # fmt: skip
-        label = f"attack: {attack.name} on {subject.name}"
+        budgets = {self._label(f"attack: {attack.name} on {subject.name}", b): b for b in attack.budgets}
+        inputs = {label: {**shared, "attack": self._identity(budget)} for label, budget in budgets.items()}
 
-        def compute(folder: Path) -> dict:
+        def compute(folders: dict[str, Path]) -> list[dict]:
+            missing = {budgets[label]: folder for label, folder in folders.items()}
             for mask, places in subject.groups(targets):
                 with subject.applied(mask) as diffusion:
-                    attack.run(diffusion, targets, places, folder, self.predictor(label))
-            merge_parts(folder)
-            return {"gradient_evaluations": attack.evaluations(len(targets))}
+                    label = f"attack: {attack.name} on {subject.name}"
+                    write_parts(attack, diffusion, self.data, targets, places, missing, self.predictor(label))
+            for folder in missing.values():
+                merge_parts(folder)
+            return [{"gradient_evaluations": attack.evaluations(len(targets), b.steps)} for b in missing]
 
-        result = self.stages.run("attack", inputs, ["attacks", "data/targets.py", *SAMPLING], compute, label)
-        self.attacks[subject.name] = Attacked(subject, targets, result)
-        return self.attacks[subject.name]
+        results = self.stages.together("attack", inputs, ["attacks", "data/targets.py", *SAMPLING], compute)
+        found = [
+            Attacked(subject, targets, result, budget, attack.restarts)
+            for result, budget in zip(results, budgets.values(), strict=True)
+        ]
+        self.attacks |= {self._label(subject.name, each.budget): each for each in found}
+        return found
+
+    def _label(self, name: str, budget: Budget) -> str:
+        """``wanda``, and where there are several budgets ``wanda, steps=10, epsilon=0.5``."""
+        cfg, spent = self.cfg.attack, self._spent(budget)
+        listed = {"steps": cfg.get("snapshots"), "epsilon": cfg.get("epsilons")}
+        return ", ".join([name, *(f"{key}={spent[key]}" for key, values in listed.items() if values)])
+
+    def _spent(self, budget: Budget) -> dict[str, Any]:
+        own = self.cfg.attack["constraint"].get("epsilon")
+        epsilon = budget.epsilon if budget.epsilon is not None else own
+        return {"steps": budget.steps, "epsilon": None if epsilon is None else float(epsilon)}
+
+    def _identity(self, budget: Budget) -> dict[str, Any]:
+        """What an attack with this budget alone *is*, whatever else is solved beside it."""
+        attack, spent = identity(self.cfg.attack), self._spent(budget)
+        for key in ("batch", "epsilons", "snapshots"):
+            del attack[key]
+        if spent["epsilon"] is not None:
+            attack["constraint"]["epsilon"] = spent["epsilon"]
+        return {**attack, "steps": budget.steps}
 
     def find_mask(
         self, select: Callable[[Keep], Selection], name: str, recipe: dict, own: list[Target] | None = None

@@ -10,6 +10,7 @@ import numpy as np
 from safetensors.torch import load_file
 from torch import Tensor
 
+from dori.attacks.budgets import Budget
 from dori.data import Target
 from dori.diffusion import StableDiffusion
 from dori.pruning import masks
@@ -59,27 +60,35 @@ class Subject:
 
 @dataclass(frozen=True)
 class Attacked:
-    """The result of an attack on a subject: a stage, and the targets in the order of its rows."""
+    """The result of an attack on a subject: a stage, and the targets in the order of its rows.
+
+    Every target has ``restarts`` rows, one after the other.
+    """
 
     subject: Subject
     targets: list[Target]
     result: Result
+    budget: Budget
+    restarts: int
 
     @cached_property
     def triggers(self) -> dict[str, Tensor]:
-        """start, embeddings (n, tokens, width), losses (n, steps), failed (n,)."""
+        """start, embeddings (n, tokens, width), losses (n, steps), failed (n,); n = targets x restarts."""
         return load_file(self.result.folder / "triggers.safetensors")
 
     @property
     def failed(self) -> dict[str, int]:
-        """Targets whose loss was not finite, with the step at which it happened."""
-        steps = self.triggers["failed"].tolist()
+        """Targets of which any restart's loss was not finite, with the step at which it happened."""
+        steps = self.triggers["failed"].view(-1, self.restarts).amax(1).tolist()
         return {t.name: step for t, step in zip(self.targets, steps, strict=True) if step >= 0}
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """``seeds`` images of each prompt in ``texts``, or of an attack's embeddings, by a subject."""
+    """``seeds`` images of each prompt in ``texts``, or of an attack's embeddings, by a subject.
+
+    The restarts of an attack share the seeds: each gets as many, on the same noise.
+    """
 
     setting: str
     subject: Subject
@@ -88,3 +97,7 @@ class Pictures:
     result: Result
     seeds: int
     attacked: Attacked | None = None
+
+    @property
+    def restarts(self) -> int:
+        return self.attacked.restarts if self.attacked else 1

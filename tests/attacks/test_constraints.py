@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from dori.attacks.constraints import l2_ball, linf_ball, unconstrained
+from dori.attacks.constraints import l2_ball, linf_ball, movable, unconstrained
 from dori.errors import InputError
 
 Ball = Callable[[Tensor, Tensor, float], Tensor]
@@ -129,3 +129,45 @@ def test_an_epsilon_that_is_no_size_is_refused(ball: Ball, epsilon: float) -> No
 def test_without_a_constraint_nothing_moves() -> None:
     y = torch.randn(1, 2, 2)
     assert unconstrained(y, torch.zeros_like(y)) is y
+
+
+@pytest.mark.parametrize("ball", BALLS)
+@given(points(FINE), st.lists(epsilons, min_size=3, max_size=3))
+def test_sequences_may_have_balls_of_different_sizes(
+    ball: Ball, point: tuple[Tensor, Tensor], sizes: list[float]
+) -> None:
+    y, start = point
+    each = start.new_tensor(sizes[: len(y)])[:, None, None]
+    alone = [ball(y[i : i + 1], start[i : i + 1], sizes[i]) for i in range(len(y))]
+    torch.testing.assert_close(ball(y, start, each), torch.cat(alone), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("ball", BALLS)
+@given(points(), epsilons, st.integers(0, 2**20))
+def test_a_token_that_is_held_stays_exactly_and_the_rest_in_the_ball(
+    ball: Ball, point: tuple[Tensor, Tensor], epsilon: float, seed: int
+) -> None:
+    """As the attack composes them: the token mask, then the ball."""
+    y, start = point
+    allowed = torch.rand(y.shape[:2], generator=torch.Generator().manual_seed(seed)) < 0.5
+    found = ball(torch.where(allowed[:, :, None], y, start), start, epsilon)
+    assert torch.equal(found[~allowed], start[~allowed])
+    room = radius(ball, start, epsilon) + slack(ball, y, start, epsilon)
+    assert (norm(ball, found.double() - start.double()) <= room).all()
+
+
+def test_content_stands_before_the_first_end_of_text_and_padding_from_it_on() -> None:
+    ids = torch.tensor([[1, 5, 6, 2, 2, 2], [1, 2, 2, 2, 2, 2], [1, 5, 6, 7, 8, 2], [1, 5, 2, 0, 0, 0]])
+    content = movable(ids, 2, "content")
+    assert content.sum(1).tolist() == [3, 1, 5, 2]
+    assert torch.equal(movable(ids, 2, "padding"), ~content)
+    assert movable(ids, 2, "all").all()
+
+
+def test_a_mask_that_selects_nothing_is_refused() -> None:
+    with pytest.raises(InputError, match=r"attack\.tokens=content selects no token of prompt 1"):
+        movable(torch.tensor([[5, 2], [2, 2]]), 2, "content")
+    with pytest.raises(
+        InputError, match=r"attack\.tokens must be one of all, padding, content, but is 'words'"
+    ):
+        movable(torch.tensor([[5, 2]]), 2, "words")

@@ -15,6 +15,7 @@ from dori.attacks.constraints import l2_ball, unconstrained
 from dori.attacks.objectives import denoising_loss
 from dori.attacks.solver import Solution, solve
 from dori.diffusion import StableDiffusion
+from dori.errors import InputError
 from dori.randomness import generator
 from tests import tiny
 
@@ -151,9 +152,7 @@ def test_nan_latents_fail_at_once_and_alone(model: StableDiffusion) -> None:
     assert found.failed.tolist() == [-1, 0, -1]
     assert torch.equal(found.embeddings[1], starts(model, [1])[0])
     assert found.losses[1].isnan().all()
-    assert_same(
-        Solution(found.embeddings[[0, 2]], found.losses[[0, 2]], found.failed), attack(model, [0, 2]), [0, 1]
-    )
+    assert_same(found, attack(model, [0, 2]), [0, 2])
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
@@ -172,6 +171,56 @@ def test_a_later_failure_keeps_the_last_good_embedding(model: StableDiffusion, b
     torch.testing.assert_close(
         found.embeddings[1:], attack(model, [1], steps=4).embeddings, rtol=0, atol=1e-8
     )
+
+
+def test_the_callback_sees_every_step(model: StableDiffusion) -> None:
+    seen = []
+    found = attack(
+        model, [0, 1], callback=lambda steps, y, loss: seen.append((steps, y.clone(), loss.clone()))
+    )
+    assert [steps for steps, _, _ in seen] == [1, 2, 3]
+    assert torch.equal(seen[-1][1], found.embeddings)
+    assert torch.equal(torch.stack([loss for _, _, loss in seen], 1), found.losses)
+    assert torch.equal(seen[0][1], attack(model, [0, 1], steps=1).embeddings)
+
+
+def test_a_target_that_is_taken_out_rests_and_costs_nothing(model: StableDiffusion) -> None:
+    samples = []
+    hook = model.unet.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))
+    found = attack(
+        model, [0, 1], steps=4,
+        callback=lambda steps, y, loss: torch.tensor([steps == 2, steps == 3]),
+    )  # fmt: skip
+    hook.remove()
+    assert samples == [2 * PAIRS, 2 * PAIRS, PAIRS]  # and the solve ends with the last of them
+    for row, steps in ((0, 2), (1, 3)):
+        alone = attack(model, [row], steps=steps)
+        torch.testing.assert_close(found.embeddings[row], alone.embeddings[0], rtol=0, atol=1e-8)
+        assert found.losses[row].isfinite().tolist() == [step < steps for step in range(4)]
+    assert (found.failed == -1).all()
+
+
+def test_calls_are_halved_until_they_fit(model: StableDiffusion) -> None:
+    tried = []
+
+    def objective(diffusion: StableDiffusion, z: Tensor, *rest: Tensor) -> Tensor:
+        tried.append(len(z))
+        if len(z) > 2:
+            raise torch.OutOfMemoryError
+        return denoising_loss(diffusion, z, *rest)
+
+    found = attack(model, [0, 1], batch=8, objective=objective)
+    assert [size for size in tried if size > 2] == [6, 4]
+    assert found.batch == 2
+    assert_same(attack(model, [0, 1]), found, [0, 1])
+
+
+def test_no_memory_for_one_sample_is_said(model: StableDiffusion) -> None:
+    def objective(*inputs: object) -> Tensor:
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(InputError, match="the memory of cpu is too small for one sample"):
+        attack(model, [0, 1], objective=objective)
 
 
 def test_gradients_survive_half_precision(make_diffusion: Callable[..., StableDiffusion]) -> None:

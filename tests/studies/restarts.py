@@ -31,13 +31,13 @@ KILLS = [
 
 def kill_at(stage: str, file: int) -> None:
     """Arms this process: SIGKILL when the stage is about to finish that file."""
-    run, replace, now = Stages.run, os.replace, {"stage": "", "files": 0}
+    together, replace, now = Stages.together, os.replace, {"stage": "", "files": 0}
 
     def watched(
-        self: Stages, name: str, inputs: Info, code: list, compute: Callable, label: str = ""
-    ) -> Result:
+        self: Stages, name: str, inputs: dict[str, Info], code: list, compute: Callable
+    ) -> list[Result]:
         now.update(stage=name, files=0)
-        return run(self, name, inputs, code, compute, label)
+        return together(self, name, inputs, code, compute)
 
     def counted(source: Any, target: Any) -> None:
         now["files"] += 1
@@ -45,7 +45,7 @@ def kill_at(stage: str, file: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         replace(source, target)
 
-    Stages.run, os.replace = watched, counted  # type: ignore[method-assign]
+    Stages.together, os.replace = watched, counted  # type: ignore[method-assign]
 
 
 def attempt(overrides: list[str], cache: str, out: Path, kill: tuple[str, int] | None = None) -> int:

@@ -15,6 +15,7 @@ from dori.attacks.solver import solve
 from dori.config import build
 from dori.data import KINDS
 from dori.diffusion import StableDiffusion
+from dori.errors import InputError
 from dori.studies.run import Run
 from tests import tiny
 
@@ -239,6 +240,74 @@ def test_a_target_that_fails_is_listed_and_left_out(
         assert row["failed"] == ([target.name] if target.name in failing else [])
         assert ("MR" in row["metrics"]) == (target.name not in failing)
         json.dumps(row, allow_nan=False)
+
+
+SMALL = ["pruning=none", "data.ordinary=null"]
+BALL = ["attack/constraint=l2", "attack.constraint.epsilon=3.0"]
+
+
+def test_budgets_are_solved_at_once_and_fill_the_entries_of_single_runs(study: Study, tmp_path: Path) -> None:
+    wanted = [(steps, size) for size in (0.1, 0.2) for steps in (0, 2)]
+    lists = ["attack.epsilons=[0.1,0.2]", "attack.snapshots=[0,2]"]
+    run, rows, images = study(tmp_path, *SMALL, *BALL, *lists)
+    attacked = [row for row in rows if row["kind"] == "seen" and row["attack"] == "dori"]
+    assert [(row["params"]["steps"], row["params"]["epsilon"]) for row in attacked] == wanted
+    assert [row["gradient_evaluations"] for row in attacked] == [0, 4, 0, 4]  # steps x pairs
+    assert len({row["fingerprint"] for row in attacked}) == 4
+    assert list(run.attacks) == [f"original, steps={steps}, epsilon={size}" for steps, size in wanted]
+    keys = [json.dumps([row["setting"], row["kind"], row["params"]], sort_keys=True) for row in rows]
+    assert len(set(keys)) == len(keys)
+    shots = images[images.setting == "original+dori"]
+    assert not shots.duplicated(["target", "seed", "restart", "steps", "epsilon"]).any()
+    # one of them alone: all there, and the same row
+    alone, single, _ = study(
+        tmp_path, *SMALL, "attack/constraint=l2", "attack.constraint.epsilon=0.2", "attack.batch=64"
+    )
+    assert all(stage.cached for stage in alone.stages.results)
+    assert json.dumps(named(single, "original+dori", "seen")) == json.dumps(attacked[3])
+    # one more: the others are not solved again
+    more, _, _ = study(tmp_path, *SMALL, *BALL, "attack.epsilons=[0.1,0.2,0.4]", "attack.snapshots=[0,2]")
+    fresh = [stage.name for stage in more.stages.results if not stage.cached]
+    assert [name for name in fresh if name.startswith("attack")] == [
+        f"attack: dori on original, steps={steps}, epsilon=0.4" for steps in (0, 2)
+    ]
+
+
+def test_every_restart_is_drawn_and_the_best_of_them_counts(study: Study, tmp_path: Path) -> None:
+    _, rows, images = study(tmp_path, *SMALL, "attack.restarts=3", "attack/start=gaussian")
+    row = named(rows, "original+dori", "seen")
+    expected = {"restarts": 3, "images_per_prompt": 2, "start": "gaussian"}
+    assert row["params"] == row["params"] | expected
+    assert row["gradient_evaluations"] == 3 * 2 * 2  # restarts, steps, pairs
+    assert row["unet_evaluations"] == 3 * 2 * 2 * 2  # restarts, seeds, steps, halves of the guidance
+    shots = images[(images.setting == "original+dori") & (images.kind == "seen")]
+    assert sorted(zip(shots.restart, shots.seed, strict=True)) == [(r, j) for r in range(3) for j in range(2)]
+    assert row["metrics"]["SSCD_Orig"]["value"] == pytest.approx(shots.sscd_orig.max(), abs=1e-5)
+    each = (shots.groupby("restart").sscd_orig.max() > 0.7).mean()
+    assert row["metrics"]["MR_restart"]["value"] == pytest.approx(each)
+    assert shots.sscd_orig.nunique() == 6
+    assert "MR_restart" not in named(rows, "original", "seen")["metrics"]
+    # the first restart is the attack without any
+    _, _, single = study(tmp_path, *SMALL, "attack/start=gaussian")
+    one = single[(single.setting == "original+dori") & (single.kind == "seen")]
+    assert one.sscd_orig.tolist() == pytest.approx(shots[shots.restart == 0].sscd_orig.tolist(), abs=1e-3)
+
+
+@pytest.mark.parametrize(("words", "text"), [
+    (["attack/start=ordinary", "data.ordinary=null"], "needs ordinary captions"),
+    (["attack.window=[900,1200]"], "attack.window must be"),
+    (["+attack.optimizer.weight_decay=-1"], "attack.optimizer cannot be used"),
+])  # fmt: skip
+def test_an_attack_that_cannot_be_made_is_refused_before_any_work(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], text: str
+) -> None:
+    def works(*arguments: object) -> None:
+        raise AssertionError("a weight was read, or a stage begun")
+
+    monkeypatch.setattr(StableDiffusion, "pipeline", property(works))
+    monkeypatch.setattr("dori.stages.Stages.together", works)
+    with pytest.raises(InputError, match=text):
+        study(tmp_path, *words)
 
 
 def test_a_twin_is_attacked_beside_the_model(

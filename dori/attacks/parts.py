@@ -1,0 +1,59 @@
+"""An attack on many targets: solved in parts, each of which outlives a killed run."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from dori.attacks.attack import Attack
+from dori.attacks.budgets import Budget
+from dori.data import Data, Target
+from dori.diffusion import StableDiffusion
+from dori.predict import Predictor, replace_file
+
+AUTOMATIC = {"cuda": 1024, "cpu": 64}  # samples in a U-Net call to begin with; halved until they fit
+
+
+def write_parts(
+    attack: Attack, diffusion: StableDiffusion, data: Data, targets: list[Target], places: list[int],
+    folders: dict[Budget, Path], predictor: Predictor,
+) -> None:  # fmt: skip
+    """Attacks the targets at ``places``: a folder of parts for each budget, see ``merge_parts``.
+
+    Finished parts are kept.
+    """
+    attempts = attack.attempts(targets)
+    rows = [place * attack.restarts + r for place in places for r in range(attack.restarts)]
+    batch = (
+        AUTOMATIC["cuda" if torch.cuda.is_available() else "cpu"] if attack.batch == "auto" else attack.batch
+    )
+    size = max(1, int(batch) // attack.pairs)
+    fitting = int(batch)
+
+    def solve(chunk: list[int]) -> None:
+        nonlocal fitting
+        name = f"part-{chunk[0]:05d}-{chunk[-1]:05d}.safetensors"
+        if all((folder / name).exists() for folder in folders.values()):
+            return
+        some = [attempts[row] for row in chunk]
+        found, fitting = attack.solve(diffusion, data, some, list(folders), fitting)
+        for budget, parts in found.items():
+            placed = {"place": torch.tensor(chunk), **parts}
+            replace_file(folders[budget] / name, partial(save_file, placed))
+
+    chunks = [rows[i : i + size] for i in range(0, len(rows), size)]
+    predictor.run(diffusion.networks, solve, chunks)
+
+
+def merge_parts(folder: Path) -> None:
+    """``triggers.safetensors``: start, embeddings, losses, failed, in the order of the attempts."""
+    paths = sorted(folder.glob("part-*.safetensors"))
+    parts = [load_file(path) for path in paths]
+    # parts of a run that was killed and went on with another batch may overlap
+    _, order = np.unique(torch.cat([part.pop("place") for part in parts]).numpy(), return_index=True)
+    merged = {key: torch.cat([part[key] for part in parts])[order] for key in parts[0]}
+    replace_file(folder / "triggers.safetensors", lambda tmp: save_file(merged, tmp))
+    for path in paths:
+        path.unlink()
