@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from dori.config import identity
 from dori.data import MEMORIZED
 from dori.errors import InputError
 from dori.pruning import Method, random
@@ -42,3 +43,29 @@ def mitigation(run: Run) -> tuple[list[Row], pd.DataFrame]:
             ]
 
     return rows_of(run, drawn, quality)
+
+
+def prune(run: Run, method: Method) -> tuple[Subject, Subject]:
+    """The pruned model, and the one pruned at random by as many weights in the same layers.
+
+    A method that prunes for each prompt on its own does so for the controls' prompts too.
+    """
+    if not run.data.of(*MEMORIZED):
+        raise InputError("pruning needs memorized prompts, but the data has none")
+    targets = run.data.targets if method.per_prompt else run.data.of(*MEMORIZED)
+    recipe = {
+        "pruning": identity(run.cfg.pruning), "targets": [target.identity for target in targets],
+        "ordinary": run.data.captions,
+    }  # fmt: skip
+    own = targets if method.per_prompt else None
+    mask = run.find_mask(
+        lambda keep: method.select(run.diffusion, targets, run.data, keep), method.name, recipe, own
+    )
+    subject = Subject(method.name, run.diffusion, mask)
+
+    def like(_keep: Keep) -> Selection:
+        names = [target.name for target in own] if own else [None]
+        return Selection([random.like(subject.mask_of(name) or {}, run.cfg.seed) for name in names])
+
+    control = run.find_mask(like, "random", {"like": mask.fingerprint, "seed": run.cfg.seed}, own)
+    return subject, Subject("random", run.diffusion, control)
