@@ -145,13 +145,13 @@ class StableDiffusion:
         for prompt, ids in zip(prompts, self.tokenizer(prompts).input_ids, strict=True):
             if len(ids) > longest:
                 raise InputError(
-    def tokenize(self, prompts: list[str]) -> Tensor:
-        """Token ids (n, tokens), padded; what is too long is cut, see ``check_prompts``."""
-        return self.tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids
-
                     f"prompt of {len(ids)} tokens, but {self.name} takes {longest}: {prompt!r}; shorten it"
                     " or set model.truncate_prompts=true"
                 )
+
+    def tokenize(self, prompts: list[str]) -> Tensor:
+        """Token ids (n, tokens), padded; what is too long is cut, see ``check_prompts``."""
+        return self.tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids
 
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> Tensor:
