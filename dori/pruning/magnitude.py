@@ -7,6 +7,7 @@ import torch
 from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
 from dori.pruning.budget import Budget, highest
+from dori.pruning.layers import layers_of
 from dori.pruning.selection import Keep, Method, Selection
 
 
@@ -45,6 +46,6 @@ class Magnitude:
     def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
         """The largest weights; neither the targets nor the data matter but for ``like``."""
         quotas, evaluations = self.budget.quotas(diffusion, targets, data, keep)
-        layers = {name: diffusion.unet.get_submodule(name) for name in quotas[0]}
+        layers = layers_of(diffusion.unet, list(quotas[0]))
         scores = {name: layer.weight.detach().double().abs().cpu() for name, layer in layers.items()}
         return Selection([highest(scores, quota) for quota in quotas], evaluations)

@@ -11,6 +11,7 @@ from dori.data.targets import tensor
 from dori.diffusion import StableDiffusion, frozen
 from dori.errors import InputError, check_positive
 from dori.pruning.budget import Budget, highest
+from dori.pruning.layers import layers_of
 from dori.pruning.selection import Keep, Method, Selection
 from dori.randomness import generator
 
@@ -95,7 +96,8 @@ class Saliency:
     ) -> Scores:  # fmt: skip
         """|w * dL/dw| of pairs of prompts and uint8 images (n, 3, H, W); draws derive from ``names``."""
         y, z = diffusion.encode_prompts(prompts), diffusion.encode_images(images)
-        weights = [diffusion.unet.get_submodule(name).weight for name in layers]
+        modules = layers_of(diffusion.unet, layers)
+        weights = [layer.weight for layer in modules.values()]
         total = [torch.zeros_like(w, dtype=torch.promote_types(w.dtype, torch.float32)) for w in weights]
         # the loss is a mean over so many values that half precision loses its gradient; this is exact
         scale = 2.0 ** round(math.log2(z[0].numel()))
@@ -111,7 +113,7 @@ class Saliency:
                     for accumulated, gradient in zip(total, torch.autograd.grad(loss, weights), strict=True):
                         accumulated += gradient
         scores = {}
-        for name, weight, gradient in zip(layers, weights, total, strict=True):
+        for name, weight, gradient in zip(modules, weights, total, strict=True):
             mean = gradient.double().cpu() / (scale * len(names) * self.pairs)
             scores[name] = (weight.detach().double().cpu() * mean).abs()
             if not scores[name].isfinite().all():
