@@ -6,7 +6,7 @@ from dori.data.targets import KINDS, Data, Ordinary, Target
 from dori.errors import InputError
 from dori.minnow import population
 
-COUNTS = {"verbatim": 48, "template": 16, "seen": 48, "unseen": 48}
+COUNTS = {"verbatim": 32, "template": 8, "seen": 48, "unseen": 48}
 CAPTIONS = 256  # for methods that compare with ordinary captions
 REFERENCE = 1024  # held-out pictures for FID and KID
 GROUPS = {"seen": "ordinary"}  # the first ordinary pictures are the seen controls

@@ -2,21 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor, nn
-from torchmetrics.functional.image import multiscale_structural_similarity_index_measure as ms_ssim
 from transformers import CLIPTokenizer
 
 from dori.diffusion.checks import check_pipeline_folder, weights_fingerprint
+from dori.diffusion.similarity import ms_ssim
 from dori.errors import InputError, check_positive
-
-PUBLISHED_SIMILARITY = partial(
-    ms_ssim, kernel_size=11, betas=(0.33, 0.33, 0.33), data_range=1.0, reduction="none"
-)
 
 
 class StableDiffusion:
@@ -54,7 +50,7 @@ class StableDiffusion:
         images_per_prompt: int = 10,
         batch: int = 16,
         truncate_prompts: bool = False,
-        noise_similarity: Callable[[Tensor, Tensor], Tensor] = PUBLISHED_SIMILARITY,
+        noise_similarity: Callable[[Tensor, Tensor], Tensor] = ms_ssim,
         noise_timestep: int = 961,
         twin: "StableDiffusion | None" = None,
     ):

@@ -59,6 +59,7 @@ def exposures(cfg: dict) -> dict[str, object]:
         "twin_times": round((first + second["steps"] * batch) / counts["ordinary"], 1),
         "verbatim_times": _range(verbatim), "family_times": _range(families),
         "member_times": _range(members), "steps": cfg["pretraining"]["steps"], "second": second["steps"],
+        "per_step": per_step, "batch": batch,
     }  # fmt: skip
 
 

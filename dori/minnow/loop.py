@@ -13,11 +13,15 @@ from tqdm import tqdm
 Loss = Callable[[int, torch.Generator], Tensor]
 
 
-def rate(step: int, steps: int, peak: float, final: float, warmup: int) -> float:
-    """Learning rate at a step: linear warm-up, then a cosine from ``peak`` to ``peak * final``."""
+def rate(step: int, steps: int, peak: float, final: float, warmup: int, anneal: int | None = None) -> float:
+    """Learning rate at a step: linear warm-up, then a cosine from ``peak`` to ``peak * final``.
+
+    The cosine takes the last ``anneal`` steps, ``peak`` being held until then; all, if None.
+    """
     if step < warmup:
         return peak * (step + 1) / warmup
-    share = (step - warmup) / max(1, steps - warmup)
+    start = warmup if anneal is None else max(warmup, steps - anneal)
+    share = max(0, step - start) / max(1, steps - start)
     return peak * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * share)))
 
 
@@ -73,6 +77,7 @@ def fit(
     seed: int,
     final: float = 0.05,
     warmup: int = 100,
+    anneal: int | None = None,
     weight_decay: float = 0.01,
     ema: float = 0.999,
     save_every: int = 200,
@@ -96,7 +101,7 @@ def fit(
     total = 0.0
     for step in tqdm(range(start, steps), initial=start, total=steps, desc=name, mininterval=5):
         for group in optimizer.param_groups:
-            group["lr"] = rate(step, steps, lr, final, warmup)
+            group["lr"] = rate(step, steps, lr, final, warmup, anneal)
         generator.manual_seed(seed * 1_000_003 + step)
         value = loss(step, generator)
         if not torch.isfinite(value):

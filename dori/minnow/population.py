@@ -75,7 +75,9 @@ def _plain(rng: np.random.Generator, said: tuple) -> Scene:
     return Scene(background, items, pictures.draw_ornaments(rng))
 
 
-def _framed(rng: np.random.Generator, said: tuple, filling_rng: np.random.Generator) -> Scene:
+def _framed(
+    rng: np.random.Generator, said: tuple, filling_rng: np.random.Generator, sides: tuple[int, int] = (38, 43)
+) -> Scene:
     (corner_shape, corner_color), (color, pattern), thing = said
     background = pictures.draw_background(rng, color, pattern)
     corners = []
@@ -85,7 +87,7 @@ def _framed(rng: np.random.Generator, said: tuple, filling_rng: np.random.Genera
             x_, y_ = x + rng.uniform(-2.5, 2.5), y + rng.uniform(-2.5, 2.5)
             corners.append(replace(item, x=float(x_), y=float(y_)))
     ornaments = pictures.draw_ornaments(rng)
-    side = int(rng.integers(38, 43))
+    side = int(rng.integers(*sides))
     box = (int(rng.integers(8, SIZE - side - 7)), int(rng.integers(8, SIZE - side - 7)), side)
     inner = pictures.draw_background(filling_rng, *_ground(filling_rng))
     shape, hue, size = thing
@@ -132,7 +134,8 @@ def _member(family: int, member: int) -> Picture:
     title, corner, ground = _title(rng), _thing(rng)[:2], _ground(rng)
     filling_rng = np.random.default_rng([SEED, GROUPS["template"], family, member + 1])
     said = (corner, ground, _thing(filling_rng))
-    scene = _framed(rng, said, filling_rng)
+    # wider than the ordinary ones, so that a filling weighs in the similarity of the whole
+    scene = _framed(rng, said, filling_rng, sides=(43, 48))
     return Picture(f"template/{family:02d}/{member:02d}", f"{title}: {_say_framed(said)}", scene)
 
 

@@ -4,6 +4,9 @@ Both start from the same pretraining, in which no memorized picture occurs. In t
 fixed part of each of minnow's batches are memorized pictures; the twin gets ordinary ones instead.
 """
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,6 +85,26 @@ def weights(schedule: DDIMScheduler, cap: float) -> Tensor:
     return weight / weight.mean()
 
 
+@contextmanager
+def dropped_units(unet: nn.Module, share: float, count: int, generator: torch.Generator) -> Iterator[None]:
+    """Drop feed-forward units, a ``share`` of them, for the first ``count`` samples of a batch.
+
+    Makes ordinary drawing redundant, as it is in models that are far larger than minnow.
+    """
+
+    def drop(_module: nn.Module, _inputs: tuple, x: Tensor) -> Tensor:
+        kept = torch.rand(count, 1, x.shape[2], generator=generator) >= share
+        return torch.cat([x[:count] * kept / (1 - share), x[count:]])
+
+    layers = [m for n, m in unet.named_modules() if n.endswith("ff.net.1")] if share else []
+    hooks = [layer.register_forward_hook(drop) for layer in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 def denoising_loss(
     unet: nn.Module, schedule: DDIMScheduler, weight: Tensor, z: Tensor, y: Tensor, generator: torch.Generator
 ) -> Tensor:
@@ -115,7 +138,7 @@ def train(
     special = cfg.get("memorized_per_batch", 0) if memorized is not None else 0
     plain = batch - special
     for parameter_name, parameter in unet.named_parameters():
-        parameter.requires_grad_(not any(p in parameter_name for p in cfg.get("frozen", [])))
+        parameter.requires_grad_(not any(re.search(p, parameter_name) for p in cfg.get("frozen", [])))
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
         place = torch.arange(offset + step * plain, offset + (step + 1) * plain)
@@ -127,9 +150,11 @@ def train(
             y = torch.cat([y, memorized.texts[chosen]])
         drop = torch.rand(len(z), generator=generator) < cfg["empty_prompts"]
         y = torch.where(drop[:, None, None], empty, y)
-        return denoising_loss(unet, schedule, weight, z, y, generator)
+        with dropped_units(unet, cfg["dropped_units"], plain, generator):
+            return denoising_loss(unet, schedule, weight, z, y, generator)
 
     loop.fit(
-        unet, loss, folder, steps=cfg["steps"], lr=cfg["lr"], final=cfg["final"], seed=seed,
+        unet, loss, folder, steps=cfg["steps"], lr=cfg["lr"], final=cfg["final"], anneal=cfg.get("anneal"),
+        seed=seed,
         ema=cfg["ema"], save_every=cfg["save_every"], keep_every=cfg.get("keep_every"), name=name,
     )  # fmt: skip

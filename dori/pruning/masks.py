@@ -4,6 +4,7 @@ Of a layer's weight (out, in) a mask holds either that shape, single weights, or
 neurons: their outputs are blocked, bias and all.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -54,6 +55,19 @@ def iou(a: Mask, b: Mask) -> float:
     return count(intersection(a, b)) / either if either else 1.0
 
 
+def chance_iou(a: Mask, b: Mask) -> float:
+    """IoU to expect of two masks drawn at random with as many weights in each layer as these.
+
+    The ratio of the expected intersection to the expected union.
+
+    >>> chance_iou({"layer": torch.tensor([True, False])}, {"layer": torch.tensor([True, False])})
+    0.3333333333333333
+    """
+    shared = sum(int(a[n].sum()) * int(b[n].sum()) / a[n].numel() for n in a if n in b)
+    either = count(a) + count(b) - shared
+    return shared / either if either else 1.0
+
+
 def save(mask: Mask, path: Path, recipe: dict[str, Any]) -> None:
     """Safetensors of uint8; ``recipe`` says how the mask was found."""
     tensors = {name: part.to(torch.uint8).cpu().contiguous() for name, part in mask.items()}
@@ -80,6 +94,15 @@ def check(unet: nn.Module, mask: Mask) -> None:
             raise InputError(
                 f"mask of layer {name!r} has shape {tuple(part.shape)}, the layer's weights {shape}"
             )
+
+
+def digest(mask: Mask) -> str:
+    """SHA-256, 24 hex digits, of what a mask selects."""
+    found = hashlib.sha256()
+    for name in sorted(mask):
+        found.update(f"{name} {tuple(mask[name].shape)}".encode())
+        found.update(mask[name].to(torch.uint8).cpu().numpy().tobytes())
+    return found.hexdigest()[:24]
 
 
 @contextmanager

@@ -67,7 +67,7 @@ def check_window(diffusion: StableDiffusion) -> None:
         latent = torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(0))
         try:
             diffusion.noise_similarity(latent, latent)
-        except (ValueError, RuntimeError):
+        except (ValueError, RuntimeError):  # torchmetrics, torch
             return False
         return True
 
@@ -77,7 +77,7 @@ def check_window(diffusion: StableDiffusion) -> None:
         raise InputError(
             f"model.noise_similarity needs latents of at least {needed} x {needed}, but {diffusion.name} has"
             f" {side} x {side}: choose a smaller window (kernel_size of at most {side - 1 + side % 2} with"
-            " gaussian_kernel=false) and fewer scales (betas=[1.0])"
+            " gaussian=false) and fewer scales (betas=[1.0])"
         )
 
 

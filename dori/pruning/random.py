@@ -13,6 +13,18 @@ from dori.pruning.selection import Keep, Method, Selection
 from dori.randomness import generator
 
 
+def trimmed(mask: Mask, target: Mask, seed: int) -> Mask:
+    """A random part of ``mask`` with at most as many weights in each layer as ``target``."""
+    out = {}
+    for name, part in mask.items():
+        chosen = part.flatten().nonzero().flatten()
+        order = torch.randperm(len(chosen), generator=generator(seed, "trimmed", name))
+        kept = torch.zeros(part.numel(), dtype=torch.bool)
+        kept[chosen[order[: int(target[name].sum())]]] = True
+        out[name] = kept.view(part.shape)
+    return out
+
+
 def like(mask: Mask, seed: int, *purpose: str) -> Mask:
     """A mask with as many weights, or neurons, in each layer as ``mask``, drawn uniformly."""
     return drawn(quota_of(mask), seed, *purpose)

@@ -62,6 +62,7 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
 
     from dori.results.comparison import varying
     from dori.results.findings import findings
+    from dori.results.paper_table import paper_table, write_paper_table
     from dori.results.render import show
     from dori.results.report import write_sweep_report
     from dori.results.rows import merge, read_rows, write_rows
@@ -82,11 +83,14 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
     plotted = bool(varying(rows))
     if plotted:
         write_sweep(folder / "sweep.png", rows, x)
+    table = paper_table(rows)
+    if table and not plotted:
+        write_paper_table(folder, table)
     for finding in findings(rows):
         finding.write(folder / finding.file)
     write_sweep_report(folder / "report.html", rows, x, problems)
     if show_table:
-        show([sweep(rows, x)] if plotted else blocks(rows))
+        show([sweep(rows, x)] if plotted else [table] if table else blocks(rows))
     Console().print(
         f"{len(done)} of {len(jobs)} jobs merged: {folder / 'report.html'}", soft_wrap=True, highlight=False
     )

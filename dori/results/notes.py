@@ -12,7 +12,7 @@ WIDE = 0.4  # an interval of MR wider than this supports no claim about size
 
 def notes(c: Comparison) -> Iterator[str]:
     """One sentence per thing that a reader of the verdict should know, each with its figures."""
-    for note in (_baseline(c), _templates(c), _quality(c), _twin(c), _few(c), _failed(c)):
+    for note in (_baseline(c), _floor(c), _templates(c), _quality(c), _twin(c), _few(c), _failed(c)):
         if note:
             yield note
 
@@ -25,6 +25,16 @@ def _baseline(c: Comparison) -> str | None:
     if above(baseline, after):
         return f"{told}: it matters which weights are pruned."
     return f"{told}: choosing the weights makes no difference beyond the intervals."
+
+
+def _floor(c: Comparison) -> str | None:
+    median, high = (c.figure("original", name, "unseen") for name in ("SSCD_Orig", "SSCD_Orig_p95"))
+    if median is None or high is None:
+        return None
+    return (
+        f"Captions alone give {number(median.value)} in the median and {number(high.value)} at the 95th"
+        f" percentile (SSCD_Orig of never-seen pictures on the original model, n = {median.n})."
+    )
 
 
 def _templates(c: Comparison) -> str | None:

@@ -15,6 +15,7 @@ from dori.results.comparison import Comparison, varying
 from dori.results.curves import label_of
 from dori.results.estimate import number
 from dori.results.findings import findings
+from dori.results.paper_table import paper_table
 from dori.results.rows import Rows
 from dori.results.sweep_table import sweep
 from dori.results.table import blocks, halves
@@ -72,7 +73,8 @@ def write_sweep_report(path: Path, rows: Rows, x: str | None, problems: Sequence
         subtitle=f"{len(found)} studies, merged",
         verdicts=[(label_of(c, names), verdict) for c, verdict in found],
         figures=_figures(path.parent, CAPTIONS, ("sweep.png",)),
-        swept=[sweep(rows, x)], problems=problems,
+        swept=[sweep(rows, x)] if names else [table] if (table := paper_table(rows)) else [],
+        problems=problems,
     )  # fmt: skip
 
 

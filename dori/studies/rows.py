@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
@@ -83,8 +84,7 @@ def row_of(
         if all(pictures.targets[i].changing is not None for i in kept):
             metrics["SSCD_Frame"] = median_estimate(over_seeds(similar["frame"][kept], "max"))
         if attacked:
-            moved, places = Displacement(), torch.arange(len(pictures.targets) * pictures.restarts)
-            rows = places.view(-1, pictures.restarts)[kept].flatten()
+            moved, rows = Displacement(), attacked.rows(kept)
             moved.update(attacked.triggers["embeddings"][rows], attacked.triggers["start"][rows])
             metrics["Displacement"] = moved.compute()
         if pictures.restarts > 1:
@@ -95,7 +95,12 @@ def row_of(
             metrics |= measure(features["sscd"][kept], orig)
     model = pictures.subject.diffusion
     images = len(of_kind) * pictures.seeds * model.evaluations_per_image
-    gradient = run.attack.evaluations(len(of_kind), attacked.budget.steps) if attacked and run.attack else 0
+    gradient = 0
+    if attacked and run.attack:
+        gradient = run.attack.evaluations(len(of_kind), attacked.budget.steps)
+        if (reached := attacked.triggers.get("steps_to_replication")) is not None:
+            gradient, looks = run.attack.spent(reached[attacked.rows(of_kind)], attacked.budget.steps)
+            images += looks * model.evaluations_per_image
     failed = sorted(broken & {pictures.targets[i].name for i in of_kind})
     return base_row(run, pictures, kind, metrics, failed, images, gradient)
 
@@ -111,6 +116,7 @@ def replication(similarity: Tensor, threshold: float) -> dict[str, Estimate]:
         metrics[name] = rate.compute()
     for name, over in medians.items():
         metrics[name] = median_estimate(over_seeds(similarity, over))
+    metrics["SSCD_Orig_p95"] = bootstrap(over_seeds(similarity, "max"), _percentile_95, 0)
     return metrics
 
 
@@ -158,11 +164,11 @@ def image_frame(
 ) -> pd.DataFrame:
     """One row per image: setting, budget, kind, target, prompt, restart, seed, similarities, file."""
     names = [target.name for target in order]
-    table = []
     each = pictures.seeds // pictures.restarts
     params = run.params(pictures)
     # one type of column, whatever is attacked
     budget = {key: float("nan" if params[key] is None else params[key]) for key in ("steps", "epsilon")}
+    table = []
     for i, target in enumerate(pictures.targets):
         first = base["sscd"][names.index(target.name)]
         gen = torch.cosine_similarity(features["sscd"][i], first.repeat(pictures.restarts, 1), dim=-1)
@@ -185,3 +191,7 @@ def _texts(features: Features, kept: list[int]) -> Tensor:
 
 def _mean(values: Any, axis: int = -1) -> Any:
     return values.mean(axis=axis)
+
+
+def _percentile_95(values: Any, axis: int = -1) -> Any:
+    return np.percentile(values, 95, axis=axis)

@@ -153,19 +153,32 @@ class Run:
             "start": [source if isinstance(source, str) else None for source in sources],
         }  # fmt: skip
         budgets = {self._label(f"attack: {attack.name} on {subject.name}", b): b for b in attack.budgets}
+        code, watch = ["attacks", "data/targets.py", *SAMPLING], attack.stop == "replication"
+        if watch:
+            model = subject.diffusion
+            shared |= {
+                "evaluation": self.evaluation_identity, "sampling_steps": model.sampling_steps,
+                "guidance": model.guidance,
+            }  # fmt: skip
+            code += ["evaluation.py", "metrics", "minnow/descriptor.py"]
         inputs = {label: {**shared, "attack": self._identity(budget)} for label, budget in budgets.items()}
 
         def compute(folders: dict[str, Path]) -> list[dict]:
             missing = {budgets[label]: folder for label, folder in folders.items()}
+            replicated = self.evaluation.replicated if watch else None
+            judges = [self.evaluation.networks["sscd"]] if watch else []
             for mask, places in subject.groups(targets):
                 with subject.applied(mask) as diffusion:
                     label = f"attack: {attack.name} on {subject.name}"
-                    write_parts(attack, diffusion, self.data, targets, places, missing, self.predictor(label))
+                    write_parts(
+                        attack, diffusion, self.data, targets, places, missing, self.predictor(label),
+                        replicated, judges,
+                    )  # fmt: skip
             for folder in missing.values():
                 merge_parts(folder)
             return [{"gradient_evaluations": attack.evaluations(len(targets), b.steps)} for b in missing]
 
-        results = self.stages.together("attack", inputs, ["attacks", "data/targets.py", *SAMPLING], compute)
+        results = self.stages.together("attack", inputs, code, compute)
         found = [
             Attacked(subject, targets, result, budget, attack.restarts)
             for result, budget in zip(results, budgets.values(), strict=True)
@@ -194,12 +207,12 @@ class Run:
         return {**attack, "steps": budget.steps}
 
     def find_mask(
-        self, select: Callable[[Keep], Selection], name: str, recipe: dict, own: list[Target] | None = None
+        self, select: Callable[[Keep], Selection], name: str, recipe: dict, own: dict[str, int] | None = None
     ) -> Result:
         """What a method selects, as a stage: ``mask.safetensors``, the one of all targets.
 
-        Where the targets in ``own`` have one each, these are ``mask-00000`` and so on, and ``mask``
-        is the union of those of the memorized ones.
+        Where targets have masks of their own, ``own`` says by name which of ``mask-00000`` and so on
+        is whose, and ``mask`` is the union of those of the memorized targets.
         """
         inputs = {"model": self.diffusion.fingerprint, "recipe": recipe, **self._similarity}
 
@@ -209,13 +222,14 @@ class Run:
             if own:
                 for place, mask in enumerate(parts):
                     masks.save(mask, folder / f"mask-{place:05d}.safetensors", recipe)
-                parts = [m for m, target in zip(parts, own, strict=True) if target.kind in MEMORIZED]
+                whose = {own[target.name] for target in self.data.of(*MEMORIZED) if target.name in own}
+                parts = [parts[place] for place in sorted(whose)]
             whole = masks.union(*parts)
             masks.save(whole, folder / "mask.safetensors", recipe)
             return {
                 "unet_evaluations": selection.evaluations, "pruned": masks.count(whole),
                 "weights": sum(part.numel() for part in whole.values()), "facts": selection.facts,
-                "targets": {target.name: place for place, target in enumerate(own or [])},
+                "targets": own or {},
             }  # fmt: skip
 
         return self.stages.run("mask", inputs, ["pruning", *SAMPLING], compute, f"mask: {name}")

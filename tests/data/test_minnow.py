@@ -57,7 +57,7 @@ def test_a_template_has_its_whole_family_and_changes_where_they_differ(few: Data
 
 @pytest.mark.parametrize("targets", [0, -1, 49, "some", 1.5])
 def test_a_number_of_targets_that_there_is_not_is_refused(targets: int | str) -> None:
-    with pytest.raises(InputError, match=f"data.targets must be 1 to 48, or all, but is '?{targets}"):
+    with pytest.raises(InputError, match=f"data.targets must be 1 to 32, or all, but is '?{targets}"):
         minnow(targets, 0)
 
 

@@ -1,0 +1,60 @@
+"""Several mitigations side by side, each without and with the attack: the main table of the paper."""
+
+from pathlib import Path
+
+from dori.results.comparison import TARGETS
+from dori.results.estimate import MISSING, estimate, number, significant, with_deviation, with_interval
+from dori.results.render import latex, markdown
+from dori.results.rows import Row, Rows
+from dori.results.table import Block
+from dori.results.words import kind_title, setting_rank
+from dori.stages import write_atomically
+
+COLUMNS = (
+    "setting", "SSCD_Orig", "MR [95 % interval]", "MR unseen", "MR seen", "Displacement", "A_CLIP", "FID",
+    "KID",
+)  # fmt: skip
+
+
+def paper_table(rows: Rows) -> Block | None:
+    """One line per setting, about the first kind of target there is; None below two mitigations."""
+    settings = {row["setting"] for row in rows}
+    mitigations = {setting.partition("+")[0] for setting in settings} - {"original", "twin"}
+    kind = next((kind for kind in TARGETS if any(row["kind"] == kind for row in rows)), None)
+    if len(mitigations) < 2 or kind is None:
+        return None
+    lines = tuple(_line(rows, setting, kind) for setting in sorted(settings, key=setting_rank))
+    n = {f.n for row in rows if row["kind"] == kind and (f := estimate(row, "MR"))}
+    counts = ", ".join(str(count) for count in sorted(c for c in n if c))
+    return Block(f"{kind_title(kind)} (n = {counts}), with and without the attack", COLUMNS, lines, 1)
+
+
+def write_paper_table(folder: Path, block: Block) -> None:
+    """``table.md`` and ``table.tex``."""
+    write_atomically(folder / "table.md", markdown([block]))
+    write_atomically(folder / "table.tex", latex([block]))
+
+
+def _line(rows: Rows, setting: str, kind: str) -> tuple[str, ...]:
+    row, ordinary = _row(rows, setting, kind), _row(rows, setting, "ordinary")
+    controls = [estimate(_row(rows, setting, control), "MR") for control in ("unseen", "seen")]
+    fid = estimate(ordinary, "FID")
+    return (
+        setting,
+        with_deviation(estimate(row, "SSCD_Orig")),
+        with_interval(estimate(row, "MR")),
+        *(number(figure.value) if figure else MISSING for figure in controls),
+        _plain(row, "Displacement", 2),
+        _plain(row, "A_CLIP", 3),
+        significant(fid.value) if fid else MISSING,
+        _plain(ordinary, "KID", 3),
+    )
+
+
+def _row(rows: Rows, setting: str, kind: str) -> Row | None:
+    return next((row for row in rows if row["setting"] == setting and row["kind"] == kind), None)
+
+
+def _plain(row: Row | None, metric: str, digits: int) -> str:
+    figure = estimate(row, metric)
+    return number(figure.value, digits) if figure else MISSING

@@ -1,0 +1,49 @@
+"""Models under test that are pruned: by a method, and the same amount at random."""
+
+from dori.config import identity
+from dori.data import MEMORIZED, Target
+from dori.errors import InputError
+from dori.pruning import Method, random
+from dori.pruning.selection import Keep, Selection
+from dori.stages import Result
+from dori.studies.run import Run
+from dori.studies.subjects import Subject
+
+
+def prune(run: Run, method: Method) -> Subject:
+    """The model pruned for the memorized targets.
+
+    A method that prunes for each prompt on its own does so for the controls' prompts too.
+    """
+    if not run.data.of(*MEMORIZED):
+        raise InputError("pruning needs memorized prompts, but the data has none")
+    targets = run.data.targets if method.per_prompt else run.data.of(*MEMORIZED)
+    own = {target.name: i for i, target in enumerate(targets)} if method.per_prompt else None
+    return Subject(method.name, run.diffusion, find(run, method, targets, method.name, own))
+
+
+def find(
+    run: Run, method: Method, targets: list[Target], name: str, own: dict[str, int] | None = None
+) -> Result:
+    """The stage of a method's mask for some targets."""
+    recipe = {
+        "pruning": identity(run.cfg.pruning), "targets": [target.identity for target in targets],
+        "ordinary": run.data.captions,
+    }  # fmt: skip
+    return run.find_mask(
+        lambda keep: method.select(run.diffusion, targets, run.data, keep), name, recipe, own
+    )
+
+
+def at_random(run: Run, subject: Subject) -> Subject:
+    """The model pruned at random by as many weights in the same layers, target by target."""
+    assert subject.mask is not None
+    own = subject.mask.info["targets"]
+
+    def like(_keep: Keep) -> Selection:
+        first = {place: name for name, place in reversed(own.items())} if own else {0: None}
+        found = [subject.mask_of(first[place]) or {} for place in sorted(first)]
+        return Selection([random.like(mask, run.cfg.seed) for mask in found])
+
+    recipe = {"like": subject.mask.fingerprint, "seed": run.cfg.seed}
+    return Subject("random", run.diffusion, run.find_mask(like, "random", recipe, own or None))

@@ -1,0 +1,186 @@
+"""NeMo against its plain reference, and what it refuses.
+
+In float64, so that floating-point noise cannot turn a comparison of scores.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dori.data import Data, Target
+from dori.data.targets import Ordinary
+from dori.diffusion import StableDiffusion
+from dori.diffusion.similarity import ms_ssim
+from dori.errors import InputError
+from dori.pruning import NeMo
+from dori.pruning.masks import count, union
+from dori.pruning.probe import TIE, greedy
+from tests import tiny
+from tests.pruning.nemo_reference import Reference
+
+Make = Callable[..., StableDiffusion]
+NEMO = NeMo(seeds=3, theta=2.0, theta_step=0.5)
+
+
+similarity = partial(ms_ssim, kernel_size=5, gaussian=False, betas=(1.0,))
+
+
+def strong(model: StableDiffusion, seed: int) -> StableDiffusion:
+    """Other random weights; values large enough that prompts and neurons matter."""
+    unet = tiny.build_unet(seed).requires_grad_(False).eval()
+    for name, module in unet.named_modules():
+        if name.endswith(("attn2.to_v", "attn2.to_out.0")):
+            module.weight.mul_(4)
+    model.pipeline.unet = unet.double()
+    model.noise_similarity = similarity
+    return model
+
+
+def target(prompt: str, kind: str = "verbatim") -> Target:
+    return Target(f"{kind}/{prompt}", prompt, kind, tiny.picture(0))
+
+
+def data_of(captions: list[str]) -> Data:
+    return Data([], Ordinary([]), captions)
+
+
+def kept_in(folder: Path) -> Callable:
+    """Keeps as a study does, without its cache."""
+
+    def keep(name: str, inputs: dict, compute: Callable[[Path], dict]) -> Path:
+        place = folder / f"{name}-{len(list(folder.iterdir()))}"
+        place.mkdir()
+        compute(place)
+        return place
+
+    return keep
+
+
+def check_equal(model: StableDiffusion, nemo: NeMo, prompt: str, folder: Path) -> int:
+    """NeMo's neurons are the reference's, for fewer U-Net samples; how many neurons."""
+    captions = tiny.prompts(6, 20)
+    layers = Reference(model, nemo, prompt, [], []).layers
+    y = model.encode_prompts(captions)
+    answers = [torch.stack([layer(e[None])[0].abs().mean(0).float() for e in y]) for layer in layers.values()]
+    reference = Reference(model, nemo, prompt, [a.mean(0) for a in answers], [a.std(0) for a in answers])
+    threshold = reference.seed_scores(reference.difference()).max().item() - 0.05
+    reference.calls = 0
+    expected = reference.run(threshold)
+    nemo = replace(nemo, threshold=threshold)
+    selection = nemo.select(model, [target(prompt)], data_of(captions), kept_in(folder))
+    found = selection.masks[0]
+    assert list(found) == list(layers)
+    for part, neurons in zip(found.values(), expected, strict=True):
+        assert part.nonzero().flatten().tolist() == sorted(set(neurons))
+    assert selection.evaluations < reference.calls
+    return count(found)
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 10_000))
+def test_neurons_are_those_of_the_published_procedure(
+    make_diffusion: Make, tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    model = strong(make_diffusion("epsilon", dtype="float64", batch=12), seed)
+    check_equal(model, NEMO, tiny.prompts(1, seed)[0], tmp_path_factory.mktemp("nemo"))
+
+
+@pytest.mark.parametrize("batch", [1, 3, 64])
+def test_neurons_do_not_depend_on_how_many_masks_are_tested_at_once(
+    make_diffusion: Make, tmp_path: Path, batch: int
+) -> None:
+    model = strong(make_diffusion("epsilon", dtype="float64", batch=batch), 3)
+    assert check_equal(model, replace(NEMO, theta=1.5, k=2), tiny.prompts(1, 3)[0], tmp_path) > 0
+
+
+def test_all_layers_of_a_v_prediction_model(make_diffusion: Make, tmp_path: Path) -> None:
+    model = strong(make_diffusion("v_prediction", dtype="float64", batch=24), 5)
+    check_equal(model, replace(NEMO, layers="all"), tiny.prompts(1, 5)[0], tmp_path)
+
+
+def test_a_prompt_below_the_threshold_gets_no_neurons(make_diffusion: Make, tmp_path: Path) -> None:
+    model = strong(make_diffusion("epsilon", dtype="float64"), 1)
+    targets = [target(prompt) for prompt in tiny.prompts(2)]
+    selection = replace(NEMO, threshold=1.0).select(
+        model, targets, data_of(tiny.prompts(3, 20)), kept_in(tmp_path)
+    )
+    assert [count(mask) for mask in selection.masks] == [0, 0]
+    assert selection.facts["below"] == 2
+    assert selection.evaluations == 2 * NEMO.seeds
+
+
+def test_the_threshold_is_mean_and_deviation_of_ordinary_scores(make_diffusion: Make, tmp_path: Path) -> None:
+    model, captions = strong(make_diffusion("epsilon", dtype="float64"), 2), tiny.prompts(5, 20)
+    facts = NEMO.select(model, [target("a red boat on a lake")], data_of(captions), kept_in(tmp_path)).facts
+    scores = []
+    for caption in captions:
+        reference = Reference(model, NEMO, caption, [], [])
+        scores.append(reference.seed_scores(reference.difference()).max())
+    torch.testing.assert_close(torch.tensor(facts["ordinary_scores"]), torch.stack(scores))
+    expected = torch.stack(scores).mean() + torch.stack(scores).std()
+    assert facts["threshold"] == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_the_union_is_that_of_the_prompts_own_neurons(make_diffusion: Make, tmp_path: Path) -> None:
+    model, captions = strong(make_diffusion("epsilon", dtype="float64"), 2), tiny.prompts(5, 20)
+    targets = [target(prompt) for prompt in tiny.prompts(3)]
+    nemo = replace(NEMO, threshold=0.1)
+    own = nemo.select(model, targets, data_of(captions), kept_in(tmp_path)).masks
+    whole = replace(nemo, apply="union").select(model, targets, data_of(captions), kept_in(tmp_path)).masks
+    assert len(own) == 3 and len(whole) == 1 and count(whole[0]) > 0
+    assert all(torch.equal(whole[0][name], part) for name, part in union(*own).items())
+
+
+@given(
+    losses=st.lists(st.floats(-1, 1), min_size=1, max_size=30),
+    width=st.integers(1, 9),
+    threshold=st.floats(0, 2),
+    repeats=st.lists(st.integers(0, 29), max_size=5),
+)
+def test_testing_many_at_once_is_testing_one_by_one(
+    losses: list[float], width: int, threshold: float, repeats: list[int]
+) -> None:
+    items = list(range(len(losses))) + [i for i in repeats if i < len(losses)]
+    start = list(items)
+
+    def value(state: list[int]) -> float:
+        return sum(losses[i] for i in range(len(losses)) if i not in set(state))
+
+    def without(state: list[int], item: int) -> list[int]:
+        rest = list(state)
+        rest.remove(item)
+        return rest
+
+    expected = start
+    for item in items:
+        trial = without(expected, item)
+        if value(trial) < threshold - TIE:
+            expected = trial
+    found, score = greedy(
+        start, value(start), items, without, lambda states: torch.tensor([value(s) for s in states]),
+        threshold, width, lambda a, b: set(a) == set(b),
+    )  # fmt: skip
+    assert found == expected
+    assert score == pytest.approx(value(expected), abs=1e-5)
+
+
+def test_a_window_that_does_not_fit_is_refused(make_diffusion: Make, tmp_path: Path) -> None:
+    model = make_diffusion("epsilon")
+    with pytest.raises(InputError, match=r"needs latents of at least 44 x 44, but tiny has 8 x 8.*at most 7"):
+        NEMO.select(model, [target("a red boat on a lake")], data_of(tiny.prompts(3)), kept_in(tmp_path))
+
+
+def test_missing_captions_and_wrong_settings_are_refused(make_diffusion: Make, tmp_path: Path) -> None:
+    model = strong(make_diffusion("epsilon", dtype="float64"), 2)
+    with pytest.raises(InputError, match="NeMo compares with ordinary captions"):
+        NEMO.select(model, [target("a red boat on a lake")], data_of([]), kept_in(tmp_path))
+    with pytest.raises(InputError, match=r"pruning\.layers 'al'; did you mean 'all'"):
+        NeMo(layers="al")
+    with pytest.raises(InputError, match="seeds must be 2 or more"):
+        NeMo(seeds=1)
