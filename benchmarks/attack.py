@@ -4,12 +4,15 @@
 
 Both start from the same embeddings and see the same noise. Equality is asserted in float64, where
 Adam's first step (the sign of the gradient) does not hang on rounding; then both are timed in
-float32, in turns. The last line is one JSON object.
+float32, in turns. Then curves: eight sizes of the ball out of one solve against a solve for each, and
+a solve that keeps snapshots against one that does not. The last line is one JSON object.
 """
 
 import argparse
 import json
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -17,14 +20,15 @@ from torch import Tensor
 
 from dori.attacks import objectives, starts
 from dori.attacks.attack import Attack
-from dori.attacks.constraints import unconstrained
+from dori.attacks.constraints import l2_ball, unconstrained
 from dori.attacks.solver import solve
 from dori.config import PACKAGE
-from dori.data import Target, minnow
+from dori.data import Data, Target, minnow
 from dori.data.targets import tensor
 from dori.diffusion import StableDiffusion
 
 ADAM = partial(torch.optim.Adam, lr=0.1)
+EPSILONS = [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.5, 2.0]
 
 
 def plain(diffusion: StableDiffusion, latents: Tensor, start: Tensor, noise: list, steps: int) -> Tensor:
@@ -69,20 +73,64 @@ def batched(diffusion: StableDiffusion, latents: Tensor, start: Tensor, noise: l
     return torch.cat(parts)
 
 
+def fastest(runs: dict[str, Callable[[], object]], times: int = 2) -> dict[str, float]:
+    """Seconds of the faster of ``times`` runs of each, in turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for name, run in list(runs.items()) * times:
+        begin = time.perf_counter()
+        run()
+        seconds[name].append(time.perf_counter() - begin)
+        print(f"{name}: {seconds[name][-1]:.1f} s")
+    return {name: min(found) for name, found in seconds.items()}
+
+
+def curves(diffusion: StableDiffusion, data: Data, targets: list[Target], attack: Attack) -> dict[str, float]:
+    """What a curve over epsilon, of one target and of all, and one over steps cost, as ratios."""
+    ball = replace(attack, constraint=partial(l2_ball, epsilon=1.0))
+
+    def solves(attacks: list[Attack], some: list[Target]) -> Callable[[], object]:
+        def run() -> None:
+            for one in attacks:
+                size = max(1, 64 // one.pairs)
+                for first in range(0, len(some), size):
+                    attempts = one.attempts(some[first : first + size])
+                    one.solve(diffusion, data, attempts, one.budgets, 64)
+
+        return run
+
+    each = [replace(ball, constraint=partial(l2_ball, epsilon=epsilon)) for epsilon in EPSILONS]
+    together = [replace(ball, epsilons=EPSILONS)]
+    snapshots = [step for step in (0, 1, 10, 25, 50) if step < attack.steps] + [attack.steps]
+    found = fastest({
+        "eight epsilons of one target, together": solves(together, targets[:1]),
+        "eight epsilons of one target, each": solves(each, targets[:1]),
+        f"eight epsilons of {len(targets)} targets, together": solves(together, targets),
+        f"eight epsilons of {len(targets)} targets, each": solves(each, targets),
+        "with snapshots": solves([replace(attack, snapshots=snapshots)], targets),
+        "without snapshots": solves([attack], targets),
+    })  # fmt: skip
+    one, eight, many, many_each, kept, plain = found.values()
+    return {
+        "epsilon_curve_ratio": round(one / eight, 3), "epsilon_curve_ratio_all": round(many / many_each, 3),
+        "steps_curve_ratio": round(kept / plain, 3),
+    }  # fmt: skip
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--targets", type=int, default=16)
     parser.add_argument("--steps", type=int, default=50)
     arguments = parser.parse_args()
     diffusion = StableDiffusion(str(PACKAGE / "minnow/weights/minnow"), name="minnow", batch=128)
-    targets: list[Target] = minnow(arguments.targets, 0).of("verbatim")
+    data = minnow(arguments.targets, 0)
+    targets: list[Target] = data.of("verbatim")
     attack = Attack(
         "dori", arguments.steps, 8, starts.prompt, unconstrained, objectives.denoising_loss, ADAM, 64
     )
-    draw = attack.noise(diffusion, targets)
+    draw = attack.noise(diffusion, attack.attempts(targets))
     noise = [draw(step) for step in range(arguments.steps)]
     latents = diffusion.encode_images(tensor([t.pixels() for t in targets], diffusion.resolution))
-    start = starts.prompt(diffusion, targets)
+    start = starts.embed(diffusion, starts.prompt(data, attack.attempts(targets), 0))
 
     for network in diffusion.networks:
         network.double()
@@ -94,15 +142,11 @@ def main() -> None:
     for network in diffusion.networks:
         network.float()
 
-    seconds: dict[str, list[float]] = {"plain": [], "batched": []}
-    for name, run in (("batched", batched), ("plain", plain)) * 2:
-        begin = time.perf_counter()
-        run(diffusion, latents, start, noise, arguments.steps)
-        seconds[name].append(time.perf_counter() - begin)
-        print(f"{name}: {seconds[name][-1]:.1f} s for {len(targets)} targets, {arguments.steps} steps")
-    speedup = min(seconds["plain"]) / min(seconds["batched"])
+    arrays = (diffusion, latents, start, noise, arguments.steps)
+    seconds = fastest({"batched": lambda: batched(*arrays), "plain": lambda: plain(*arrays)})
+    speedup = {"speedup": round(seconds["plain"] / seconds["batched"], 2)}
     sizes = {"targets": len(targets), "steps": arguments.steps}
-    print(json.dumps({"speedup": round(speedup, 2), **sizes, **seconds}))
+    print(json.dumps({**speedup, **curves(diffusion, data, targets, attack), **sizes, **seconds}))
 
 
 if __name__ == "__main__":

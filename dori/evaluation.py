@@ -20,6 +20,7 @@ from dori.data.targets import Ordinary, Target, tensor
 from dori.diffusion.images import load
 from dori.errors import check_positive, check_share
 from dori.metrics.sscd_frame import grey
+from dori.metrics.sscd_orig import sscd_orig
 from dori.predict import Predictor, replace_file
 
 
@@ -79,6 +80,23 @@ class Evaluation:
 
         self._run(work, len(texts), seeds, predictor)
         _merge(out)
+
+    @torch.no_grad()
+    def replicated(self, images: Tensor, targets: list[Target]) -> Tensor:
+        """Whether any of the images (n, each, 3, H, W) of a target is a copy: SSCD_Orig > threshold, (n,)."""
+        network, originals = self.networks["sscd"], []
+        for target in targets:
+            if target.name not in self._families:
+                family = tensor([target.pixels(), *target.family], self.resolution)
+                self._families[target.name] = network(self._unit(family)).float()
+            originals.append(self._families[target.name])
+        parts = [network(self._unit(part)).float() for part in images.flatten(0, 1).split(self.batch)]
+        return sscd_orig(torch.cat(parts).unflatten(0, images.shape[:2]), originals).amax(1) > self.threshold
+
+    @cached_property
+    def _families(self) -> dict[str, Tensor]:
+        """Descriptors of training images that were asked for again and again."""
+        return {}
 
     @torch.no_grad()
     def describe_originals(self, targets: list[Target], out: Path, predictor: Predictor) -> None:

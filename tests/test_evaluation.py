@@ -83,6 +83,16 @@ def test_images_are_described_in_order_in_any_batch(
     assert not torch.allclose(found["frame"][1], found["sscd"][1], atol=1e-4)
 
 
+def test_an_image_is_a_copy_where_its_descriptor_is_near_any_member(make: Callable[..., Evaluation]) -> None:
+    """Any of a target's images, to any picture of its family; 0.9999: to itself alone."""
+    evaluation, other = make(threshold=0.9999, batch=2), unit(tiny.picture(30))[0]
+    members = [unit(tiny.picture(i))[0] for i in (0, 7, 3)]
+    images = torch.stack([torch.stack([other, member]) for member in members]).mul(255).byte()
+    assert evaluation.replicated(images, TARGETS).tolist() == [True, True, False]
+    assert evaluation.replicated(images[:1, :1], TARGETS[:1]).tolist() == [False]
+    assert evaluation.replicated(images[[2, 1]], TARGETS[2:] + TARGETS[1:2]).tolist() == [False, True]
+
+
 def test_ordinary_captions_have_one_image_each(
     make: Callable[..., Evaluation], drawn: Path, predictor: Predictor, tmp_path: Path
 ) -> None:

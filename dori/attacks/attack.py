@@ -1,6 +1,5 @@
 """An attack: a start, a constraint and a climb, put together for a list of targets."""
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -8,14 +7,18 @@ import torch
 from torch import Tensor
 
 from dori.attacks.budgets import Budget, budgets, sliced
-from dori.attacks.constraints import TOKENS, movable
+from dori.attacks.checks import check_settings
+from dori.attacks.constraints import movable
 from dori.attacks.solver import Noise, Objective, solve
 from dori.attacks.starts import Attempt, Source, embed
 from dori.data import Data, Target
 from dori.data.targets import tensor
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError, check_positive
+from dori.errors import InputError
 from dori.randomness import generator
+
+# images (n, images, 3, H, W) of n targets -> whether any of each is a copy, boolean (n,)
+Replicated = Callable[[Tensor, list[Target]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,9 @@ class Attack:
         window: training timesteps [low, high) to draw from; default all.
         epsilons: sizes of the ball to solve side by side, on the same noise.
         snapshots: step counts to keep, out of one solve; default ``steps`` alone.
+        stop: ``steps``, or at ``replication`` of an attempt in a quick sample, looked at before the
+            first and after every ``check_every`` steps; ours.
+        check_images: of that sample, on noise of its own.
     """
 
     name: str
@@ -51,21 +57,12 @@ class Attack:
     window: tuple[int, int] | None = None
     epsilons: list[float] | None = None
     snapshots: list[int] | None = None
+    stop: str = "steps"
+    check_every: int = 5
+    check_images: int = 1
 
     def __post_init__(self) -> None:
-        for key in ("pairs", "restarts", *(() if self.batch == "auto" else ("batch",))):
-            value = getattr(self, key)
-            if not isinstance(value, int):
-                raise InputError(f"attack.{key} must be a whole number, but is {value!r}")
-            check_positive(f"attack.{key}", value)
-        if self.tokens not in TOKENS:
-            raise InputError(f"attack.tokens must be one of {', '.join(TOKENS)}, but is {self.tokens!r}")
-        if self.epsilons and "epsilon" not in inspect.signature(self.constraint).parameters:
-            raise InputError("attack.epsilons needs a ball: choose attack/constraint=l2 or linf")
-        for budget in self.budgets:  # refuses a wrong epsilon here, not after the pruning
-            ball = {} if budget.epsilon is None else {"epsilon": budget.epsilon}
-            self.constraint(torch.zeros(1, 1, 1), torch.zeros(1, 1, 1), **ball)
-        _try(self.optimizer)
+        check_settings(self)
 
     @property
     def budgets(self) -> list[Budget]:
@@ -93,6 +90,12 @@ class Attack:
         """Gradient evaluations: samples through the U-Net forward and backward."""
         return targets * self.restarts * (self.steps if steps is None else steps) * self.pairs
 
+    def spent(self, reached: Tensor, steps: int) -> tuple[int, int]:
+        """Gradient evaluations and images looked at, where attempts stopped at ``reached`` or, -1, not."""
+        done = reached.where(reached >= 0, steps)
+        looks = done // self.check_every + 1
+        return int(done.sum()) * self.pairs, int(looks.sum()) * self.check_images
+
     def movable(self, diffusion: StableDiffusion, targets: list[Target]) -> Tensor:
         """Boolean (n, tokens)."""
         ids = diffusion.tokenize([target.prompt for target in targets])
@@ -111,14 +114,17 @@ class Attack:
 
         return draw
 
+    def sample(self, diffusion: StableDiffusion, attempts: list[Attempt], y: Tensor) -> Tensor:
+        """uint8 (n, check_images, 3, H, W), on noise that nothing else is measured on."""
+        shape, count = diffusion.latent_shape, self.check_images
+        streams = [generator(self.seed, "stop", t.name, j) for t, _ in attempts for j in range(count)]
+        noise = torch.stack([torch.randn(shape, generator=stream) for stream in streams])
+        return diffusion.sample(y.repeat_interleave(count, 0), noise).unflatten(0, (-1, count))
+
     def solve(
-        self,
-        diffusion: StableDiffusion,
-        data: Data,
-        attempts: list[Attempt],
-        wanted: list[Budget],
-        batch: int,
-    ) -> tuple[dict[Budget, dict[str, Tensor]], int]:
+        self, diffusion: StableDiffusion, data: Data, attempts: list[Attempt], wanted: list[Budget],
+        batch: int, replicated: Replicated | None = None,
+    ) -> tuple[dict[Budget, dict[str, Tensor]], int]:  # fmt: skip
         """All budgets from one solve, on the same noise; and how many samples fitted in a call."""
         targets = [target for target, _ in attempts]
         sizes, n = list(dict.fromkeys(budget.epsilon for budget in wanted)), len(attempts)
@@ -137,29 +143,31 @@ class Attack:
         def constrain(y: Tensor, start: Tensor) -> Tensor:
             return self.constraint(torch.where(allowed, y, start), start, **ball)
 
-        def keep(steps: int, y: Tensor, loss: Tensor) -> None:
+        reached = torch.full((n * len(sizes),), -1)
+
+        def look(steps: int, y: Tensor, loss: Tensor) -> Tensor | None:
             if steps in snapshots:
                 kept[steps] = y.cpu().clone()
+            if replicated is None or steps % self.check_every:
+                return None
+            waiting = (reached < 0).nonzero()[:, 0]
+            who = [attempts[row % n] for row in waiting.tolist()]
+            found = replicated(self.sample(diffusion, who, y[waiting]), [target for target, _ in who])
+            reached[waiting[found.cpu()]] = steps
+            return reached >= 0
 
         solution = solve(
             diffusion, latents.repeat(len(sizes), 1, 1, 1), kept[0], noise, steps=max(snapshots),
             objective=self.objective, constraint=constrain, optimizer=self.optimizer, batch=batch,
-            callback=keep,
+            callback=look,
         )  # fmt: skip
         found = {}
         for budget in wanted:
             first = sizes.index(budget.epsilon) * n
-            # where all had failed, the solve ended early
+            # where none is left, the solve ended early
             embeddings = kept.get(budget.steps, solution.embeddings)
-            found[budget] = sliced(solution, start, embeddings, slice(first, first + n), budget)
+            found[budget] = sliced(
+                solution, start, embeddings, slice(first, first + n), budget,
+                None if replicated is None else reached,
+            )  # fmt: skip
         return found, solution.batch
-
-
-def _try(optimizer: Callable[[list[Tensor]], torch.optim.Optimizer]) -> None:
-    """One step on nothing: wrong arguments, and optimizers that want more than a gradient, show now."""
-    y = torch.zeros(1, 1, 1, requires_grad=True)
-    y.grad = torch.zeros_like(y)
-    try:
-        optimizer([y]).step()
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"attack.optimizer cannot be used: {error}") from error

@@ -37,16 +37,20 @@ def budgets(steps: int, snapshots: list[int] | None, epsilons: list[float] | Non
 
 
 def sliced(
-    solution: Solution, start: Tensor, embeddings: Tensor, rows: slice, budget: Budget
+    solution: Solution, start: Tensor, embeddings: Tensor, rows: slice, budget: Budget, reached: Tensor | None
 ) -> dict[str, Tensor]:
     """What a solve of ``budget`` alone would have given for ``rows``: its first steps.
 
     Returns:
-        start, embeddings (n, tokens, width), losses (n, steps), failed (n,).
+        start, embeddings (n, tokens, width), losses (n, steps), failed (n,); where ``reached``, the
+        steps at which each had replicated or -1, is asked for, steps_to_replication (n,).
     """
     failed = solution.failed[rows]
     parts = {
         "start": start, "embeddings": embeddings[rows], "losses": solution.losses[rows, : budget.steps],
         "failed": failed.where(failed < budget.steps, -1),
     }  # fmt: skip
+    if reached is not None:
+        whole = (failed < 0) | (reached[rows] <= failed)
+        parts["steps_to_replication"] = reached[rows].where(whole & (reached[rows] <= budget.steps), -1)
     return {key: value.cpu().clone(memory_format=torch.contiguous_format) for key, value in parts.items()}

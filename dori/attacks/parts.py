@@ -1,13 +1,15 @@
 """An attack on many targets: solved in parts, each of which outlives a killed run."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from torch import nn
 
-from dori.attacks.attack import Attack
+from dori.attacks.attack import Attack, Replicated
 from dori.attacks.budgets import Budget
 from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
@@ -18,11 +20,12 @@ AUTOMATIC = {"cuda": 1024, "cpu": 64}  # samples in a U-Net call to begin with; 
 
 def write_parts(
     attack: Attack, diffusion: StableDiffusion, data: Data, targets: list[Target], places: list[int],
-    folders: dict[Budget, Path], predictor: Predictor,
+    folders: dict[Budget, Path], predictor: Predictor, replicated: Replicated | None = None,
+    judges: Sequence[nn.Module] = (),
 ) -> None:  # fmt: skip
     """Attacks the targets at ``places``: a folder of parts for each budget, see ``merge_parts``.
 
-    Finished parts are kept.
+    Finished parts are kept. ``replicated`` says what stops an attempt, with the networks ``judges``.
     """
     attempts = attack.attempts(targets)
     rows = [place * attack.restarts + r for place in places for r in range(attack.restarts)]
@@ -38,13 +41,13 @@ def write_parts(
         if all((folder / name).exists() for folder in folders.values()):
             return
         some = [attempts[row] for row in chunk]
-        found, fitting = attack.solve(diffusion, data, some, list(folders), fitting)
+        found, fitting = attack.solve(diffusion, data, some, list(folders), fitting, replicated)
         for budget, parts in found.items():
             placed = {"place": torch.tensor(chunk), **parts}
             replace_file(folders[budget] / name, partial(save_file, placed))
 
     chunks = [rows[i : i + size] for i in range(0, len(rows), size)]
-    predictor.run(diffusion.networks, solve, chunks)
+    predictor.run([*diffusion.networks, *judges], solve, chunks)
 
 
 def merge_parts(folder: Path) -> None:

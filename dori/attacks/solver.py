@@ -13,7 +13,7 @@ from dori.errors import InputError
 Noise = Callable[[int], tuple[Tensor, Tensor]]
 Objective = Callable[[StableDiffusion, Tensor, Tensor, Tensor, Tensor], Tensor]
 Constraint = Callable[[Tensor, Tensor], Tensor]
-# (steps done, embeddings, this step's losses (n,)) -> which to leave alone from here on, or None
+# (steps done, embeddings, the last step's losses (n,)) -> which to leave alone from here on, or None
 Callback = Callable[[int, Tensor, Tensor], Tensor | None]
 
 
@@ -50,7 +50,7 @@ def solve(
         noise: step -> (noise (n, pairs, c, h, w), timesteps (n, pairs)).
         batch: most samples in one U-Net call; the pairs of a step are split to fit, and halved
             where the device's memory is too small.
-        callback: looks on after each step, and may take targets out.
+        callback: looks on before the first step and after each, and may take targets out.
 
     Each target's gradient is that of its own mean loss, and the optimizer works coordinate by
     coordinate, so a target's result is the same alone and in any company.
@@ -62,8 +62,16 @@ def solve(
     optim = optimizer([y])
     failed, active = torch.full((len(y),), -1), torch.ones(len(y), dtype=torch.bool)
     losses = torch.full((len(y), steps), torch.nan)
+
+    def left(done: int, loss: Tensor) -> Tensor:
+        out = callback(done, y.detach(), loss) if callback else None
+        return active if out is None else active & ~out
+
+    active = left(0, torch.full((len(y),), torch.nan))
     with frozen(diffusion.unet), torch.enable_grad():
         for step in range(steps):
+            if not active.any():
+                break
             optim.zero_grad()
             loss, batch = _backward(diffusion, latents, y, noise(step), active, objective, batch)
             assert y.grad is not None
@@ -78,11 +86,7 @@ def solve(
                 moved = constraint(y, start)
                 moved[~active] = before[~active]
                 y.copy_(moved)
-            done = callback(step + 1, y.detach(), loss) if callback else None
-            if done is not None:
-                active = active & ~done
-            if not active.any():
-                break
+            active = left(step + 1, loss)
     return Solution(y.detach().cpu(), losses, failed, batch)
 
 

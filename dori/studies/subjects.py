@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -73,8 +74,15 @@ class Attacked:
 
     @cached_property
     def triggers(self) -> dict[str, Tensor]:
-        """start, embeddings (n, tokens, width), losses (n, steps), failed (n,); n = targets x restarts."""
+        """start, embeddings (n, tokens, width), losses (n, steps), failed (n,); n = targets x restarts.
+
+        With ``attack.stop=replication`` also steps_to_replication (n,), -1 where there was none.
+        """
         return load_file(self.result.folder / "triggers.safetensors")
+
+    def rows(self, places: list[int]) -> Tensor:
+        """Where the restarts of the targets at ``places`` are among the triggers."""
+        return torch.arange(len(self.targets) * self.restarts).view(-1, self.restarts)[places].flatten()
 
     @property
     def failed(self) -> dict[str, int]:

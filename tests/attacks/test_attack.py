@@ -19,6 +19,7 @@ from dori.data import Data, Ordinary, Target
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError
 from dori.predict import Predictor
+from dori.randomness import generator
 from tests import tiny
 
 TARGETS = [Target(f"verbatim/{i}", tiny.prompts(1, i)[0], "verbatim", tiny.picture(i)) for i in range(3)]
@@ -255,6 +256,62 @@ def test_mixed_precision_of_the_trainer_reaches_the_solve(
     assert torch.cosine_similarity(*moved, dim=0) > 0.8
 
 
+class Judge:
+    """Takes an attempt for a copy from its ``after``-th look on; remembers what it was shown."""
+
+    def __init__(self, after: dict[str, int]):
+        self.after, self.looks = after, {name: [] for name in after}
+
+    def __call__(self, images: torch.Tensor, targets: list[Target]) -> torch.Tensor:
+        for image, target in zip(images, targets, strict=True):
+            self.looks[target.name].append(image)
+        return torch.tensor([len(self.looks[t.name]) > self.after[t.name] for t in targets])
+
+
+def test_an_attempt_ends_at_replication_and_the_others_go_on(
+    attack: Attack, model: StableDiffusion, predictor: Predictor, tmp_path: Path
+) -> None:
+    attack = replace(attack, steps=5, snapshots=[2, 5], check_every=2, check_images=3, batch=64)
+    stopping, after = replace(attack, stop="replication"), {"verbatim/0": 0, "verbatim/1": 1, "verbatim/2": 9}
+    judge = Judge(after)
+    folders = {budget: tmp_path / str(budget.steps) for budget in stopping.budgets}
+    for folder in folders.values():
+        folder.mkdir()
+    write_parts(stopping, model, DATA, TARGETS, [0, 1, 2], folders, predictor, judge)
+    for folder in folders.values():
+        merge_parts(folder)
+    two, five = (load_file(folder / "triggers.safetensors") for folder in folders.values())
+    assert five["steps_to_replication"].tolist() == [0, 2, -1]  # censored at the budget
+    assert two["steps_to_replication"].tolist() == [0, 2, -1]
+    assert {name: len(looks) for name, looks in judge.looks.items()} == {
+        "verbatim/0": 1, "verbatim/1": 2, "verbatim/2": 3,
+    }  # fmt: skip
+    assert judge.looks["verbatim/0"][0].shape == (3, 3, tiny.SIDE, tiny.SIDE)
+    assert five["losses"].isfinite().sum(1).tolist() == [0, 2, 5]
+    assert torch.equal(five["embeddings"][0], five["start"][0])
+    # what was found by then is what fixed steps find
+    fixed = solved(attack, model, TARGETS, tmp_path / "fixed", predictor)
+    short, whole = (fixed[Budget(steps)]["embeddings"] for steps in (2, 5))
+    torch.testing.assert_close(
+        five["embeddings"][1:], torch.stack([short[1], whole[2]]), rtol=1e-5, atol=1e-5
+    )
+    assert stopping.spent(five["steps_to_replication"], 5) == ((0 + 2 + 5) * 2, (1 + 2 + 3) * 3)
+
+
+def test_the_quick_samples_have_noise_of_their_own(attack: Attack, model: StableDiffusion) -> None:
+    """The same at every look, alone or in company, and not that of the evaluation."""
+    chosen, attempts = replace(attack, check_images=2), attack.attempts(TARGETS)
+    y = model.encode_prompts([target.prompt for target in TARGETS])
+    images = chosen.sample(model, attempts, y)
+    assert images.shape == (3, 2, 3, tiny.SIDE, tiny.SIDE)
+    alone = chosen.sample(model, attempts[1:2], y[1:2])
+    assert (images[1].int() - alone[0].int()).abs().max() <= 1
+    shape = model.latent_shape
+    noise = [torch.randn(shape, generator=generator(0, "image", TARGETS[1].name, j)) for j in range(2)]
+    measured = model.sample(y[1:2].repeat(2, 1, 1), torch.stack(noise))
+    assert all((image != other).any() for image in images[1] for other in measured)
+
+
 def test_what_fits_in_memory_is_found_once(
     attack: Attack, model: StableDiffusion, predictor: Predictor, tmp_path: Path
 ) -> None:
@@ -288,6 +345,8 @@ def test_a_bad_epsilon_is_refused_before_any_work(attack: Attack, epsilon: float
 
 WRONG = [
     ({"batch": "large"}, "attack.batch must be a whole number, but is 'large'"),
+    ({"stop": "soon"}, "attack.stop must be steps or replication, but is 'soon'"),
+    ({"check_every": 0}, "attack.check_every must be above zero"),
     ({"tokens": "some"}, "attack.tokens must be one of all, padding, content, but is 'some'"),
     ({"epsilons": [0.1]}, "attack.epsilons needs a ball"),
     ({"epsilons": []}, "attack.epsilons is an empty list"),

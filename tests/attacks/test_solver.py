@@ -178,10 +178,11 @@ def test_the_callback_sees_every_step(model: StableDiffusion) -> None:
     found = attack(
         model, [0, 1], callback=lambda steps, y, loss: seen.append((steps, y.clone(), loss.clone()))
     )
-    assert [steps for steps, _, _ in seen] == [1, 2, 3]
+    assert [steps for steps, _, _ in seen] == [0, 1, 2, 3]
+    assert torch.equal(seen[0][1], starts(model, [0, 1]))
     assert torch.equal(seen[-1][1], found.embeddings)
-    assert torch.equal(torch.stack([loss for _, _, loss in seen], 1), found.losses)
-    assert torch.equal(seen[0][1], attack(model, [0, 1], steps=1).embeddings)
+    assert torch.equal(torch.stack([loss for _, _, loss in seen[1:]], 1), found.losses)
+    assert torch.equal(seen[1][1], attack(model, [0, 1], steps=1).embeddings)
 
 
 def test_a_target_that_is_taken_out_rests_and_costs_nothing(model: StableDiffusion) -> None:

@@ -293,6 +293,18 @@ def test_every_restart_is_drawn_and_the_best_of_them_counts(study: Study, tmp_pa
     assert one.sscd_orig.tolist() == pytest.approx(shots[shots.restart == 0].sscd_orig.tolist(), abs=1e-3)
 
 
+def test_stopping_at_replication_counts_the_work_that_was_done(study: Study, tmp_path: Path) -> None:
+    """With a descriptor to which all is alike, the first look ends every attempt."""
+    stop = ["attack.stop=replication", "attack.check_every=1", "attack.check_images=3"]
+    for threshold, steps in ((0.9999999, -1), (0.0001, 0)):
+        run, rows, _ = study(tmp_path, *SMALL, *stop, f"evaluation.threshold={threshold}")
+        reached = run.attacks["original"].triggers["steps_to_replication"]
+        assert reached.tolist() == [steps] * 4
+        row, looks = named(rows, "original+dori", "seen"), 1 if steps == 0 else 3
+        assert row["gradient_evaluations"] == (0 if steps == 0 else 2 * 2)
+        assert row["unet_evaluations"] == (2 + looks * 3) * 2 * 2  # images, steps, halves of the guidance
+
+
 @pytest.mark.parametrize(("words", "text"), [
     (["attack/start=ordinary", "data.ordinary=null"], "needs ordinary captions"),
     (["attack.window=[900,1200]"], "attack.window must be"),
