@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
 from dori.attacks.attack import Attack, Replicated
 from dori.attacks.budgets import Budget
@@ -50,7 +50,7 @@ def write_parts(
     predictor.run([*diffusion.networks, *judges], solve, chunks)
 
 
-def merge_parts(folder: Path) -> None:
+def merge_parts(folder: Path) -> dict[str, Tensor]:
     """``triggers.safetensors``: start, embeddings, losses, failed, in the order of the attempts."""
     paths = sorted(folder.glob("part-*.safetensors"))
     parts = [load_file(path) for path in paths]
@@ -60,3 +60,4 @@ def merge_parts(folder: Path) -> None:
     replace_file(folder / "triggers.safetensors", lambda tmp: save_file(merged, tmp))
     for path in paths:
         path.unlink()
+    return merged

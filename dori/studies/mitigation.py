@@ -3,6 +3,7 @@
 import pandas as pd
 
 from dori.data import MEMORIZED
+from dori.studies.attacking import within_budgets
 from dori.studies.pruning import at_random, prune
 from dori.studies.rows import Row, rows_of
 from dori.studies.run import Run
@@ -24,7 +25,8 @@ def mitigation(run: Run, baseline: bool = True) -> tuple[list[Row], pd.DataFrame
     if run.pruning:
         subject = prune(run, run.pruning)
         run.mitigated = subject
-        for each in ([at_random(run, subject)] if baseline else []) + [subject]:
+        beside = [at_random(run, subject)] if baseline and subject.name != "random" else []
+        for each in [*beside, subject]:
             drawn.append(run.draw(each, everyone))
             quality += run.draw_ordinary(each)
 
@@ -32,12 +34,8 @@ def mitigation(run: Run, baseline: bool = True) -> tuple[list[Row], pd.DataFrame
     if twin:
         drawn.append(run.draw(twin, memorized))
     if run.attack:
-        drawn += [
-            run.draw(subject, everyone, each) for each in run.attacked_within_budgets(subject, everyone)
-        ]
+        drawn += [run.draw(subject, everyone, each) for each in within_budgets(run, subject, everyone)]
         if twin:
-            drawn += [
-                run.draw(twin, memorized, each) for each in run.attacked_within_budgets(twin, memorized)
-            ]
+            drawn += [run.draw(twin, memorized, each) for each in within_budgets(run, twin, memorized)]
 
     return rows_of(run, drawn, quality)

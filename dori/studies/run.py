@@ -10,8 +10,6 @@ from lightning import Trainer
 from omegaconf import DictConfig
 
 from dori.attacks import Attack
-from dori.attacks.budgets import Budget
-from dori.attacks.parts import merge_parts, write_parts
 from dori.config import build, identity
 from dori.data import MEMORIZED, Data, Target
 from dori.diffusion import StableDiffusion
@@ -22,6 +20,7 @@ from dori.predict import Predictor
 from dori.pruning import Mask, Method, masks
 from dori.pruning.selection import Keep, Selection
 from dori.stages import Result, Stages
+from dori.studies.attacking import spent, within_budgets
 from dori.studies.subjects import Attacked, Pictures, Subject
 
 PARTS = ("start", "constraint")
@@ -68,7 +67,7 @@ class Run:
         cfg, model = self.cfg, pictures.subject.diffusion
         seeds = pictures.seeds if pictures.targets else model.images_per_prompt
         attack = cfg.attack if pictures.attacked else {}
-        budget = self._spent(pictures.attacked.budget) if pictures.attacked else {}
+        budget = spent(cfg.attack, pictures.attacked.budget) if pictures.attacked else {}
         choice = (
             {part: str(cfg.attack[part]["_target_"]).rsplit(".", 1)[1] for part in PARTS} if attack else {}
         )
@@ -138,73 +137,10 @@ class Run:
 
     def attacked(self, subject: Subject, targets: list[Target]) -> Attacked:
         """The attack on a subject, for all targets at once, at the one budget that is asked for."""
-        if len(self.attack.budgets if self.attack else []) > 1:
+        if self.attack and len(self.attack.budgets) > 1:
             raise InputError("this study takes one budget: set attack.epsilons and attack.snapshots to null")
-        (found,) = self.attacked_within_budgets(subject, targets)
+        (found,) = within_budgets(self, subject, targets)
         return found
-
-    def attacked_within_budgets(self, subject: Subject, targets: list[Target]) -> list[Attacked]:
-        """The attack at each of its budgets: what is missing of them is solved at once."""
-        attack = self.attack
-        assert attack is not None
-        sources = attack.start(self.data, attack.attempts(targets), self.cfg.seed)
-        shared = {
-            **subject.inputs, "targets": [target.identity for target in targets],
-            "start": [source if isinstance(source, str) else None for source in sources],
-        }  # fmt: skip
-        budgets = {self._label(f"attack: {attack.name} on {subject.name}", b): b for b in attack.budgets}
-        code, watch = ["attacks", "data/targets.py", *SAMPLING], attack.stop == "replication"
-        if watch:
-            model = subject.diffusion
-            shared |= {
-                "evaluation": self.evaluation_identity, "sampling_steps": model.sampling_steps,
-                "guidance": model.guidance,
-            }  # fmt: skip
-            code += ["evaluation.py", "metrics", "minnow/descriptor.py"]
-        inputs = {label: {**shared, "attack": self._identity(budget)} for label, budget in budgets.items()}
-
-        def compute(folders: dict[str, Path]) -> list[dict]:
-            missing = {budgets[label]: folder for label, folder in folders.items()}
-            replicated = self.evaluation.replicated if watch else None
-            judges = [self.evaluation.networks["sscd"]] if watch else []
-            for mask, places in subject.groups(targets):
-                with subject.applied(mask) as diffusion:
-                    label = f"attack: {attack.name} on {subject.name}"
-                    write_parts(
-                        attack, diffusion, self.data, targets, places, missing, self.predictor(label),
-                        replicated, judges,
-                    )  # fmt: skip
-            for folder in missing.values():
-                merge_parts(folder)
-            return [{"gradient_evaluations": attack.evaluations(len(targets), b.steps)} for b in missing]
-
-        results = self.stages.together("attack", inputs, code, compute)
-        found = [
-            Attacked(subject, targets, result, budget, attack.restarts)
-            for result, budget in zip(results, budgets.values(), strict=True)
-        ]
-        self.attacks |= {self._label(subject.name, each.budget): each for each in found}
-        return found
-
-    def _label(self, name: str, budget: Budget) -> str:
-        """``wanda``, and where there are several budgets ``wanda, steps=10, epsilon=0.5``."""
-        cfg, spent = self.cfg.attack, self._spent(budget)
-        listed = {"steps": cfg.get("snapshots"), "epsilon": cfg.get("epsilons")}
-        return ", ".join([name, *(f"{key}={spent[key]}" for key, values in listed.items() if values)])
-
-    def _spent(self, budget: Budget) -> dict[str, Any]:
-        own = self.cfg.attack["constraint"].get("epsilon")
-        epsilon = budget.epsilon if budget.epsilon is not None else own
-        return {"steps": budget.steps, "epsilon": None if epsilon is None else float(epsilon)}
-
-    def _identity(self, budget: Budget) -> dict[str, Any]:
-        """What an attack with this budget alone *is*, whatever else is solved beside it."""
-        attack, spent = identity(self.cfg.attack), self._spent(budget)
-        for key in ("batch", "epsilons", "snapshots"):
-            del attack[key]
-        if spent["epsilon"] is not None:
-            attack["constraint"]["epsilon"] = spent["epsilon"]
-        return {**attack, "steps": budget.steps}
 
     def find_mask(
         self, select: Callable[[Keep], Selection], name: str, recipe: dict, own: dict[str, int] | None = None

@@ -254,7 +254,7 @@ def test_budgets_are_solved_at_once_and_fill_the_entries_of_single_runs(study: S
     assert [(row["params"]["steps"], row["params"]["epsilon"]) for row in attacked] == wanted
     assert [row["gradient_evaluations"] for row in attacked] == [0, 4, 0, 4]  # steps x pairs
     assert len({row["fingerprint"] for row in attacked}) == 4
-    assert list(run.attacks) == [f"original, steps={steps}, epsilon={size}" for steps, size in wanted]
+    assert list(run.attacks) == [f"original-steps={steps}-epsilon={size}" for steps, size in wanted]
     keys = [json.dumps([row["setting"], row["kind"], row["params"]], sort_keys=True) for row in rows]
     assert len(set(keys)) == len(keys)
     shots = images[images.setting == "original+dori"]
@@ -302,6 +302,7 @@ def test_stopping_at_replication_counts_the_work_that_was_done(study: Study, tmp
         assert reached.tolist() == [steps] * 4
         row, looks = named(rows, "original+dori", "seen"), 1 if steps == 0 else 3
         assert row["gradient_evaluations"] == (0 if steps == 0 else 2 * 2)
+        assert run.attacks["original"].result.info == {"gradient_evaluations": 0 if steps == 0 else 4 * 2 * 2}
         assert row["unet_evaluations"] == (2 + looks * 3) * 2 * 2  # images, steps, halves of the guidance
 
 
