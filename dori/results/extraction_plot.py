@@ -95,4 +95,6 @@ def _name(setting: str) -> str:
 
 
 def _counts(c: Comparison) -> str:
-    return f"clique of {c.params['clique']} among {c.params['images_per_prompt']} samples of each"
+    return (
+        f"at least {c.params['clique']} near-duplicates among {c.params['images_per_prompt']} samples of each"
+    )

@@ -59,7 +59,7 @@ def blocks(rows: Rows) -> list[Block]:
 def rates(rows: Rows, metrics: Sequence[str]) -> list[Block]:
     """One block per kind of target: the shares that a study measures, each with its interval and n."""
     swept = varying(rows)
-    columns = ("setting", "", *swept, *(f"{name} [95 % interval] (n)" for name in metrics))
+    columns = ("setting", "", *swept, *(f"{name} [95 %] (n)" for name in metrics))
     found = []
     for kind in sorted({row["kind"] for row in rows}, key=lambda kind: rank(KINDS, kind)):
         members = [row for row in rows if row["kind"] == kind]

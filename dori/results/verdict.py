@@ -58,7 +58,7 @@ def _case(c: Comparison) -> tuple[str, str, str]:
         return "no_targets", "No verdict", text
     control = c.figure("original", c.rate, "unseen") or c.figure("original", c.rate, "seen")
     if not above(before, control or Estimate(NO_CONTROL_RATE)):
-        return "not_memorized", f"Not {RATES[c.rate][1]}", _not_memorized(c, before, control)
+        return _not_memorized(c, before, control)
     if c.mitigation == "original":
         headline = f"{RATES[c.rate][1].capitalize()}; no mitigation was applied"
         return "no_mitigation", headline, _no_mitigation(c, before)
@@ -97,12 +97,16 @@ def _after_fall(c: Comparison, after: Estimate, control: Estimate | None, fall: 
 
 
 def _no_recovery(after: Estimate, recovered: Estimate, attacked: str) -> tuple[str, str, str]:
-    # a rise within the intervals: at four times the targets it could be one beyond them
-    if recovered.value - after.value > recovered.width / 4:
+    if _rises(after, recovered):
         text = f"{attacked}: a rise, but one within the intervals; more targets are needed to tell."
         return "recovery_unclear", "Unclear whether the pictures come back", text
     text = f"{attacked}. That this attack finds nothing does not prove removal."
     return "no_recovery", "No recovery at this budget", text
+
+
+def _rises(one: Estimate, other: Estimate) -> bool:
+    """Whether there is a rise that, at four times the targets, could be one beyond the intervals."""
+    return other.value - one.value > other.width / 4
 
 
 def _recovery(c: Comparison, recovered: Estimate, attacked: str) -> tuple[str, str, str]:
@@ -127,12 +131,15 @@ def _counterfactuals(c: Comparison) -> list[tuple[str, Estimate]]:
     return [(name, figure) for name, figure in figures if figure is not None]
 
 
-def _not_memorized(c: Comparison, before: Estimate, control: Estimate | None) -> str:
+def _not_memorized(c: Comparison, before: Estimate, control: Estimate | None) -> tuple[str, str, str]:
+    name, word = RATES[c.rate]
     beside = f", on its controls {cite(control)}" if control else ""
-    return (
-        f"The original model's {RATES[c.rate][0]} on {c.kind} targets is {cite(before)}{beside}: "
-        "not above chance beyond the intervals, so there is nothing to remove or to recover."
-    )
+    text = f"The original model's {name} on {c.kind} targets is {cite(before)}{beside}"
+    if _rises(control or Estimate(NO_CONTROL_RATE), before):
+        text += ": more, but within the intervals; more targets are needed to tell."
+        return "memorization_unclear", f"Unclear whether anything is {word}", text
+    text += ": not above chance beyond the intervals, so there is nothing to remove or to recover."
+    return "not_memorized", f"Not {word}", text
 
 
 def _no_mitigation(c: Comparison, before: Estimate) -> str:

@@ -63,6 +63,12 @@ def test_no_recovery_is_not_sold_as_removal(make_rows):
     assert "does not prove removal" in verdict.text and "50 steps" in verdict.text
 
 
+def test_memorization_within_the_intervals_is_unclear(make_rows):
+    verdict = one(make_rows(hits=hits(original=4, recovered=3), n=FEW))
+    assert verdict.code == "memorization_unclear" and verdict.headline.startswith("Unclear")
+    assert "nothing to remove" not in verdict.text
+
+
 def test_a_fall_within_the_intervals_is_unclear(make_rows):
     counts = hits(original=7, wanda=4, recovered=7, twin=0, seen=0)
     verdict = one(make_rows(hits=counts, n=FEW))

@@ -1,0 +1,71 @@
+"""Training data extraction (Carlini et al., arXiv 2301.13188): does a mitigation stop it, and for good?"""
+
+import pandas as pd
+from torch import Tensor
+
+from dori.data import MEMORIZED
+from dori.errors import InputError
+from dori.metrics.extraction import Extraction
+from dori.metrics.intervals import Estimate
+from dori.studies.attacking import within_budgets
+from dori.studies.pruning import at_random, prune
+from dori.studies.rows import Row, rows_of
+from dori.studies.run import Run
+from dori.studies.subjects import Subject
+
+
+def extraction(run: Run, samples: int, clique: int) -> tuple[list[Row], pd.DataFrame]:
+    """original -> mask -> mitigated -> attack on all, and on the twin -> ``samples`` of each -> cliques.
+
+    A prompt is extracted where at least ``clique`` of its samples are near-duplicates of each other
+    and of the training image: samples of the prompt before and after pruning, then of the trigger
+    embedding that the attack finds in the pruned model. A count and no share of the samples: so more
+    samples can only find more.
+
+    Raises:
+        InputError: fewer than two samples, a clique larger than the samples, or restarts of the attack.
+    """
+    check(run, samples, clique)
+    everyone, memorized = run.data.targets, run.data.of(*MEMORIZED)
+    drawn = [run.draw(run.original, everyone, seeds=samples)]
+
+    subject = run.original
+    if run.pruning:
+        subject = run.mitigated = prune(run, run.pruning)
+        drawn += [run.draw(each, everyone, seeds=samples) for each in (at_random(run, subject), subject)]
+
+    twin = Subject("twin", run.diffusion.twin) if run.diffusion.twin else None
+    if run.attack:
+        drawn += [
+            run.draw(subject, everyone, each, samples) for each in within_budgets(run, subject, everyone)
+        ]
+        if twin:
+            drawn += [
+                run.draw(twin, memorized, each, samples) for each in within_budgets(run, twin, memorized)
+            ]
+
+    def cliques(descriptors: Tensor, similarity: Tensor) -> dict[str, Estimate]:
+        metric = Extraction(clique, run.evaluation.threshold)
+        metric.update(descriptors, similarity)
+        return metric.compute()
+
+    rows, images = rows_of(run, drawn, [], cliques)
+    for row in rows:
+        row["params"]["clique"] = clique
+    return rows, images
+
+
+def check(run: Run, samples: int, clique: int) -> None:
+    for name, value in {"samples": samples, "clique": clique}.items():
+        if not isinstance(value, int) or value < 2:
+            raise InputError(f"study.{name} must be a whole number, 2 or more, but is {value}")
+    if clique > samples:
+        raise InputError(
+            f"study.clique ({clique}) is larger than study.samples ({samples}): no prompt has such a clique; "
+            "the paper asks for 10 of 500"
+        )
+    if run.attack and run.attack.restarts > 1:
+        # restarts share the noise of their samples: these are alike for another reason than memory
+        raise InputError(
+            f"study=extraction samples one trigger per image: attack.restarts is {run.attack.restarts}, set 1"
+        )
