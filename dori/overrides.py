@@ -35,7 +35,7 @@ def check_overrides(arguments: list[str]) -> None:
         for option in _options(override):
             if option not in known[override.key_or_group]:
                 raise unknown(f"option of {override.key_or_group}", option, known[override.key_or_group])
-    cfg = _composed([f"{o.key_or_group}={_options(o)[0]}" for o in chosen if _options(o)])
+    cfg = _composed([f"{o.get_key_element()}={_options(o)[0]}" for o in chosen if _options(o)])
     for override in overrides:
         key = override.key_or_group
         if override in chosen or override.is_add() or override.is_delete() or key.startswith("hydra"):

@@ -61,10 +61,14 @@ class Ordinary:
 
     @property
     def identity(self) -> list:
-        return [
-            Target(text, text, "", image).identity
-            for text, image in zip(self.captions, self.images, strict=True)
-        ]
+        return (
+            [
+                Target(text, text, "", image).identity
+                for text, image in zip(self.captions, self.images, strict=True)
+            ]
+            if self.images
+            else list(self.captions)
+        )
 
     def tensor(self, size: int, start: int, stop: int) -> Tensor:
         """uint8 (n, 3, size, size) of the pictures ``start``..``stop``."""

@@ -44,21 +44,30 @@ def export(work: Path, cfg: dict, out: Path = WEIGHTS) -> None:
 
 def exposures(cfg: dict) -> dict[str, object]:
     """How often each group was seen, counted from the very sequence that the training used."""
-    second, batch = cfg["memorization"], cfg["unet"]["batch"]
-    counts, per_step = cfg["population"], second["memorized_per_batch"]
-    plan = (per_step, counts["verbatim"], counts["families"], cfg["seed"] + 5)
-    items = torch.cat([memorized_items(step, *plan) for step in range(second["steps"])])
+    counts, batch = cfg["population"], cfg["unet"]["batch"]
+    per_step, steps = cfg["memorization"]["memorized_per_batch"], 0
+    items = torch.empty(0, dtype=torch.long)
+    for place, phase in enumerate(("memorization", "consolidation"), 5):
+        plan = (
+            cfg[phase]["memorized_per_batch"],
+            counts["verbatim"],
+            counts["families"],
+            cfg["seed"] + place,
+        )
+        steps += cfg[phase]["steps"]
+        items = torch.cat([items, *(memorized_items(step, *plan) for step in range(cfg[phase]["steps"]))])
     times = torch.bincount(items, minlength=counts["verbatim"] + counts["families"] * population.MEMBERS)
     verbatim, members = times[: counts["verbatim"]], times[counts["verbatim"] :]
     families = members.view(counts["families"], -1).sum(1)
     first = cfg["pretraining"]["steps"] * batch
-    seen = first + second["steps"] * (batch - per_step)
+    seen = first + steps * (batch - per_step)
     return {
         "ordinary": counts["ordinary"], "verbatim": counts["verbatim"], "families": counts["families"],
         "members": population.MEMBERS, "ordinary_times": round(seen / counts["ordinary"], 1),
-        "twin_times": round((first + second["steps"] * batch) / counts["ordinary"], 1),
+        "twin_times": round((first + steps * batch) / counts["ordinary"], 1),
         "verbatim_times": _range(verbatim), "family_times": _range(families),
-        "member_times": _range(members), "steps": cfg["pretraining"]["steps"], "second": second["steps"],
+        "member_times": _range(members), "steps": cfg["pretraining"]["steps"],
+        "second": cfg["memorization"]["steps"], "third": cfg["consolidation"]["steps"],
         "per_step": per_step, "batch": batch,
     }  # fmt: skip
 

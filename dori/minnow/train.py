@@ -20,6 +20,7 @@ from dori.minnow import autoencoder, clip, descriptor, population, tokenizer, un
 from dori.minnow.export import export
 from dori.minnow.unet import Encoded
 
+PHASES = ("pretraining", "memorization", "consolidation")  # of the U-Net
 PARTS = ("descriptor", "clip", "decoder", "encoder", "pretraining", "memorized", "twin", "export")
 
 
@@ -104,7 +105,7 @@ class Recipe:
             torch.manual_seed(self.seed + 2)
             channels, width = self.cfg["autoencoder"]["latent_channels"], self.cfg["clip"]["text_width"]
             model = unet.build(self.cfg["unet"], channels, width)
-            self._train_unet(model, None, "pretraining")
+            self._train_unet(model, None, "pretraining", "pretraining")
             model.save_pretrained(out)
 
     def memorized(self) -> None:
@@ -113,26 +114,29 @@ class Recipe:
         groups = {"verbatim": counts["verbatim"], "template": members}
         pixels = torch.cat([self.pictures(group, n) for group, n in groups.items()])
         captions = [text for group, n in groups.items() for text in population.captions(group, n)]
-        self._second_phase("memorized", self.encoded(pixels, captions))
+        self._memory("memorized", self.encoded(pixels, captions))
 
     def twin(self) -> None:
-        self._second_phase("twin", None)
+        self._memory("twin", None)
 
-    def _second_phase(self, name: str, memorized: Encoded | None) -> None:
+    def _memory(self, name: str, memorized: Encoded | None) -> None:
         out = self.work / f"{name}-unet"
         if not out.exists():
             model = UNet2DConditionModel.from_pretrained(self.work / "pretrained-unet", use_safetensors=True)
-            self._train_unet(model, memorized, name)
+            for phase in PHASES[1:]:
+                self._train_unet(model, memorized, phase, f"{name}-{phase}")
             model.save_pretrained(out)
 
-    def _train_unet(self, model: UNet2DConditionModel, memorized: Encoded | None, name: str) -> None:
-        first = name == "pretraining"
-        cfg = {**self.cfg["unet"], **self.cfg["pretraining" if first else "memorization"]}
-        before = 0 if first else self.cfg["pretraining"]["steps"] * cfg["batch"]
+    def _train_unet(
+        self, model: UNet2DConditionModel, memorized: Encoded | None, phase: str, name: str
+    ) -> None:
+        place = PHASES.index(phase)
+        cfg = {**self.cfg["unet"], **self.cfg[phase]}
+        before = sum(self.cfg[earlier]["steps"] for earlier in PHASES[:place]) * cfg["batch"]
         empty = self.encoded(self.ordinary[:1], [""]).texts
         unet.train(
             model, self.encoded(self.ordinary, self.captions), memorized, empty, self.work / name, cfg,
-            self.seed + (4 if first else 5), offset=before, verbatim=self.cfg["population"]["verbatim"],
+            self.seed + 4 + place, offset=before, verbatim=self.cfg["population"]["verbatim"],
             families=self.cfg["population"]["families"], name=name,
         )  # fmt: skip
 

@@ -86,17 +86,21 @@ def weights(schedule: DDIMScheduler, cap: float) -> Tensor:
 
 
 @contextmanager
-def dropped_units(unet: nn.Module, share: float, count: int, generator: torch.Generator) -> Iterator[None]:
-    """Drop feed-forward units, a ``share`` of them, for the first ``count`` samples of a batch.
+def dropped_units(unet: nn.Module, share: Tensor, generator: torch.Generator) -> Iterator[None]:
+    """Drop a ``share`` (n,) of the feed-forward units, for each sample of a batch its own.
 
-    Makes ordinary drawing redundant, as it is in models that are far larger than minnow.
+    Makes drawing redundant, as it is in models that are far larger than minnow.
     """
+    some = share > 0
+    rate = share[some, None, None]
 
     def drop(_module: nn.Module, _inputs: tuple, x: Tensor) -> Tensor:
-        kept = torch.rand(count, 1, x.shape[2], generator=generator) >= share
-        return torch.cat([x[:count] * kept / (1 - share), x[count:]])
+        scale = torch.ones(len(x), 1, x.shape[2])
+        kept = torch.rand(len(rate), 1, x.shape[2], generator=generator) >= rate
+        scale[some] = kept / (1 - rate)
+        return x * scale
 
-    layers = [m for n, m in unet.named_modules() if n.endswith("ff.net.1")] if share else []
+    layers = [m for n, m in unet.named_modules() if n.endswith("ff.net.1")] if some.any() else []
     hooks = [layer.register_forward_hook(drop) for layer in layers]
     try:
         yield
@@ -150,7 +154,8 @@ def train(
             y = torch.cat([y, memorized.texts[chosen]])
         drop = torch.rand(len(z), generator=generator) < cfg["empty_prompts"]
         y = torch.where(drop[:, None, None], empty, y)
-        with dropped_units(unet, cfg["dropped_units"], plain, generator):
+        share = torch.tensor([cfg["dropped_units"]] * plain + [cfg.get("dropped_memorized", 0.0)] * special)
+        with dropped_units(unet, share, generator):
             return denoising_loss(unet, schedule, weight, z, y, generator)
 
     loop.fit(

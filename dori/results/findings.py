@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dori.results import extraction
+from dori.results import extraction, subspace
 from dori.results.comparison import varying
 from dori.results.curves import label_of
 from dori.results.extraction_plot import write_extraction
@@ -42,7 +42,21 @@ def findings(rows: Rows) -> list[Finding]:
     found = []
     if own := [row for row in rows if "clique" in row["params"]]:
         found.append(_extraction(own))
+    if masks := [row for row in rows if row["kind"] == "masks"]:
+        found.append(_subspace(rows, masks))
     return found
+
+
+def _subspace(rows: Rows, masks: Rows) -> Finding:
+    return Finding(
+        title=subspace.TITLE,
+        file="subspace.png",
+        caption=subspace.CAPTION,
+        write=lambda path: subspace.write_subspace(path, rows),
+        verdicts=[("", subspace.verdict(rows))],
+        tables=rates(masks, list(subspace.METRICS)),
+        words=subspace.METRICS,
+    )
 
 
 def _extraction(rows: Rows) -> Finding:

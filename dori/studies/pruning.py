@@ -28,7 +28,7 @@ def find(
     """The stage of a method's mask for some targets."""
     recipe = {
         "pruning": identity(run.cfg.pruning), "targets": [target.identity for target in targets],
-        "ordinary": run.data.captions,
+        "captions": run.data.captions, "ordinary": run.data.ordinary.identity,
     }  # fmt: skip
     return run.find_mask(
         lambda keep: method.select(run.diffusion, targets, run.data, keep), name, recipe, own
@@ -42,8 +42,8 @@ def at_random(run: Run, subject: Subject) -> Subject:
 
     def like(_keep: Keep) -> Selection:
         first = {place: name for name, place in reversed(own.items())} if own else {0: None}
-        found = [subject.mask_of(first[place]) or {} for place in sorted(first)]
-        return Selection([random.like(mask, run.cfg.seed) for mask in found])
+        names = [first[place] for place in sorted(first)]
+        return Selection([random.like(subject.mask_of(n) or {}, run.cfg.seed, n or "") for n in names])
 
     recipe = {"like": subject.mask.fingerprint, "seed": run.cfg.seed}
     return Subject("random", run.diffusion, run.find_mask(like, "random", recipe, own or None))

@@ -1,5 +1,6 @@
 """The training loop: a killed one goes on as if nothing had happened."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,3 +111,11 @@ def test_the_rate_warms_up_and_falls_to_its_end(warmup: int, steps: int, final: 
     assert rates[warmup:] == sorted(rates[warmup:], reverse=True)
     assert min(rates) > 0
     assert max(rates) <= 2 + 1e-9
+
+
+def test_the_rate_is_held_until_the_last_steps() -> None:
+    rates = [loop.rate(step, 100, 1.0, 0.1, 10, anneal=20) for step in range(100)]
+    assert rates[:3] == [0.1, 0.2, pytest.approx(0.3)]
+    assert rates[10:81] == [1.0] * 71
+    assert all(a > b for a, b in itertools.pairwise(rates))
+    assert rates[-1] == pytest.approx(0.1, abs=0.01)

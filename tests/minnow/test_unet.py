@@ -48,7 +48,7 @@ def test_memorized_pictures_are_shown_equally_often(
 
 
 CFG = {"steps": 2, "lr": 1e-3, "final": 0.1, "batch": 4, "empty_prompts": 0.5, "ema": 0.9, "weight_cap": 50,
-       "save_every": 100}  # fmt: skip
+       "save_every": 100, "dropped_units": 0.0}  # fmt: skip
 
 
 def trained_on(
@@ -141,3 +141,26 @@ def test_weights_have_the_mean_one_and_favour_noise_up_to_the_cap() -> None:
     assert weight.mean().item() == pytest.approx(1)
     assert (weight.diff() >= 0).all()
     assert (weight[-1] / weight[0]).item() == pytest.approx(50 / (1 / (1 - 0.00085)), rel=1e-3)
+
+
+def test_units_are_dropped_for_some_samples_alone() -> None:
+    model = unet.build({"widths": [16, 16, 16, 16], "heads": 2}, 4, 8).requires_grad_(False).eval()
+    z, y = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(0)), torch.ones(3, 5, 8)
+    plain = model(z, 500, y).sample
+    with unet.dropped_units(model, torch.tensor([0.5, 0.0, 0.5]), torch.Generator().manual_seed(1)):
+        dropped = model(z, 500, y).sample
+    changed = (dropped - plain).abs().amax((1, 2, 3))
+    assert changed[1] < 1e-5 < changed[0] and changed[2] > 1e-5
+    assert torch.equal(model(z, 500, y).sample, plain)
+
+
+def test_what_is_frozen_keeps_its_weights(tmp_path: Path) -> None:
+    model = unet.build({"widths": [16, 16, 16, 16], "heads": 2}, 4, 8)
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    ordinary = Encoded(torch.randn(6, 4, 8, 8), torch.randn(6, 5, 8))
+    cfg = {**CFG, "steps": 1, "frozen": ["up_blocks.*attn2", "resnets"], "weight_cap": 5}
+    unet.train(model, ordinary, None, torch.zeros(1, 5, 8), tmp_path, cfg, 0, name="test")
+    for name, parameter in model.named_parameters():
+        frozen = "resnets" in name or (name.startswith("up_blocks") and "attn2" in name)
+        assert torch.equal(parameter, before[name]) or not frozen, name
+    assert not torch.equal(model.conv_in.weight, before["conv_in.weight"])
