@@ -117,5 +117,5 @@ def test_the_rate_is_held_until_the_last_steps() -> None:
     rates = [loop.rate(step, 100, 1.0, 0.1, 10, anneal=20) for step in range(100)]
     assert rates[:3] == [0.1, 0.2, pytest.approx(0.3)]
     assert rates[10:81] == [1.0] * 71
-    assert all(a > b for a, b in itertools.pairwise(rates))
+    assert all(a > b for a, b in itertools.pairwise(rates[80:]))
     assert rates[-1] == pytest.approx(0.1, abs=0.01)

@@ -21,7 +21,7 @@ def digest(group: str, count: int) -> str:
 
 @pytest.mark.parametrize(("group", "expected"), [
     ("ordinary", "56c35fa7135b4449"), ("verbatim", "fa65b738a2868031"),
-    ("template", "0acc5ebcceff8cc9"), ("unseen", "175d373775ad5dda"),
+    ("template", "69adda63a630acc4"), ("unseen", "175d373775ad5dda"),
 ])  # fmt: skip
 def test_the_pictures_are_the_ones_that_the_weights_were_trained_on(group: str, expected: str) -> None:
     """A changed pixel is another population: the shipped weights would not belong to it any more."""
