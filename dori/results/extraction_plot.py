@@ -39,7 +39,7 @@ def write_extraction(path: Path, found: Sequence[tuple[str, Comparison]]) -> Non
                 axes[0].set_ylabel(label, fontsize=8)
         for panel, kind in zip(grid[0], kinds, strict=True):
             panel.set_title(f"{kind}\n{KINDS_SHORT[kind]}", loc="left", fontsize=9)
-        figure.supxlabel(f"share of prompts, {_counts(found[0][1])}", fontsize=9)
+        figure.supxlabel(f"share of prompts with {_counts(found[0][1])}", fontsize=9)
         figure.legend(*grid[0, 0].get_legend_handles_labels(), loc="outside upper left", ncols=2, fontsize=8)
         save(figure, path)
 
@@ -95,6 +95,4 @@ def _name(setting: str) -> str:
 
 
 def _counts(c: Comparison) -> str:
-    return (
-        f"at least {c.params['clique']} near-duplicates among {c.params['images_per_prompt']} samples of each"
-    )
+    return f"at least {c.params['clique']} near-duplicates among {c.params['images_per_prompt']} samples"
