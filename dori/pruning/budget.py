@@ -29,7 +29,7 @@ Quota = dict[str, Share]  # per layer
 
 @dataclass(frozen=True)
 class Budget:
-    """Exactly one of three budgets.
+    """Exactly one of three budgets: what every baseline is given.
 
     Args:
         ratio: share of each layer's weights, to the nearest whole number.

@@ -5,7 +5,6 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from dori.data import Data, Target
@@ -13,7 +12,7 @@ from dori.diffusion import StableDiffusion
 from dori.errors import InputError, unknown
 from dori.pruning import masks
 from dori.pruning.layers import layers_of
-from dori.pruning.masks import Mask, union
+from dori.pruning.masks import Mask, of_neurons, union
 from dori.pruning.selection import Keep, Selection
 
 COLUMNS = {"refined": "Refined Neurons", "initial": "Initial Neurons"}
@@ -129,19 +128,16 @@ def _parsed(cell: str | None, place: str) -> list[list[int]]:
 
 
 def neuron_mask(layers: dict[str, nn.Linear], lists: list[list[int]], place: str) -> Mask:
-    """Masks (neurons,) of neurons per layer, in the layers' order; one listed twice counts once."""
+    """``of_neurons``, where the model has them."""
     if len(lists) != len(layers):
         raise InputError(
             f"{place}: neurons of {len(lists)} layers, but the model has {len(layers)} value layers in its"
             " down blocks and mid block: the table belongs to another model"
         )
-    mask: Mask = {}
     for (name, layer), neurons in zip(layers.items(), lists, strict=True):
         if wrong := [neuron for neuron in neurons if not 0 <= neuron < layer.out_features]:
             raise InputError(
                 f"{place}: neuron {wrong[0]} of layer {name}, which has {layer.out_features}: the table"
                 " belongs to another model"
             )
-        mask[name] = torch.zeros(layer.out_features, dtype=torch.bool)
-        mask[name][neurons] = True
-    return mask
+    return of_neurons(layers, lists)

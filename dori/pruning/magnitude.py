@@ -8,11 +8,11 @@ from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
 from dori.pruning.budget import Budget, highest
 from dori.pruning.layers import layers_of
-from dori.pruning.selection import Keep, Method, Selection
+from dori.pruning.selection import Keep, Selection
 
 
 @dataclass(frozen=True)
-class Magnitude:
+class Magnitude(Budget):
     """Zero the weights with the largest |w| of each layer.
 
     Magnitude as a weight's importance: Han et al. 2015 (arXiv 1506.02626), who prune the *smallest*,
@@ -21,31 +21,16 @@ class Magnitude:
     (Li et al. 2017, arXiv 1608.08710).
 
     Args:
-        ratio, count, like, layers: the budget, see ``dori.pruning.budget.Budget``.
+        ratio, count, like, layers: see ``Budget``; with a ``like`` that is per prompt, each target's
+            own number of weights, in the same order.
     """
 
     name: str = "magnitude"
-    layers: str | list[str] | None = None
-    ratio: float | None = None
-    count: int | None = None
-    like: Method | None = None
-
-    def __post_init__(self) -> None:
-        _ = self.budget
-
-    @property
-    def budget(self) -> Budget:
-        return Budget(self.ratio, self.count, self.like, self.layers)
-
-    @property
-    def per_prompt(self) -> bool:
-        """As ``like``: the same order of weights, but each target's own number of them."""
-        return self.budget.per_prompt
 
     @torch.no_grad()
     def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
         """The largest weights; neither the targets nor the data matter but for ``like``."""
-        quotas, evaluations = self.budget.quotas(diffusion, targets, data, keep)
+        quotas, evaluations = self.quotas(diffusion, targets, data, keep)
         layers = layers_of(diffusion.unet, list(quotas[0]))
         scores = {name: layer.weight.detach().double().abs().cpu() for name, layer in layers.items()}
         return Selection([highest(scores, quota) for quota in quotas], evaluations)

@@ -21,6 +21,15 @@ from dori.errors import InputError, unknown
 Mask = dict[str, Tensor]
 
 
+def of_neurons(layers: dict[str, nn.Linear], listed: list[list[int]]) -> Mask:
+    """Masks (neurons,) of neurons per layer, in the layers' order; one listed twice counts once."""
+    mask: Mask = {}
+    for (name, layer), neurons in zip(layers.items(), listed, strict=True):
+        mask[name] = torch.zeros(layer.out_features, dtype=torch.bool)
+        mask[name][neurons] = True
+    return mask
+
+
 def count(mask: Mask) -> int:
     """Selected weights, or neurons."""
     return sum(int(part.sum()) for part in mask.values())

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dori.diffusion import StableDiffusion
 from dori.pruning import noise_difference as nd
-from dori.pruning.masks import Mask
+from dori.pruning.masks import Mask, of_neurons
 from dori.pruning.replay import record, replayed
 
 # scores closer than this are equal: floating-point noise must not decide which neuron is dropped
@@ -87,11 +87,7 @@ class Probe:
         return max(1, self.diffusion.batch // len(self.noise))
 
     def mask(self, listed: Listed) -> Mask:
-        out = {}
-        for (name, module), neurons in zip(self.modules.items(), listed, strict=True):
-            out[name] = torch.zeros(module.out_features, dtype=torch.bool)
-            out[name][neurons] = True
-        return out
+        return of_neurons(self.modules, listed)
 
     def same(self, a: Listed, b: Listed) -> bool:
         return all(set(x) == set(y) for x, y in zip(a, b, strict=True))

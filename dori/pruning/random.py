@@ -9,7 +9,7 @@ from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
 from dori.pruning.budget import Budget, Quota, quota_of
 from dori.pruning.masks import Mask
-from dori.pruning.selection import Keep, Method, Selection
+from dori.pruning.selection import Keep, Selection
 from dori.randomness import generator
 
 
@@ -42,35 +42,20 @@ def drawn(quota: Quota, seed: int, *purpose: str) -> Mask:
 
 
 @dataclass(frozen=True)
-class Random:
+class Random(Budget):
     """Zero weights drawn uniformly within each layer.
 
     Args:
-        ratio, count, like, layers: the budget, see ``dori.pruning.budget.Budget``.
+        ratio, count, like, layers: the budget, see ``Budget``.
         seed: of the draw; with a ``like`` that is per prompt each target has its own.
     """
 
     name: str = "random"
-    layers: str | list[str] | None = None
-    ratio: float | None = None
-    count: int | None = None
-    like: Method | None = None
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        _ = self.budget
-
-    @property
-    def budget(self) -> Budget:
-        return Budget(self.ratio, self.count, self.like, self.layers)
-
-    @property
-    def per_prompt(self) -> bool:
-        return self.budget.per_prompt
 
     def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
         """A random mask, or one for each target; the model and the data matter only for ``like``."""
-        quotas, evaluations = self.budget.quotas(diffusion, targets, data, keep)
+        quotas, evaluations = self.quotas(diffusion, targets, data, keep)
         if not self.per_prompt:
             return Selection([drawn(quotas[0], self.seed)], evaluations)
         pairs = zip(quotas, targets, strict=True)

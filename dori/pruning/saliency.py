@@ -12,14 +12,14 @@ from dori.diffusion import StableDiffusion, frozen
 from dori.errors import InputError, check_positive
 from dori.pruning.budget import Budget, highest
 from dori.pruning.layers import layers_of
-from dori.pruning.selection import Keep, Method, Selection
+from dori.pruning.selection import Keep, Selection
 from dori.randomness import generator
 
 Scores = dict[str, Tensor]  # per layer (out, in), float64 on the CPU
 
 
 @dataclass(frozen=True)
-class Saliency:
+class Saliency(Budget):
     """Zero the weights that matter to memorized pictures more than to ordinary ones.
 
     Score |w * dL/dw| of the memorized (prompt, image) pairs minus the same of ordinary pairs, with L
@@ -28,7 +28,7 @@ class Saliency:
     difference is ours. The highest are zeroed, also below zero: the budget is always used up.
 
     Args:
-        ratio, count, like, layers: the budget, see ``dori.pruning.budget.Budget``; with a ``like``
+        ratio, count, like, layers: the budget, see ``Budget``; with a ``like``
             that is per prompt, L is that of each target alone.
         pairs: (noise, timestep) draws per image.
         ordinary: at most so many ordinary pairs, the first ones of ``data.ordinary``.
@@ -37,10 +37,6 @@ class Saliency:
     """
 
     name: str = "saliency"
-    layers: str | list[str] | None = None
-    ratio: float | None = None
-    count: int | None = None
-    like: Method | None = None
     pairs: int = 8
     ordinary: int = 128
     batch: int = 64
@@ -49,15 +45,7 @@ class Saliency:
     def __post_init__(self) -> None:
         for key in ("pairs", "ordinary", "batch"):
             check_positive(f"pruning.{key}", getattr(self, key))
-        _ = self.budget
-
-    @property
-    def budget(self) -> Budget:
-        return Budget(self.ratio, self.count, self.like, self.layers)
-
-    @property
-    def per_prompt(self) -> bool:
-        return self.budget.per_prompt
+        super().__post_init__()
 
     def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
         """The mask of the targets, or one for each; an evaluation is a sample forward and backward.
@@ -73,7 +61,7 @@ class Saliency:
                 "saliency compares with ordinary pictures and their captions, but the data has none: give"
                 " data.ordinary, a table with the columns caption and image"
             )
-        quotas, evaluations = self.budget.quotas(diffusion, targets, data, keep)
+        quotas, evaluations = self.quotas(diffusion, targets, data, keep)
         layers = list(quotas[0])
         count, size = min(self.ordinary, len(everyday.images)), diffusion.resolution
         names = [f"ordinary/{i:05d}" for i in range(count)]

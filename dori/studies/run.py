@@ -17,14 +17,13 @@ from dori.diffusion.images import draw
 from dori.errors import InputError
 from dori.evaluation import Evaluation
 from dori.predict import Predictor
-from dori.pruning import Mask, Method, masks
+from dori.pruning import Method, masks
 from dori.pruning.selection import Keep, Selection
 from dori.stages import Result, Stages
 from dori.studies.attacking import spent, within_budgets
 from dori.studies.subjects import Attacked, Pictures, Subject
 
 PARTS = ("start", "constraint")
-Groups = list[tuple[Mask | None, list[int]]]
 SAMPLING = ["diffusion", "predict.py", "randomness.py"]
 
 
@@ -99,8 +98,7 @@ class Run:
         names, texts = [t.name for t in targets], [t.prompt for t in targets]
         seeds = (seeds or self.diffusion.images_per_prompt) * (attacked.restarts if attacked else 1)
         what: Any = texts if attacked is None else attacked.result.fingerprint
-        groups = subject.groups(targets)
-        result = self._draw(subject, setting, names, texts, what, seeds, attacked, groups)
+        result = self._draw(subject, setting, targets, names, texts, what, seeds, attacked)
         return Pictures(setting, subject, targets, texts, result, seeds, attacked)
 
     def draw_ordinary(self, subject: Subject) -> list[Pictures]:
@@ -108,13 +106,12 @@ class Run:
         if not (texts := self.data.ordinary.captions):
             return []
         names = [f"ordinary/{i:05d}" for i in range(len(texts))]
-        label, groups = f"{subject.name}, ordinary captions", [(subject.mask_of(), list(range(len(texts))))]
-        result = self._draw(subject, label, names, texts, texts, 1, None, groups)
+        result = self._draw(subject, f"{subject.name}, ordinary captions", [], names, texts, texts, 1, None)
         return [Pictures(subject.name, subject, [], texts, result, 1)]
 
     def _draw(
-        self, subject: Subject, label: str, names: list[str], texts: list[str], what: Any, seeds: int,
-        attacked: Attacked | None, groups: Groups,
+        self, subject: Subject, label: str, targets: list[Target], names: list[str], texts: list[str],
+        what: Any, seeds: int, attacked: Attacked | None,
     ) -> Result:  # fmt: skip
         model = subject.diffusion
         inputs = {
@@ -124,7 +121,8 @@ class Run:
 
         def compute(folder: Path) -> dict:
             embeddings = model.encode_prompts(texts) if attacked is None else attacked.triggers["embeddings"]
-            for mask, places in groups:
+            everything = [(subject.mask_of(), list(range(len(names))))]
+            for mask, places in subject.groups(targets) if targets else everything:
                 with subject.applied(mask):
                     draw(
                         model, embeddings, names, seeds, folder,

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -45,12 +44,14 @@ class Subject:
         """Targets (their places) that share a mask, so that they can share batches."""
         if self.mask is None or not self.mask.info.get("targets"):
             return [(self.mask_of(), list(range(len(targets))))]
-        found: dict[bytes, tuple[Mask | None, list[int]]] = {}
+        whose: dict[int | None, list[int]] = {}
         for place, target in enumerate(targets):
-            mask = self.mask_of(target.name)
-            key = b"".join(np.packbits(part.numpy()).tobytes() for part in (mask or {}).values())
-            found.setdefault(key, (mask, []))[1].append(place)
-        return list(found.values())
+            whose.setdefault(self.mask.info["targets"].get(target.name), []).append(place)
+        found: dict[str, tuple[Mask | None, list[int]]] = {}
+        for places in whose.values():
+            mask = self.mask_of(targets[places[0]].name) or {}
+            found.setdefault(masks.digest(mask), (mask, []))[1].extend(places)
+        return [(mask, sorted(places)) for mask, places in found.values()]
 
     @contextmanager
     def applied(self, mask: Mask | None = None) -> Iterator[StableDiffusion]:
