@@ -22,6 +22,7 @@ from dori.metrics.sscd_gen import SSCDGen
 from dori.studies.features import Features, describe, originals_of, reference_of, similarities
 from dori.studies.paired import differences, hits
 from dori.studies.run import Run
+from dori.studies.scores import scores
 from dori.studies.subjects import Pictures
 
 Row = dict[str, Any]
@@ -55,7 +56,7 @@ def rows_of(
         for kind in KINDS:
             if any(target.kind == kind for target in pictures.targets):
                 row = row_of(run, pictures, kind, each, features, described[0], first.targets, measure)
-                row["metrics"] |= differences(place, drawn, found, kind)
+                row["metrics"] |= differences(place, drawn, found, kind) | scores(pictures, kind)
                 rows.append(row)
     return rows + quality_rows(run, quality), pd.concat(frames, ignore_index=True)
 
