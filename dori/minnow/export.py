@@ -1,5 +1,6 @@
 """From the recipe's work folder to the shipped weights: half precision, with their card."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -35,6 +36,10 @@ def export(work: Path, cfg: dict, out: Path = WEIGHTS) -> None:
     UNet2DConditionModel.from_pretrained(work / "twin-unet").half().save_pretrained(out / "twin" / "unet")
     towers.half().save_pretrained(out / "clip")
     words.save_pretrained(out / "clip")
+    for config in out.rglob("config.json"):  # where the work folder lay is nobody's business
+        settings = json.loads(config.read_text())
+        if settings.pop("_name_or_path", None) is not None:
+            config.write_text(json.dumps(settings, indent=2) + "\n")
     shutil.copy(work / "descriptor.safetensors", out)
     template = (Path(__file__).parent / "card.md").read_text()
     descriptor = Descriptor(path=str(out / "descriptor.safetensors"))

@@ -39,6 +39,8 @@ def test_the_whole_recipe_and_nothing_again(tmp_path: Path) -> None:
     assert learnt and not any(name.startswith("up_blocks") and "attn2" in name for name in learnt)
     assert "{" not in (out / "minnow" / "README.md").read_text()
 
+    assert not any(str(tmp_path) in path.read_text() for path in out.rglob("*.json"))
+
     before = {path: path.stat().st_mtime_ns for path in work.rglob("*.safetensors")}
     train.main(words)
     assert before == {path: path.stat().st_mtime_ns for path in work.rglob("*.safetensors")}
