@@ -134,8 +134,8 @@ def _labels(row: Row, rows: list[Row], swept: list[str]) -> list[str]:
 def _swept(name: str, alike: list[Row], rows: list[Row]) -> str:
     """The value that a line stands for; a dash where the parameter does not concern its setting."""
     values = {name_of(row["params"].get(name)) for row in alike}
-    everywhere = {row["params"].get(name) for row in rows if row["setting"] == alike[0]["setting"]}
-    if everywhere == {None}:
+    everywhere = [row["params"].get(name) for row in rows if row["setting"] == alike[0]["setting"]]
+    if all(value is None for value in everywhere):
         return MISSING
     return values.pop() if len(values) == 1 else "any"
 
