@@ -84,9 +84,7 @@ def survival(
     return np.column_stack([at, share, low, np.minimum.accumulate(high)])
 
 
-def median_work(
-    work: Tensor | ArrayLike, replicated: Tensor | ArrayLike, confidence: float = 0.95
-) -> Work:
+def median_work(work: Tensor | ArrayLike, replicated: Tensor | ArrayLike, confidence: float = 0.95) -> Work:
     """Median gradient evaluations to replication: the first w with S(w) <= 1/2, and so its interval.
 
     The interval holds every w at which the interval of S holds 1/2 (Brookmeyer and Crowley, 1982). A

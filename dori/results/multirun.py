@@ -54,12 +54,14 @@ class MergeRows(Callback):
 
 
 def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) -> list[dict[str, Any]]:
-    """Merge the jobs' rows below ``folder`` into its ``rows.json``, ``sweep.png``, ``report.html``.
+    """Merge the jobs' rows below ``folder`` into its ``rows.json``, ``report.html`` and figures.
 
+    Where only budgets differ, their own figure (``budget.png``) and table stand for ``sweep.png`` and its.
     Returns the rows. Raises InputError where two jobs disagree, or ``x`` was not swept.
     """
     from rich.console import Console
 
+    from dori.results.budget import AXES, axis_of
     from dori.results.comparison import varying
     from dori.results.findings import findings
     from dori.results.paper_table import paper_table, write_paper_table
@@ -80,17 +82,22 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
         return []
     rows = merge(read_rows(job / "rows.json") for job in done)
     write_rows(folder / "rows.json", rows)
-    plotted = bool(varying(rows))
-    if plotted:
+    swept, found = varying(rows), findings(rows, x)
+    told = axis_of(rows, x) is not None and set(swept) <= set(AXES)
+    plotted = bool(swept)
+    if plotted and not told:
         write_sweep(folder / "sweep.png", rows, x)
     table = paper_table(rows)
     if table and not plotted:
         write_paper_table(folder, table)
-    for finding in findings(rows):
+    for finding in found:
         finding.write(folder / finding.file)
     write_sweep_report(folder / "report.html", rows, x, problems)
     if show_table:
-        show([sweep(rows, x)] if plotted else [table] if table else blocks(rows))
+        if not told:
+            show([sweep(rows, x)] if plotted else [table] if table else blocks(rows))
+        for finding in found:
+            show(finding.tables)
     Console().print(
         f"{len(done)} of {len(jobs)} jobs merged: {folder / 'report.html'}", soft_wrap=True, highlight=False
     )

@@ -13,7 +13,7 @@ from dori.results.curves import name_of
 from dori.results.estimate import MISSING
 from dori.results.rows import Row, Rows
 from dori.results.style import INK, LINE, MITIGATED, SETTINGS, save, styled
-from dori.results.table import Block
+from dori.results.table import Block, work_cell
 from dori.results.verdict import Verdict
 from dori.results.words import KINDS_SHORT, kind_title
 
@@ -39,21 +39,7 @@ def curves(rows: Rows) -> list[tuple[str, Row]]:
             values = [f"{name} = {name_of(row['params'].get(name))}" for name in swept]
             found[(row["kind"], ", ".join([row["setting"], *values]))] = row
     order = {id(row): place for place, row in enumerate(rows)}
-    return sorted(
-        ((label, row) for (_, label), row in found.items()), key=lambda each: order[id(each[1])]
-    )
-
-
-def told(row: Row) -> str:
-    """``160 [80, 240]``; what the budget did not reach is written ``> 400``."""
-    entry = row["metrics"].get("Work")
-    if not entry or not entry.get("survival"):
-        return MISSING
-    beyond = f"> {entry['survival'][-1][0]:,.0f}"
-    value, low, high = (
-        beyond if entry[part] is None else f"{entry[part]:,.0f}" for part in ("value", "low", "high")
-    )
-    return value if low == high == beyond else f"{value} [{low}, {high}]"
+    return sorted(((label, row) for (_, label), row in found.items()), key=lambda each: order[id(each[1])])
 
 
 def verdict(rows: Rows) -> Verdict:
@@ -63,14 +49,14 @@ def verdict(rows: Rows) -> Verdict:
     parts = []
     for kind in kinds:
         each = [
-            f"{label} {told(row)} (n = {row['metrics']['Work']['n']:,})"
+            f"{label} {work_cell(row)} (n = {row['metrics']['Work']['n']:,})"
             for label, row in found
             if row["kind"] == kind
         ]
         parts.append(f"{kind_title(kind)}: {'; '.join(each)}.")
     first = next((row for _, row in found if row["kind"] == kinds[0]), found[0][1])
     text = f"Median gradient evaluations until a copy. {' '.join(parts)}"
-    return Verdict("work", f"{first['setting']} needs {told(first)} gradient evaluations", text)
+    return Verdict("work", f"{first['setting']} needs {work_cell(first)} gradient evaluations", text)
 
 
 def table(rows: Rows) -> list[Block]:
@@ -79,7 +65,7 @@ def table(rows: Rows) -> list[Block]:
     kinds = [kind for kind in TARGETS if any(row["kind"] == kind for _, row in found)]
     cells: dict[str, dict[str, str]] = {}
     for label, row in found:
-        cells.setdefault(label, {})[row["kind"]] = told(row)
+        cells.setdefault(label, {})[row["kind"]] = work_cell(row)
     lines = tuple((label, *(line.get(kind, MISSING) for kind in kinds)) for label, line in cells.items())
     return [Block("Median gradient evaluations until a copy [95 % interval]", ("setting", *kinds), lines, 1)]
 
