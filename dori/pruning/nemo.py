@@ -94,7 +94,7 @@ class NeMo:
             masks.append(mask)
         facts = {
             "scores": scores, "ordinary_scores": ordinary.tolist(), "threshold": threshold,
-            "below": sum(score <= threshold + TIE for score in scores.values()),
+            "unpruned": [name for name, score in scores.items() if score <= threshold + TIE],
         }  # fmt: skip
         return Selection(masks if self.per_prompt else [union(*masks)], evaluations, facts)
 

@@ -23,6 +23,7 @@ from dori.metrics.work import Work, median_work, work_of_restarts
 from dori.studies.features import Features, describe, originals_of, reference_of, similarities
 from dori.studies.paired import differences, hits
 from dori.studies.run import Run
+from dori.studies.scores import scores
 from dori.studies.subjects import Attacked, Pictures
 
 Row = dict[str, Any]
@@ -56,7 +57,7 @@ def rows_of(
         for kind in KINDS:
             if any(target.kind == kind for target in pictures.targets):
                 row = row_of(run, pictures, kind, each, features, described[0], first.targets, measure)
-                row["metrics"] |= differences(place, drawn, found, kind)
+                row["metrics"] |= differences(place, drawn, found, kind) | scores(pictures, kind)
                 rows.append(row)
     return rows + quality_rows(run, quality), pd.concat(frames, ignore_index=True)
 

@@ -111,7 +111,7 @@ def test_a_prompt_below_the_threshold_gets_no_neurons(make_diffusion: Make, tmp_
         model, targets, data_of(tiny.prompts(3, 20)), kept_in(tmp_path)
     )
     assert [count(mask) for mask in selection.masks] == [0, 0]
-    assert selection.facts["below"] == 2
+    assert len(selection.facts["unpruned"]) == 2
     assert selection.evaluations == 2 * NEMO.seeds
 
 

@@ -191,3 +191,14 @@ def test_a_difference_to_the_twin_decides_whether_it_is_recall(make_rows):
     rows = with_difference(make_rows(hits=hits(twin=24)), "wanda+dori", "MR_over_twin", 0.19, -0.01, 0.3)
     assert one(rows).code == "injection"
     assert one(with_difference(rows, "wanda+dori", "MR_over_twin", 0.19, 0.04, 0.3)).code == "suppressed"
+
+
+def test_a_methods_own_score_is_told(make_rows):
+    rows = make_rows(hits=hits())
+    for row in rows:
+        if (row["setting"], row["kind"]) == ("wanda", "verbatim"):
+            figures = {"Score": 0.41, "Score_threshold": 0.3, "Score_AUC": 0.97, "Unpruned": 0.125}
+            for name, value in figures.items():
+                row["metrics"][name] = {"value": value, "low": value, "high": value, "n": 48}
+    text = str(one(rows))
+    assert "6 of 48 are not above its threshold of 0.30" in text and "AUC of 0.97" in text
