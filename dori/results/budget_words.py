@@ -54,7 +54,7 @@ def _sentences(curve: Curve) -> Iterator[str]:
         yield f"No injection point up to {_at(curve, curve.points[-1])}: the attack makes no copy elsewhere."
     else:
         yield "There is no twin and no attacked control, so nothing is known of injection."
-    if first and begins and first.budget < begins.budget:
+    if first and begins and 0 < first.budget < begins.budget:
         yield f"That takes {number(begins.budget / first.budget, 1)} times the budget of the recovery."
     if widest and widest.margin:
         yield f"Margin, at its largest: {with_interval(widest.margin)}, at {_at(curve, widest)}."

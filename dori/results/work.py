@@ -19,8 +19,9 @@ from dori.results.words import KINDS_SHORT, kind_title
 
 TITLE = "The adversary's work"
 CAPTION = (
-    "Share of targets without a copy so far, against gradient evaluations (Kaplan and Meier), with its 95 % "
-    "intervals. The end of a line is the budget; looked for in a quick sample, on seeds of its own."
+    "Share of targets without a copy so far, against gradient evaluations (Kaplan and Meier), with the 95 % "
+    "interval of the mitigated models. Dashed is the twin, dotted the untouched model. A line ends at the "
+    "budget; copies are looked for in a quick sample, on seeds of its own."
 )
 METRICS = {
     "Work": "gradient evaluations after which half of the targets had a copy in a quick sample (median by "
@@ -54,9 +55,9 @@ def verdict(rows: Rows) -> Verdict:
             if row["kind"] == kind
         ]
         parts.append(f"{kind_title(kind)}: {'; '.join(each)}.")
-    first = next((row for _, row in found if row["kind"] == kinds[0]), found[0][1])
+    label, first = next(each for each in found if each[1]["kind"] == kinds[0])
     text = f"Median gradient evaluations until a copy. {' '.join(parts)}"
-    return Verdict("work", f"{first['setting']} needs {work_cell(first)} gradient evaluations", text)
+    return Verdict("work", f"{label} needs {work_cell(first)} gradient evaluations", text)
 
 
 def table(rows: Rows) -> list[Block]:
@@ -99,13 +100,17 @@ def write_work(path: Path, rows: Rows) -> None:
 
 
 def _looks(found: Sequence[tuple[str, Row]]) -> Iterator[tuple[str, str, str]]:
-    """Colour, line and marker of each label: dashed is the twin, dotted the untouched model."""
+    """Colour, line and marker of each label: dashed is the twin, dotted the untouched model.
+
+    The colour tells what was swept where something was, otherwise the setting.
+    """
     labels = {label: split(row["setting"])[0] for label, row in found}
-    alone = all(list(labels.values()).count(base) == 1 for base in STYLES if base in labels.values())
-    colours = cycle(MITIGATED)
-    for (_, base), marker in zip(labels.items(), cycle(MARKERS), strict=False):
-        fixed = alone and base in STYLES
-        yield SETTINGS[base] if fixed else next(colours), STYLES.get(base, "-"), marker
+    choices = {label: label.partition(", ")[2] for label in labels}
+    swept = len(set(choices.values())) > 1
+    colours = dict(zip(dict.fromkeys(choices.values() if swept else labels.values()), cycle(MITIGATED)))
+    for (label, base), marker in zip(labels.items(), cycle(MARKERS)):
+        colour = colours[choices[label]] if swept else SETTINGS.get(base, colours[base])
+        yield colour, STYLES.get(base, "-"), marker
 
 
 def _draw(axes: Axes, label: str, row: Row, colour: str, style: str, marker: str) -> None:
@@ -114,7 +119,8 @@ def _draw(axes: Axes, label: str, row: Row, colour: str, style: str, marker: str
         at, share, color=colour, linestyle=style, marker=marker, markersize=4, label=label, linewidth=1.6,
         drawstyle="steps-post", markerfacecolor="white",
     )  # fmt: skip
-    axes.fill_between(at, low, high, step="post", color=colour, alpha=0.12, linewidth=0)
+    if style == "-":  # the bands of all would hide each other
+        axes.fill_between(at, low, high, step="post", color=colour, alpha=0.12, linewidth=0)
     axes.axhline(0.5, color=INK, linewidth=0.6, linestyle=":", zorder=0)
     axes.set_ylim(-0.03, 1.03)
     axes.set_xlim(left=0)

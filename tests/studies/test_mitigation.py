@@ -342,7 +342,8 @@ def test_an_attack_that_cannot_be_made_is_refused_before_any_work(
 SWEPT = [
     "attack/start=gaussian", "attack/constraint=linf", "attack/objective=guided", "attack.window=[0,500]",
     "attack.stop=replication", "attack.check_every=2", "attack.pairs=4", "attack.tokens=padding",
-    "attack.restarts=2", "attack.optimizer.lr=0.2", "attack.optimizer._target_=torch.optim.SGD", "attack.steps=7",
+    "attack.restarts=2", "attack.optimizer.lr=0.2", "attack.optimizer._target_=torch.optim.SGD",
+    "attack.steps=7",
 ]  # fmt: skip
 
 
@@ -352,8 +353,8 @@ def test_whatever_of_the_attack_is_swept_tells_rows_apart() -> None:
     assert len({json.dumps(each, sort_keys=True) for each in found}) == len(SWEPT) + 1
     default = found[0]
     assert default == default | {
-        "start": "prompt", "objective": "denoising_loss", "window": None, "stop": "steps", "optimizer": "Adam",
-        "optimizer.lr": 0.1,
+        "start": "prompt", "objective": "denoising_loss", "window": None, "stop": "steps",
+        "optimizer": "Adam", "optimizer.lr": 0.1,
     }  # fmt: skip
     # these change what is solved at once, not what is found
     assert choices(tiny.composed("attack.batch=3").attack) == default
