@@ -43,11 +43,15 @@ class MergeRows(Callback):
             self._merge(Path(config.hydra.sweep.dir), show_table=False)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        self._merge(Path(config.hydra.sweep.dir), show_table=True)
+        self._merge(Path(config.hydra.sweep.dir), show_table=True, config=config)
 
-    def _merge(self, folder: Path, show_table: bool) -> None:
+    def _merge(self, folder: Path, show_table: bool, config: DictConfig | None = None) -> None:
         try:
-            merge_folder(folder, self.x, show_table)
+            rows = merge_folder(folder, self.x, show_table)
+            if config is not None and rows and "logger" in config:
+                from dori.results.tracking import log_sweep
+
+                log_sweep(rows, config, folder, self.x)
         except Exception:
             # Hydra turns a callback's error into a one-line warning: say all of it
             log.exception("the rows of %s could not be merged; its jobs' own files are whole", folder)

@@ -6,18 +6,21 @@ attack has several budgets.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import wandb
 from lightning.pytorch.loggers import Logger, WandbLogger
+from omegaconf import DictConfig
 
-from dori.results.budget import curves
+from dori.results.budget import curves, label
 from dori.results.comparison import varying
 from dori.results.curves import name_of
-from dori.results.injection import Point
+from dori.results.injection import Curve, Point
 from dori.results.rows import Rows, plain
+from dori.stages import fingerprint
 
 PICTURES = 400  # of the per-image table that carry their image; the others carry figures alone
 
@@ -89,22 +92,39 @@ def log_curves(logger: Logger, rows: Rows) -> None:
     ``curve/MR`` and ``curve/Displacement`` of memorized images, ``curve/MR_twin``, ``curve/MR_unseen`` and
     so on of the counterfactuals; what else differs within the job is appended to the name.
     """
-    found = curves(rows)
-    if not found:
-        return
-    axis = f"budget/{found[0].axis}"
+    for curve in curves(rows):
+        log_curve(logger, curve)
+
+
+def log_curve(logger: Logger, curve: Curve) -> None:
+    axis = f"budget/{curve.axis}"
     if isinstance(logger, WandbLogger):
         logger.experiment.define_metric(axis)
         logger.experiment.define_metric("curve/*", step_metric=axis)
-    for curve in found:
-        values = [f"{name}={name_of(value)}" for name, value in curve.others.items()]
-        for index, point in enumerate(curve.points):
-            named = {",".join([f"curve/{name}", *values]): value for name, value in figures(point).items()}
-            line = {axis: point.budget, **named}
-            if isinstance(logger, WandbLogger):
-                logger.experiment.log(line)
-            else:
-                logger.log_metrics(line, step=index)
+    values = [f"{name}={name_of(value)}" for name, value in curve.others.items()]
+    for index, point in enumerate(curve.points):
+        named = {",".join([f"curve/{name}", *values]): value for name, value in figures(point).items()}
+        line = {axis: point.budget, **named}
+        if isinstance(logger, WandbLogger):
+            logger.experiment.log(line)
+        else:
+            logger.log_metrics(line, step=index)
+
+
+def log_sweep(rows: Rows, config: DictConfig, folder: Path, x: str | None = None) -> None:
+    """A finished sweep's curves in W&B: a run for each line, with the merged report, under one group."""
+    if "WandbLogger" not in config.logger["_target_"]:
+        return
+    for curve in curves(rows, x):
+        name = label(curve)
+        logger = WandbLogger(
+            project=config.logger.project, name=name, group=config.name, job_type="sweep", save_dir=folder,
+            id=fingerprint([config.name, name, rows[0]["fingerprint"]]), offline=config.logger.offline,
+        )  # fmt: skip
+        logger.log_hyperparams({"mitigation": curve.mitigation, "attack": curve.attack, **curve.others})
+        log_curve(logger, replace(curve, others={}))
+        logger.experiment.log({"report": wandb.Html((folder / "report.html").read_text(), inject=False)})
+        finish(logger)
 
 
 def figures(point: Point) -> dict[str, float]:

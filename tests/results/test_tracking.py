@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 import wandb
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from omegaconf import OmegaConf
 
-from dori.results.tracking import finish, flatten, image_table, log_results, summary, tags
-from tests.results.budgets import job
+from dori.results.tracking import finish, flatten, image_table, log_results, log_sweep, summary, tags
+from tests.results.budgets import job, sweep
 
 
 @pytest.fixture
@@ -84,6 +85,19 @@ def test_several_budgets_are_curves_under_names_that_runs_share(offline, images,
     # a name of another mitigation or budget would be a line of its own
     assert not [name for name in wanda if name.startswith("curve/") and ("wanda" in name or "=" in name)]
     assert defined == [("budget/epsilon", {}), ("curve/*", {"step_metric": "budget/epsilon"})]
+
+
+def test_a_finished_sweep_logs_a_run_for_each_line(monkeypatch, tmp_path):
+    """Also where every budget was a job, which knows no curve."""
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    (tmp_path / "report.html").write_text("<p>report</p>")
+    logger = {"_target_": "lightning.pytorch.loggers.WandbLogger", "project": "dori", "offline": True}
+    log_sweep(sweep(steps=(10, 50)), OmegaConf.create({"name": "mine", "logger": logger}), tmp_path)
+    assert wandb.run is None
+    runs = list((tmp_path / "wandb").glob("offline-run-*"))
+    assert len(runs) == 4
+    log_sweep(sweep(), OmegaConf.create({"name": "x", "logger": {"_target_": "CSVLogger"}}), tmp_path / "no")
+    assert not (tmp_path / "no").exists()
 
 
 def test_a_failed_job_closes_its_run(offline):
