@@ -24,7 +24,7 @@ def paper_table(rows: Rows) -> Block | None:
     if len(mitigations) < 2 or kind is None:
         return None
     lines = [_line(rows, setting, kind) for setting in sorted(settings, key=setting_rank)]
-    columns = COLUMNS
+    columns: tuple[str, ...] = COLUMNS
     if any("Work" in row["metrics"] for row in rows):
         columns = (*COLUMNS, "Work")
         lines = [(*line, work_cell(_row(rows, line[0], kind))) for line in lines]

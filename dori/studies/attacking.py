@@ -89,8 +89,7 @@ def choices(cfg: DictConfig) -> dict[str, Any]:
     A part is called by its function (``start: gaussian``), its settings after it (``optimizer.lr: 0.1``).
     """
     found: dict[str, Any] = {}
-    settings = OmegaConf.to_container(cfg, resolve=True)
-    assert isinstance(settings, dict)
+    settings: Any = OmegaConf.to_container(cfg, resolve=True)
     for key, value in settings.items():
         if key in ("_target_", "name", "batch", "epsilons", "snapshots"):
             continue

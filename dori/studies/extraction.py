@@ -7,6 +7,7 @@ from dori.data import MEMORIZED
 from dori.errors import InputError
 from dori.metrics.extraction import Extraction
 from dori.metrics.intervals import Estimate
+from dori.studies.attacking import within_budgets
 from dori.studies.pruning import at_random, prune
 from dori.studies.rows import Row, rows_of
 from dori.studies.run import Run
@@ -22,8 +23,7 @@ def extraction(run: Run, samples: int, clique: int) -> tuple[list[Row], pd.DataF
     samples can only find more.
 
     Raises:
-        InputError: fewer than two samples, a clique larger than the samples, restarts or several
-            budgets of the attack.
+        InputError: fewer than two samples, a clique larger than the samples, or restarts of the attack.
     """
     check(run, samples, clique)
     everyone, memorized = run.data.targets, run.data.of(*MEMORIZED)
@@ -36,9 +36,13 @@ def extraction(run: Run, samples: int, clique: int) -> tuple[list[Row], pd.DataF
 
     twin = Subject("twin", run.diffusion.twin) if run.diffusion.twin else None
     if run.attack:
-        drawn.append(run.draw(subject, everyone, run.attacked(subject, everyone), samples))
+        drawn += [
+            run.draw(subject, everyone, each, samples) for each in within_budgets(run, subject, everyone)
+        ]
         if twin:
-            drawn.append(run.draw(twin, memorized, run.attacked(twin, memorized), samples))
+            drawn += [
+                run.draw(twin, memorized, each, samples) for each in within_budgets(run, twin, memorized)
+            ]
 
     def cliques(descriptors: Tensor, similarity: Tensor) -> dict[str, Estimate]:
         metric = Extraction(clique, run.evaluation.threshold)
@@ -60,7 +64,6 @@ def check(run: Run, samples: int, clique: int) -> None:
             f"study.clique ({clique}) is larger than study.samples ({samples}): no prompt has such a clique; "
             "the paper asks for 10 of 500"
         )
-    run.check_one_budget()
     if run.attack and run.attack.restarts > 1:
         # restarts share the noise of their samples: these are alike for another reason than memory
         raise InputError(

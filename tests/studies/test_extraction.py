@@ -122,7 +122,6 @@ def test_every_budget_has_its_rows(study: Study, cache: Path, first: Result) -> 
     (["study.samples=2.5"], "study.samples must be a whole number, 2 or more, but is 2.5"),
     (["study.clique=1"], "study.clique must be a whole number, 2 or more, but is 1"),
     (["study.clique=7"], r"study.clique \(7\) is larger than study.samples \(6\)"),
-    (["attack.snapshots=[1,2]"], "takes one budget, but attack.epsilons and attack.snapshots give 2"),
     (["attack.restarts=2"], "one trigger per image: attack.restarts is 2, set 1"),
 ])  # fmt: skip
 def test_what_cannot_be_found_is_refused_before_any_stage(
