@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dori.results import extraction, subspace
+from dori.results import budget, budget_words, extraction, subspace, work
+from dori.results.budget_plot import write_budget
 from dori.results.comparison import varying
 from dori.results.curves import label_of
 from dori.results.extraction_plot import write_extraction
+from dori.results.injection import Curve
 from dori.results.rows import Rows
 from dori.results.table import Block, rates
 from dori.results.verdict import Verdict
@@ -26,6 +28,7 @@ class Finding:
         write: draws the figure to a path.
         verdicts: each with the label that tells it from the others of a sweep.
         words: metrics that the study adds, and what they mean.
+        answers: whether it is the study's answer; else it stands beside the memorization rate's.
     """
 
     title: str
@@ -35,16 +38,50 @@ class Finding:
     verdicts: Sequence[tuple[str, Verdict]]
     tables: list[Block]
     words: Mapping[str, str]
+    answers: bool = True
 
 
-def findings(rows: Rows) -> list[Finding]:
-    """The findings of every study in the rows, none for the main study."""
+def findings(rows: Rows, x: str | None = None) -> list[Finding]:
+    """The findings of every study in the rows; of the main one, about budgets and work where there are any.
+
+    ``x``: the parameter that leads where several were swept.
+    """
     found = []
     if own := [row for row in rows if "clique" in row["params"]]:
         found.append(_extraction(own))
     if masks := [row for row in rows if row["kind"] == "masks"]:
         found.append(_subspace(rows, masks))
+    if lines := budget.curves(rows, x):
+        found.append(_budget(lines))
+    if any("Work" in row["metrics"] for row in rows):
+        found.append(_work(rows))
     return found
+
+
+def _budget(lines: Sequence[Curve]) -> Finding:
+    return Finding(
+        title=budget_words.TITLE,
+        file="budget.png",
+        caption=budget_words.CAPTION,
+        write=lambda path: write_budget(path, lines),
+        verdicts=[(budget.label(line), budget_words.verdict(line)) for line in lines],
+        tables=budget_words.tables(lines),
+        words=budget_words.WORDS,
+        answers=False,
+    )
+
+
+def _work(rows: Rows) -> Finding:
+    return Finding(
+        title=work.TITLE,
+        file="work.png",
+        caption=work.CAPTION,
+        write=lambda path: work.write_work(path, rows),
+        verdicts=[("", work.verdict(rows))],
+        tables=work.table(rows),
+        words=work.METRICS,
+        answers=False,
+    )
 
 
 def _subspace(rows: Rows, masks: Rows) -> Finding:

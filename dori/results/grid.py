@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from dori.results.comparison import Comparison, comparisons
 from dori.results.estimate import number
-from dori.results.rows import Rows
+from dori.results.rows import Rows, at_largest_budget
 from dori.results.style import INK, LINE, QUIET, REPLICA, font, wrap
 from dori.results.words import KINDS, KINDS_SHORT, rank
 
@@ -50,17 +50,18 @@ def write_grid(
     """Write the grid of a run as PNG: the first ``shown[kind]`` targets of each kind, unselected.
 
     ``targets`` have ``name``, ``prompt``, ``kind`` and ``image`` (PIL or uint8, H × W × 3). Every
-    cell is the seed with the highest SSCD to the training image.
+    cell is the seed with the highest SSCD to the training image; of several budgets, the largest.
     """
     heads = columns(comparisons(rows)[0])
     chosen = _choose(targets, shown)
+    images, budget = at_largest_budget(images)
     best = _best(images)
     width = LABEL + len(heads) * (CELL + GAP) + GAP
     height = HEAD + len(chosen) * (CELL + SCORE + GAP) + GAP
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
     note = f"Of all seeds, the one most like the training image; framed where SSCD > {threshold} (a copy)"
-    draw.text((GAP, 10), note, QUIET, font(16))
+    draw.text((GAP, 10), f"{note}; attacks at {budget}" if budget else note, QUIET, font(16))
     for index, head in enumerate(heads):
         x = LABEL + GAP + index * (CELL + GAP)
         draw.text((x, 42), head.title, INK, font(17, bold=True))

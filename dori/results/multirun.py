@@ -43,23 +43,29 @@ class MergeRows(Callback):
             self._merge(Path(config.hydra.sweep.dir), show_table=False)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        self._merge(Path(config.hydra.sweep.dir), show_table=True)
+        self._merge(Path(config.hydra.sweep.dir), show_table=True, config=config)
 
-    def _merge(self, folder: Path, show_table: bool) -> None:
+    def _merge(self, folder: Path, show_table: bool, config: DictConfig | None = None) -> None:
         try:
-            merge_folder(folder, self.x, show_table)
+            rows = merge_folder(folder, self.x, show_table)
+            if config is not None and rows and "logger" in config:
+                from dori.results.tracking import log_sweep
+
+                log_sweep(rows, config, folder, self.x)
         except Exception:
             # Hydra turns a callback's error into a one-line warning: say all of it
             log.exception("the rows of %s could not be merged; its jobs' own files are whole", folder)
 
 
 def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) -> list[dict[str, Any]]:
-    """Merge the jobs' rows below ``folder`` into its ``rows.json``, ``sweep.png``, ``report.html``.
+    """Merge the jobs' rows below ``folder`` into its ``rows.json``, ``report.html`` and figures.
 
+    Where only budgets differ, their own figure (``budget.png``) and table stand for ``sweep.png`` and its.
     Returns the rows. Raises InputError where two jobs disagree, or ``x`` was not swept.
     """
     from rich.console import Console
 
+    from dori.results.budget import AXES, axis_of
     from dori.results.comparison import varying
     from dori.results.findings import findings
     from dori.results.paper_table import paper_table, write_paper_table
@@ -80,17 +86,22 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
         return []
     rows = merge(read_rows(job / "rows.json") for job in done)
     write_rows(folder / "rows.json", rows)
-    plotted = bool(varying(rows))
-    if plotted:
+    swept, found = varying(rows), findings(rows, x)
+    told = axis_of(rows, x) is not None and set(swept) <= set(AXES)
+    plotted = bool(swept)
+    if plotted and not told:
         write_sweep(folder / "sweep.png", rows, x)
     table = paper_table(rows)
     if table and not plotted:
         write_paper_table(folder, table)
-    for finding in findings(rows):
+    for finding in found:
         finding.write(folder / finding.file)
     write_sweep_report(folder / "report.html", rows, x, problems)
     if show_table:
-        show([sweep(rows, x)] if plotted else [table] if table else blocks(rows))
+        if not told:
+            show([sweep(rows, x)] if plotted else [table] if table else blocks(rows))
+        for finding in found:
+            show(finding.tables)
     Console().print(
         f"{len(done)} of {len(jobs)} jobs merged: {folder / 'report.html'}", soft_wrap=True, highlight=False
     )

@@ -6,7 +6,7 @@ from dori.results.comparison import TARGETS
 from dori.results.estimate import MISSING, estimate, number, significant, with_deviation, with_interval
 from dori.results.render import latex, markdown
 from dori.results.rows import Row, Rows
-from dori.results.table import Block
+from dori.results.table import Block, work_cell
 from dori.results.words import kind_title, setting_rank
 from dori.stages import write_atomically
 
@@ -23,10 +23,14 @@ def paper_table(rows: Rows) -> Block | None:
     kind = next((kind for kind in TARGETS if any(row["kind"] == kind for row in rows)), None)
     if len(mitigations) < 2 or kind is None:
         return None
-    lines = tuple(_line(rows, setting, kind) for setting in sorted(settings, key=setting_rank))
+    lines = [_line(rows, setting, kind) for setting in sorted(settings, key=setting_rank)]
+    columns: tuple[str, ...] = COLUMNS
+    if any("Work" in row["metrics"] for row in rows):
+        columns = (*COLUMNS, "Work")
+        lines = [(*line, work_cell(_row(rows, line[0], kind))) for line in lines]
     n = {f.n for row in rows if row["kind"] == kind and (f := estimate(row, "MR"))}
     counts = ", ".join(str(count) for count in sorted(c for c in n if c))
-    return Block(f"{kind_title(kind)} (n = {counts}), with and without the attack", COLUMNS, lines, 1)
+    return Block(f"{kind_title(kind)} (n = {counts}), with and without the attack", columns, tuple(lines), 1)
 
 
 def write_paper_table(folder: Path, block: Block) -> None:

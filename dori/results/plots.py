@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dori.results.grid import THRESHOLD
+from dori.results.rows import at_largest_budget
 from dori.results.style import INK, LINE, QUIET, REPLICA, save, styled
 from dori.results.words import KINDS, kind_title, rank, setting_meaning, setting_rank
 
@@ -21,8 +22,9 @@ def write_distributions(path: Path, images: pd.DataFrame, threshold: float = THR
     """Write a PNG of the highest SSCD over seeds of every prompt, by kind and setting.
 
     Dots above the threshold are filled, the others hollow; a bar marks the median. Templates have a
-    second panel for the frame alone.
+    second panel for the frame alone. Of several budgets, the largest is shown.
     """
+    images, budget = at_largest_budget(images)
     panels = _panels(images)
     heights = [len(panel) + 1.2 for _, panel in panels]
     with styled():
@@ -34,7 +36,8 @@ def write_distributions(path: Path, images: pd.DataFrame, threshold: float = THR
         low = min(0.0, *(values.min() for _, panel in panels for values in panel.values()))
         grid[-1, 0].set_xlim(low - 0.03, 1.03)
         grid[-1, 0].tick_params(axis="x", labelbottom=True)
-        grid[-1, 0].set_xlabel("SSCD to the training image, highest over the seeds of a prompt")
+        told = f"; attacks at {budget}" if budget else ""
+        grid[-1, 0].set_xlabel(f"SSCD to the training image, highest over the seeds of a prompt{told}")
         grid[0, 0].annotate(
             f"copy: > {threshold}", (threshold, 1), xycoords=("data", "axes fraction"),
             xytext=(4, 4), textcoords="offset points", color=REPLICA, fontsize=8,

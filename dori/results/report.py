@@ -68,7 +68,7 @@ def write_sweep_report(path: Path, rows: Rows, x: str | None, problems: Sequence
     names = varying(rows)
     found = verdicts(rows)
     _write(
-        path, rows,
+        path, rows, x,
         title=f"{_title(rows, [c for c, _ in found])} over {', '.join(names) or 'one setting'}",
         subtitle=f"{len(found)} studies, merged",
         verdicts=[(label_of(c, names), verdict) for c, verdict in found],
@@ -78,8 +78,8 @@ def write_sweep_report(path: Path, rows: Rows, x: str | None, problems: Sequence
     )  # fmt: skip
 
 
-def _write(path: Path, rows: Rows, **parts: Any) -> None:
-    tables, found = blocks(rows), findings(rows)
+def _write(path: Path, rows: Rows, x: str | None = None, **parts: Any) -> None:
+    tables, found = blocks(rows), findings(rows, x)
     captions = {finding.file: (finding.title, finding.caption) for finding in found}
     defaults: dict[str, Any] = {
         "steps": [], "problems": [], "swept": [], "halves": None, "stages": [], "config": "",
@@ -93,7 +93,8 @@ def _write(path: Path, rows: Rows, **parts: Any) -> None:
         targets=[block for block in tables if block.head[0] != "ordinary"],
         quality=[block for block in tables if block.head[0] == "ordinary"],
         failed=[(r["setting"], r["kind"], r["failed"]) for r in rows if r.get("failed")],
-        findings=[(finding, _figures(path.parent, captions, [finding.file])) for finding in found],
+        answers=[(each, _figures(path.parent, captions, [each.file])) for each in found if each.answers],
+        beside=[(each, _figures(path.parent, captions, [each.file])) for each in found if not each.answers],
         glossary=[
             settings_explained(row["setting"] for row in rows),
             present,

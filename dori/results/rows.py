@@ -116,6 +116,17 @@ def read_images(path: Path) -> pd.DataFrame:
     return frame
 
 
+def at_largest_budget(images: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """The images of what was not attacked, and of attacks those at the largest of several budgets.
+
+    Returns the frame, and which budget it is, e.g. ``steps = 50, epsilon = 0.8``; empty where there is one.
+    """
+    several = [key for key in ("steps", "epsilon") if key in images and images[key].nunique() > 1]
+    for key in several:
+        images = images[images[key].isna() | (images[key] == images[key].max())]
+    return images, ", ".join(f"{key} = {images[key].max():g}" for key in several)
+
+
 def _relative(file: Path, folder: Path) -> str:
     whole = file.resolve()
     return str(whole.relative_to(folder)) if whole.is_relative_to(folder) else str(whole)

@@ -87,15 +87,20 @@ def halves(rows: Rows) -> Block | None:
 
 def _targets(kind: str, rows: list[Row], swept: list[str], framed: bool) -> Block:
     columns = ["SSCD_Orig", "MR [95 % interval]", "Displacement", "n"]
+    worked = any("Work" in row["metrics"] for row in rows)
     lines = []
     for row in _distinct(rows):
         sscd, mr = estimate(row, "SSCD_Orig"), estimate(row, "MR")
         cells = [with_deviation(sscd), with_interval(mr), _plain(row, "Displacement"), _count(row, mr)]
         if framed:
             cells.insert(1, with_deviation(estimate(row, "SSCD_Frame")))
+        if worked:
+            cells.insert(-1, work_cell(row))
         lines.append((*_labels(row, rows, swept), *cells))
     if framed:
         columns.insert(1, "SSCD_Frame")
+    if worked:
+        columns.insert(-1, "Work")
     return _block(kind, ("setting", "", *swept, *columns), lines, 2 + len(swept))
 
 
@@ -134,8 +139,8 @@ def _labels(row: Row, rows: list[Row], swept: list[str]) -> list[str]:
 def _swept(name: str, alike: list[Row], rows: list[Row]) -> str:
     """The value that a line stands for; a dash where the parameter does not concern its setting."""
     values = {name_of(row["params"].get(name)) for row in alike}
-    everywhere = {row["params"].get(name) for row in rows if row["setting"] == alike[0]["setting"]}
-    if everywhere == {None}:
+    everywhere = [row["params"].get(name) for row in rows if row["setting"] == alike[0]["setting"]]
+    if all(value is None for value in everywhere):
         return MISSING
     return values.pop() if len(values) == 1 else "any"
 
@@ -143,6 +148,18 @@ def _swept(name: str, alike: list[Row], rows: list[Row]) -> str:
 def _plain(row: Row, metric: str, digits: int = 2) -> str:
     figure = estimate(row, metric)
     return number(figure.value, digits) if figure else MISSING
+
+
+def work_cell(row: Row | None) -> str:
+    """Median work ``160 [80, 240]``; what the budget did not reach is written ``> 400``."""
+    entry = (row or {}).get("metrics", {}).get("Work")
+    if not entry or not entry["survival"]:
+        return MISSING
+    beyond = f"> {entry['survival'][-1][0]:,.0f}"
+    value, low, high = (
+        beyond if entry[part] is None else f"{entry[part]:,.0f}" for part in ("value", "low", "high")
+    )
+    return value if low == high == beyond else f"{value} [{low}, {high}]"
 
 
 def _count(row: Row, figure: Estimate | None) -> str:

@@ -1,23 +1,28 @@
 """What goes to the experiment tracker; with Lightning's CSVLogger, the same figures as local CSV.
 
 In W&B the names are fixed: ``{setting}/{kind}/{metric}`` in the run's summary, with ``_low``,
-``_high``, ``_n`` and ``_mad`` beside it, and ``curve/{axis}/{name}`` against ``budget/{axis}``.
+``_high``, ``_n`` and ``_mad`` beside it, and ``curve/{name}`` against ``budget/{axis}`` where an
+attack has several budgets.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import wandb
 from lightning.pytorch.loggers import Logger, WandbLogger
+from omegaconf import DictConfig
 
+from dori.results.budget import curves, label
 from dori.results.comparison import varying
 from dori.results.curves import name_of
+from dori.results.injection import Curve, Point
 from dori.results.rows import Rows, plain
+from dori.stages import fingerprint
 
 PICTURES = 400  # of the per-image table that carry their image; the others carry figures alone
-BUDGETS = ("steps", "gradient_evaluations", "epsilon", "restarts")
 
 
 def log_results(
@@ -27,15 +32,16 @@ def log_results(
     """Log a job: configuration, figures, and (W&B) the grid, the report and a table of images."""
     if logger is None:
         return
-    figures = summary(rows)
+    values = summary(rows)
     logger.log_hyperparams(flatten(config))
+    log_curves(logger, rows)
     if not isinstance(logger, WandbLogger):
-        logger.log_metrics(figures)
+        logger.log_metrics(values)
         logger.save()
         return
     run = logger.experiment
     run.tags = (*(run.tags or ()), *(tag for tag in tags if tag not in (run.tags or ())))
-    run.summary.update(figures)
+    run.summary.update(values)
     run.log(
         {
             "grid": wandb.Image(str(grid_path)),
@@ -80,25 +86,61 @@ def tags(choices: Mapping[str, str | None]) -> list[str]:
     ]
 
 
-def log_curve(logger: Logger | None, name: str, budget: str, points: Iterable[tuple[float, float]]) -> None:
-    """Log a curve, e.g. MR over steps: (budget, value) pairs in rising order.
+def log_curves(logger: Logger, rows: Rows) -> None:
+    """The attack at several budgets as curves, so that runs with another mitigation lie over one another.
 
-    Raises ValueError where ``budget`` is none of :data:`BUDGETS`.
+    ``curve/MR`` and ``curve/Displacement`` of memorized images, ``curve/MR_twin``, ``curve/MR_unseen`` and
+    so on of the counterfactuals; what else differs within the job is appended to the name.
     """
-    if budget not in BUDGETS:
-        raise ValueError(f"no budget axis {budget!r}; known: {', '.join(BUDGETS)}")
-    if logger is None:
-        return
-    key, axis = f"curve/{budget}/{name}", f"budget/{budget}"
+    for curve in curves(rows):
+        log_curve(logger, curve)
+
+
+def log_curve(logger: Logger, curve: Curve) -> None:
+    axis = f"budget/{curve.axis}"
     if isinstance(logger, WandbLogger):
         logger.experiment.define_metric(axis)
-        logger.experiment.define_metric(key, step_metric=axis)
-    for index, (at, value) in enumerate(points):
-        figures = {axis: at, key: value}
+        logger.experiment.define_metric("curve/*", step_metric=axis)
+    values = [f"{name}={name_of(value)}" for name, value in curve.others.items()]
+    for index, point in enumerate(curve.points):
+        named = {",".join([f"curve/{name}", *values]): value for name, value in figures(point).items()}
+        line = {axis: point.budget, **named}
         if isinstance(logger, WandbLogger):
-            logger.experiment.log(figures)
+            logger.experiment.log(line)
         else:
-            logger.log_metrics(figures, step=index)
+            logger.log_metrics(line, step=index)
+
+
+def log_sweep(rows: Rows, config: DictConfig, folder: Path, x: str | None = None) -> None:
+    """A finished sweep's curves in W&B: a run for each line, with the merged report, under one group."""
+    if "WandbLogger" not in config.logger["_target_"]:
+        return
+    for curve in curves(rows, x):
+        name = label(curve)
+        logger = WandbLogger(
+            project=config.logger.project, name=name, group=config.name, job_type="sweep", save_dir=folder,
+            id=fingerprint([config.name, name, rows[0]["fingerprint"]]), offline=config.logger.offline,
+        )  # fmt: skip
+        logger.log_hyperparams({"mitigation": curve.mitigation, "attack": curve.attack, **curve.others})
+        log_curve(logger, replace(curve, others={}))
+        logger.experiment.log({"report": wandb.Html((folder / "report.html").read_text(), inject=False)})
+        finish(logger)
+
+
+def figures(point: Point) -> dict[str, float]:
+    """What an attack reached at one budget, and the same attack elsewhere, under names without settings."""
+    found = {"MR": point.rate.value}
+    if point.displacement:
+        found["Displacement"] = point.displacement.value
+    if point.margin:
+        found["MR_margin"] = point.margin.value
+    for each in point.counterfactuals:
+        base = each.setting.partition("+")[0]
+        place = "twin" if base == "twin" else f"{each.kind}_original" if base == "original" else each.kind
+        found[f"MR_{place}"] = each.rate.value
+        if each.displacement:
+            found[f"Displacement_{place}"] = each.displacement.value
+    return found
 
 
 def image_table(images: pd.DataFrame) -> wandb.Table:

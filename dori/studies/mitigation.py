@@ -10,12 +10,15 @@ from dori.studies.run import Run
 from dori.studies.subjects import Subject
 
 
-def mitigation(run: Run, baseline: bool = True) -> tuple[list[Row], pd.DataFrame]:
+def mitigation(
+    run: Run, baseline: bool = True, attack_original: bool = False
+) -> tuple[list[Row], pd.DataFrame]:
     """original -> mask -> mitigated -> attack on all, and on the twin -> recovered -> rows.
 
-    Controls (seen and unseen images) are attacked with the same budget as the memorized ones, and
-    random pruning of as many weights stands beside the mitigation (``baseline``). An attack with
-    several budgets (``attack.epsilons``, ``attack.snapshots``) gives rows for each.
+    Controls (seen and unseen images) are attacked with the same budget as the memorized ones, in the
+    mitigated model and, with ``attack_original``, in the untouched one; random pruning of as many
+    weights stands beside the mitigation (``baseline``). An attack with several budgets
+    (``attack.epsilons``, ``attack.snapshots``) gives rows for each.
     """
     everyone, memorized = run.data.targets, run.data.of(*MEMORIZED)
     drawn = [run.draw(run.original, everyone)]
@@ -34,8 +37,12 @@ def mitigation(run: Run, baseline: bool = True) -> tuple[list[Row], pd.DataFrame
     if twin:
         drawn.append(run.draw(twin, memorized))
     if run.attack:
-        drawn += [run.draw(subject, everyone, each) for each in within_budgets(run, subject, everyone)]
+        attacked = {subject.name: (subject, everyone)}
+        if attack_original:
+            attacked |= {"original": (run.original, everyone)}
         if twin:
-            drawn += [run.draw(twin, memorized, each) for each in within_budgets(run, twin, memorized)]
+            attacked |= {"twin": (twin, memorized)}
+        for each, targets in attacked.values():
+            drawn += [run.draw(each, targets, found) for found in within_budgets(run, each, targets)]
 
     return rows_of(run, drawn, quality)

@@ -19,11 +19,12 @@ from dori.metrics.kid import kid, kid_difference
 from dori.metrics.memorization_rate import MemorizationRate
 from dori.metrics.sscd import Over, over_seeds
 from dori.metrics.sscd_gen import SSCDGen
+from dori.metrics.work import Work, median_work, work_of_restarts
 from dori.studies.features import Features, describe, originals_of, reference_of, similarities
 from dori.studies.paired import differences, hits
 from dori.studies.run import Run
 from dori.studies.scores import scores
-from dori.studies.subjects import Pictures
+from dori.studies.subjects import Attacked, Pictures
 
 Row = dict[str, Any]
 HALVES = ("development", "held_out")
@@ -109,10 +110,19 @@ def row_of(
     if attacked and run.attack:
         gradient = run.attack.evaluations(len(of_kind), attacked.budget.steps)
         if (reached := attacked.triggers.get("steps_to_replication")) is not None:
+            if kept:
+                metrics["Work"] = work(run, attacked, reached[attacked.rows(kept)])
             gradient, looks = run.attack.spent(reached[attacked.rows(of_kind)], attacked.budget.steps)
             images += looks * model.evaluations_per_image
     failed = sorted(broken & {pictures.targets[i].name for i in of_kind})
     return base_row(run, pictures, kind, metrics, failed, images, gradient)
+
+
+def work(run: Run, attacked: Attacked, reached: Tensor) -> Work:
+    """Median gradient evaluations until an image of a quick sample was a copy; reached (n x restarts,)."""
+    assert run.attack is not None
+    steps = reached.view(-1, attacked.restarts)
+    return median_work(*work_of_restarts(steps, attacked.budget.steps, run.attack.pairs))
 
 
 def replication(similarity: Tensor, threshold: float) -> dict[str, Estimate]:

@@ -20,10 +20,13 @@ from dori.predict import Predictor
 from dori.pruning import Method, masks
 from dori.pruning.selection import Keep, Selection
 from dori.stages import Result, Stages
-from dori.studies.attacking import spent, within_budgets
+from dori.studies.attacking import choices, spent, within_budgets
 from dori.studies.subjects import Attacked, Pictures, Subject
 
-PARTS = ("start", "constraint")
+# null in the rows of what was not attacked
+ATTACK = (
+    "steps", "start", "constraint", "epsilon", "objective", "window", "restarts", "tokens", "pairs", "stop",
+)  # fmt: skip
 SAMPLING = ["diffusion", "predict.py", "randomness.py"]
 
 
@@ -65,15 +68,12 @@ class Run:
         """What a row was made with, flat: the axes along which rows are compared."""
         cfg, model = self.cfg, pictures.subject.diffusion
         seeds = pictures.seeds if pictures.targets else model.images_per_prompt
-        attack = cfg.attack if pictures.attacked else {}
-        budget = spent(cfg.attack, pictures.attacked.budget) if pictures.attacked else {}
-        choice = (
-            {part: str(cfg.attack[part]["_target_"]).rsplit(".", 1)[1] for part in PARTS} if attack else {}
-        )
+        attacked = pictures.attacked
+        attack = {**choices(cfg.attack), **spent(cfg.attack, attacked.budget)} if attacked else {}
+        # of another seed than the run's only where somebody asked for it
+        own_seed = attack.pop("seed", None)
         return {
-            "steps": budget.get("steps"), "start": choice.get("start"),
-            "constraint": choice.get("constraint"), "epsilon": budget.get("epsilon"),
-            "restarts": attack.get("restarts"), "tokens": attack.get("tokens"),
+            **dict.fromkeys(ATTACK), **attack, "attack_seed": None if own_seed == cfg.seed else own_seed,
             "ratio": cfg.pruning.get("ratio") if pictures.subject.mask else None,
             "images_per_prompt": seeds // pictures.restarts, "sampling_steps": model.sampling_steps,
             "guidance": model.guidance, "seed": cfg.seed,
@@ -135,10 +135,17 @@ class Run:
 
     def attacked(self, subject: Subject, targets: list[Target]) -> Attacked:
         """The attack on a subject, for all targets at once, at the one budget that is asked for."""
-        if self.attack and len(self.attack.budgets) > 1:
-            raise InputError("this study takes one budget: set attack.epsilons and attack.snapshots to null")
+        self.check_one_budget()
         (found,) = within_budgets(self, subject, targets)
         return found
+
+    def check_one_budget(self) -> None:
+        """Raises InputError where the attack has several budgets; studies of one ask before long work."""
+        if self.attack and len(self.attack.budgets) > 1:
+            raise InputError(
+                f"this study takes one budget, but attack.epsilons and attack.snapshots give"
+                f" {len(self.attack.budgets)}: set both to null, or to one value"
+            )
 
     def find_mask(
         self, select: Callable[[Keep], Selection], name: str, recipe: dict, own: dict[str, int] | None = None

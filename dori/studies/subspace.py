@@ -28,6 +28,7 @@ def subspace(run: Run, splits: int = 5) -> tuple[list[Row], pd.DataFrame]:
     ordinary prompts, and by as many weights at random.
     """
     check_positive("study.splits", splits)
+    run.check_one_budget()
     method, memorized, ordinary = run.pruning, run.data.of(*MEMORIZED), _ordinary(run)
     half = len(memorized) // 2
     if method is None:

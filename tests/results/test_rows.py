@@ -83,3 +83,19 @@ def test_images_round_trip_and_have_the_same_bytes_in_any_order(images, tmp_path
     back = R.read_images(tmp_path / "a.parquet")
     expected = images.sort_values(["setting", "kind", "target", "seed"], ignore_index=True)
     pd.testing.assert_frame_equal(back, expected, check_dtype=False)
+
+
+def test_of_several_budgets_the_largest_is_shown(images):
+    attacked = images.setting.str.contains("+", regex=False)
+    frames = [
+        images[attacked].assign(steps=float(steps), epsilon=epsilon)
+        for steps in (10, 50)
+        for epsilon in (0.1, 0.8)
+    ]
+    several = pd.concat([images[~attacked], *frames], ignore_index=True)
+    shown, told = R.at_largest_budget(several)
+    assert told == "steps = 50, epsilon = 0.8"
+    assert len(shown) == len(images)
+    assert set(shown.steps.dropna()) == {50} and set(shown.epsilon.dropna()) == {0.8}
+    for one in (images, shown):
+        assert R.at_largest_budget(one)[0].equals(one) and R.at_largest_budget(one)[1] == ""

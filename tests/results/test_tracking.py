@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 import wandb
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
+from omegaconf import OmegaConf
 
-from dori.results.tracking import finish, flatten, image_table, log_curve, log_results, summary, tags
+from dori.results.tracking import finish, flatten, image_table, log_results, log_sweep, summary, tags
+from tests.results.budgets import job, sweep
 
 
 @pytest.fixture
@@ -53,18 +55,49 @@ def test_tags_name_the_groups_chosen():
 
 
 def test_wandb_offline_writes_summary_config_and_pictures(offline, rows, images, files):
-    log_curve(offline, "MR", "steps", [(0, 0.1), (10, 0.4), (50, 0.7)])
     log_results(offline, rows, images, *files, {"pruning": {"ratio": 0.05}}, tags=["pruning=wanda"])
     run = offline.experiment
     assert run.summary["wanda+dori/verbatim/MR"] == pytest.approx(33 / 48)
     assert run.summary["wanda+dori/verbatim/MR_low"] == pytest.approx(0.5467, abs=1e-3)
     assert run.config["pruning/ratio"] == 0.05
     assert set(run.tags) == {"study=mitigation", "pruning=wanda"}
-    assert run.summary["curve/steps/MR"] == 0.7 and run.summary["budget/steps"] == 50
     media = {path.suffix for path in (offline_folder(run) / "media").rglob("*") if path.is_file()}
     assert {".png", ".html", ".json"} <= media
     finish(offline)
     assert wandb.run is None
+
+
+def test_several_budgets_are_curves_under_names_that_runs_share(offline, images, files, monkeypatch):
+    run, defined = offline.experiment, []
+    define = run.define_metric
+
+    def watched(name, **settings):
+        defined.append((name, settings))
+        return define(name, **settings)
+
+    monkeypatch.setattr(run, "define_metric", watched)
+    log_results(offline, job("wanda"), images, *files, {})
+    wanda = dict(run.summary)
+    assert (wanda["budget/epsilon"], wanda["curve/MR"]) == (0.8, pytest.approx(10 / 12))
+    assert wanda["curve/MR_twin"] == pytest.approx(2 / 12) and wanda["curve/MR_unseen"] == 0
+    assert wanda["curve/MR_unseen_original"] == pytest.approx(1 / 6)
+    assert wanda["curve/Displacement"] == 0.8
+    # a name of another mitigation or budget would be a line of its own
+    assert not [name for name in wanda if name.startswith("curve/") and ("wanda" in name or "=" in name)]
+    assert defined == [("budget/epsilon", {}), ("curve/*", {"step_metric": "budget/epsilon"})]
+
+
+def test_a_finished_sweep_logs_a_run_for_each_line(monkeypatch, tmp_path):
+    """Also where every budget was a job, which knows no curve."""
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    (tmp_path / "report.html").write_text("<p>report</p>")
+    logger = {"_target_": "lightning.pytorch.loggers.WandbLogger", "project": "dori", "offline": True}
+    log_sweep(sweep(steps=(10, 50)), OmegaConf.create({"name": "mine", "logger": logger}), tmp_path)
+    assert wandb.run is None
+    runs = list((tmp_path / "wandb").glob("offline-run-*"))
+    assert len(runs) == 4
+    log_sweep(sweep(), OmegaConf.create({"name": "x", "logger": {"_target_": "CSVLogger"}}), tmp_path / "no")
+    assert not (tmp_path / "no").exists()
 
 
 def test_a_failed_job_closes_its_run(offline):
@@ -75,24 +108,18 @@ def test_a_failed_job_closes_its_run(offline):
 
 def test_csv_gets_the_figures_and_nothing_else(rows, images, files, tmp_path):
     logger = CSVLogger(tmp_path, name="logs")
-    log_curve(logger, "MR", "steps", [(0, 0.1), (50, 0.7)])
-    log_results(logger, rows, images, *files, {"pruning": {"ratio": 0.05}})
+    log_results(logger, job("wanda"), images, *files, {"pruning": {"ratio": 0.05}})
     finish(logger)
     written = pd.read_csv(next((tmp_path / "logs").rglob("metrics.csv")))
-    assert written["wanda+dori/verbatim/MR"].dropna().item() == pytest.approx(33 / 48)
-    assert written["curve/steps/MR"].dropna().tolist() == [0.1, 0.7]
+    assert written["original,epsilon=none/verbatim/MR"].dropna().item() == pytest.approx(10 / 12)
+    assert written["budget/epsilon"].dropna().tolist() == [0.1, 0.2, 0.4, 0.8]
+    assert written["curve/MR"].dropna().tolist() == pytest.approx([1 / 12, 2 / 12, 9 / 12, 10 / 12])
     assert wandb.run is None
 
 
 def test_no_logger_is_fine(rows, images, files):
     log_results(None, rows, images, *files, {})
-    log_curve(None, "MR", "steps", [(0, 0.1)])
     finish(None)
-
-
-def test_an_unknown_budget_is_refused():
-    with pytest.raises(ValueError, match="gradient_evaluations"):
-        log_curve(None, "MR", "stepps", [])
 
 
 def test_the_table_shows_the_best_seed_of_each_prompt(images):

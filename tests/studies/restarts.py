@@ -2,7 +2,7 @@
 
 One process loads the libraries and forks a child for each attempt, so that a kill is a real one and
 an attempt costs no more than its own work. Prints, last, one JSON object: what became of each
-attempt, the rows of an uninterrupted run, and those of the run that was killed.
+attempt, the rows of an uninterrupted run, those of the run that was killed, and of two at a time.
 """
 
 import json
@@ -50,9 +50,18 @@ def kill_at(stage: str, file: int) -> None:
 
 def attempt(overrides: list[str], cache: str, out: Path, kill: tuple[str, int] | None = None) -> int:
     """The status of a child that runs the study and writes its rows, and what it had to compute."""
+    return wait(begin(overrides, cache, out, kill))
+
+
+def wait(child: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def begin(overrides: list[str], cache: str, out: Path, kill: tuple[str, int] | None = None) -> int:
+    """The child's process id."""
     child = os.fork()
     if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        return child
     try:
         torch.set_num_threads(1)
         if kill:
@@ -75,7 +84,16 @@ def main(overrides: list[str], folder: str) -> dict[str, Any]:
         attempt(overrides, f"{folder}/killed", out / "again.json"),
         attempt(overrides, f"{folder}/whole", out / "whole.json"),
     ]
-    found = {name: json.loads((out / f"{name}.json").read_text()) for name in ("restarted", "again", "whole")}
+    # two at a time, each with a budget of its own and one that both want
+    sizes = {"one": "[0.1,0.2]", "two": "[0.2,0.4]"}
+    ball = ["attack/constraint=l2"]
+    both = [
+        begin([*overrides, *ball, f"attack.epsilons={size}"], f"{folder}/both", out / f"{name}.json")
+        for name, size in sizes.items()
+    ]
+    last += [wait(child) for child in both]
+    names = ("restarted", "again", "whole", *sizes)
+    found = {name: json.loads((out / f"{name}.json").read_text()) for name in names}
     return {"killed": killed, "last": last, **found}
 
 

@@ -16,6 +16,8 @@ from dori.config import build
 from dori.data import KINDS
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError
+from dori.results.budget import curves
+from dori.studies.attacking import choices
 from dori.studies.run import Run
 from tests import tiny
 
@@ -262,6 +264,8 @@ def test_budgets_are_solved_at_once_and_fill_the_entries_of_single_runs(study: S
     attacked = [row for row in rows if row["kind"] == "seen" and row["attack"] == "dori"]
     assert [(row["params"]["steps"], row["params"]["epsilon"]) for row in attacked] == wanted
     assert [row["gradient_evaluations"] for row in attacked] == [0, 4, 0, 4]  # steps x pairs
+    (curve,) = curves([row for row in rows if row["params"]["steps"] != 0])
+    assert [point.budget for point in curve.points] == [0.1, 0.2]
     assert len({row["fingerprint"] for row in attacked}) == 4
     assert list(run.attacks) == [f"original-steps={steps}-epsilon={size}" for steps, size in wanted]
     keys = [json.dumps([row["setting"], row["kind"], row["params"]], sort_keys=True) for row in rows]
@@ -310,6 +314,9 @@ def test_stopping_at_replication_counts_the_work_that_was_done(study: Study, tmp
         reached = run.attacks["original"].triggers["steps_to_replication"]
         assert reached.tolist() == [steps] * 4
         row, looks = named(rows, "original+dori", "seen"), 1 if steps == 0 else 3
+        work = row["metrics"]["Work"]
+        assert (work["value"], work["n"]) == (None if steps else 0, 1)
+        assert work["survival"][-1][:2] == ([4, 1] if steps else [0, 0])
         assert row["gradient_evaluations"] == (0 if steps == 0 else 2 * 2)
         assert run.attacks["original"].result.info == {"gradient_evaluations": 0 if steps == 0 else 4 * 2 * 2}
         assert row["unet_evaluations"] == (2 + looks * 3) * 2 * 2  # images, steps, halves of the guidance
@@ -330,6 +337,45 @@ def test_an_attack_that_cannot_be_made_is_refused_before_any_work(
     monkeypatch.setattr("dori.stages.Stages.together", works)
     with pytest.raises(InputError, match=text):
         study(tmp_path, *words)
+
+
+SWEPT = [
+    "attack/start=gaussian", "attack/constraint=linf", "attack/objective=guided", "attack.window=[0,500]",
+    "attack.stop=replication", "attack.check_every=2", "attack.pairs=4", "attack.tokens=padding",
+    "attack.restarts=2", "attack.optimizer.lr=0.2", "attack.optimizer._target_=torch.optim.SGD",
+    "attack.steps=7",
+]  # fmt: skip
+
+
+def test_whatever_of_the_attack_is_swept_tells_rows_apart() -> None:
+    """Rows of two jobs with the same params would be one."""
+    found = [choices(tiny.composed(*word).attack) for word in ([], *([word] for word in SWEPT))]
+    assert len({json.dumps(each, sort_keys=True) for each in found}) == len(SWEPT) + 1
+    default = found[0]
+    assert default == default | {
+        "start": "prompt", "objective": "denoising_loss", "window": None, "stop": "steps",
+        "optimizer": "Adam", "optimizer.lr": 0.1,
+    }  # fmt: skip
+    # these change what is solved at once, not what is found
+    assert choices(tiny.composed("attack.batch=3").attack) == default
+
+
+def test_a_seed_of_the_attacks_own_is_told(study: Study, tmp_path: Path) -> None:
+    for word, seed in (("seed=1", None), ("attack.seed=1", 1)):
+        _, rows, _ = study(tmp_path, *SMALL, word)
+        assert named(rows, "original+dori", "seen")["params"]["attack_seed"] == seed
+
+
+def test_the_untouched_model_is_attacked_as_well_where_asked(study: Study, cache: Path, first: tuple) -> None:
+    run, rows, _ = study(cache, "study.attack_original=true")
+    assert list(dict.fromkeys(row["setting"] for row in rows)) == [*SETTINGS, "original+dori"]
+    assert {row["kind"] for row in rows if row["setting"] == "original+dori"} == set(KINDS)
+    assert [row for row in rows if row["setting"] != "original+dori"] == first[1]
+    ours, theirs = (run.attacks[name].triggers for name in ("wanda", "original"))
+    assert torch.equal(ours["start"], theirs["start"])
+    # without a mitigation it is the attack that there is anyway
+    _, rows, _ = study(cache, *SMALL, "study.attack_original=true")
+    assert [row["setting"] for row in rows if row["kind"] == "seen"] == ["original", "original+dori"]
 
 
 def test_a_twin_is_attacked_beside_the_model(

@@ -30,7 +30,7 @@ def found(
 
 def test_every_kill_met_its_stage(found: dict) -> None:
     assert dict(zip(KILLS, found["killed"], strict=True)) == dict.fromkeys(KILLS, -signal.SIGKILL)
-    assert found["last"] == [0, 0, 0]
+    assert found["last"] == [0, 0, 0, 0, 0]
 
 
 def test_the_restarted_run_gives_the_same_bytes(found: dict) -> None:
@@ -47,3 +47,22 @@ def test_what_the_killed_runs_finished_is_used(found: dict) -> None:
 def test_what_kills_left_behind_is_good(found: dict) -> None:
     """An entry that was marked done in two attempts must not count as damaged."""
     assert found["again"] == [found["whole"][0], []]
+
+
+def test_two_runs_at_a_time_share_a_cache_and_do_nothing_twice(found: dict) -> None:
+    """As two sweeps over budgets that overlap."""
+    (one, first), (two, second) = found["one"], found["two"]
+    rows = {json.dumps([row[key] for key in ("setting", "kind", "params")]): row for row in json.loads(one)}
+    shared = 0
+    for row in json.loads(two):
+        other = rows.get(json.dumps([row[key] for key in ("setting", "kind", "params")]))
+        shared += other is not None
+        assert other in (None, row)
+    assert shared == len(rows) - 4  # all but the four kinds at the budget that only one has
+    attacks = [name for name in first + second if name.startswith("attack")]
+    assert sorted(attacks) == [f"attack: dori on wanda, epsilon={size}" for size in (0.1, 0.2, 0.4)]
+
+    def before(names: list[str]) -> list[str]:
+        return sorted(name for name in names if "attack" not in name and "+dori" not in name)
+
+    assert before(first + second) == before(found["whole"][1])  # as one run alone

@@ -82,7 +82,11 @@ def test_the_job_shows_its_figure_and_its_verdict(
 
 @pytest.mark.parametrize(
     ("more", "message"),
-    [(("pruning=none",), "there is no pruning"), (("data.targets=1",), "needs 4 memorized targets")],
+    [
+        (("pruning=none",), "there is no pruning"),
+        (("data.targets=1",), "needs 4 memorized targets"),
+        (("attack=dori", "attack.snapshots=[1,2]"), "takes one budget"),
+    ],
 )
 def test_what_it_cannot_compare_is_refused(
     go: Callable[..., Run], tmp_path: Path, more: tuple[str, ...], message: str
