@@ -1,8 +1,9 @@
-"""The solver: gradient descent on text embeddings, a batch of targets at once, weights frozen."""
+"""The solver: gradient descent on what an attack moves, a batch of targets at once, weights frozen."""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -15,13 +16,37 @@ Objective = Callable[[StableDiffusion, Tensor, Tensor, Tensor, Tensor], Tensor]
 Constraint = Callable[[Tensor, Tensor], Tensor]
 # (steps done, embeddings, the last step's losses (n,)) -> which to leave alone from here on, or None
 Callback = Callable[[int, Tensor, Tensor], Tensor | None]
+# (step, points, which of them to move (n,)) -> points, losses (n,), which of them are good (n,)
+Advance = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+
+class Search(Protocol):
+    """What may climb in place of ``solve``: every option of ``attack.search``.
+
+    ``gradients`` and ``forwards``: evaluations of a drawn pair at each step, forward and backward, and
+    forward alone. ``streams``: random numbers of each attempt, of which there may be several times
+    as many points, for sizes of the ball side by side.
+    """
+
+    @property
+    def gradients(self) -> int: ...
+
+    @property
+    def forwards(self) -> int: ...
+
+    def __call__(
+        self, diffusion: StableDiffusion, latents: Tensor, start: Tensor, noise: Noise, *, steps: int,
+        objective: Objective, constraint: Constraint, batch: int, callback: Callback | None,
+        streams: list[torch.Generator],
+    ) -> "Solution": ...  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Solution:
-    """``embeddings`` (n, tokens, width), ``losses`` (n, steps); ``failed`` (n,): the first step with
-    a loss that is not finite, or -1. A failed target keeps its last good embedding, and the losses
-    that were not computed any more are NaN. ``batch``: the samples that fitted in one U-Net call."""
+    """``embeddings`` (n, tokens, width), or whatever was moved, ``losses`` (n, steps); ``failed``
+    (n,): the first step with a loss that is not finite, or -1. A failed target keeps its last good
+    embedding, and the losses that were not computed any more are NaN. ``batch``: the samples that
+    fitted in one U-Net call."""
 
     embeddings: Tensor
     losses: Tensor
@@ -45,8 +70,8 @@ def solve(
     """Minimise the objective over the embeddings (Finding DoRI, the attack).
 
     Args:
-        latents: (n, c, h, w), of the images to bring back.
-        start: (n, tokens, width).
+        latents: (n, ...), what the objective has to know of each target: its image's latents.
+        start: (n, tokens, width), or (n, ...) of what else is moved.
         noise: step -> (noise (n, pairs, c, h, w), timesteps (n, pairs)).
         batch: most samples in one U-Net call; the pairs of a step are split to fit, and halved
             where the device's memory is too small.
@@ -60,6 +85,30 @@ def solve(
     """
     y = start.clone().requires_grad_(True)
     optim = optimizer([y])
+
+    def descend(step: int, y: Tensor, active: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        nonlocal batch
+        optim.zero_grad()
+        loss, batch = evaluate(diffusion, latents, y, noise(step), active, objective, batch)
+        assert y.grad is not None
+        good = torch.isfinite(loss) & torch.isfinite(y.grad).flatten(1).all(1).cpu()
+        y.grad[~(active & good)] = 0
+        optim.step()
+        return constraint(y.detach(), start), loss, good
+
+    with torch.enable_grad():
+        found = climb(diffusion, y, steps, descend, callback)
+    return Solution(*found, batch)
+
+
+def climb(
+    diffusion: StableDiffusion, y: Tensor, steps: int, advance: Advance, callback: Callback | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Moves ``y`` in place, step by step; what fails or is taken out stays where it was.
+
+    Returns:
+        points (n, ...), losses (n, steps), failed (n,), as in ``Solution``.
+    """
     failed, active = torch.full((len(y),), -1), torch.ones(len(y), dtype=torch.bool)
     losses = torch.full((len(y), steps), torch.nan)
 
@@ -68,29 +117,23 @@ def solve(
         return active if out is None else active & ~out
 
     active = left(0, torch.full((len(y),), torch.nan))
-    with frozen(diffusion.unet), torch.enable_grad():
+    with frozen(diffusion.unet):
         for step in range(steps):
             if not active.any():
                 break
-            optim.zero_grad()
-            loss, batch = _backward(diffusion, latents, y, noise(step), active, objective, batch)
-            assert y.grad is not None
-            losses[:, step] = loss
-            bad = active & ~(torch.isfinite(loss) & torch.isfinite(y.grad).all(-1).all(-1).cpu())
-            failed[bad] = step
-            active = active & ~bad
             before = y.detach().clone()
-            y.grad[~active] = 0
-            optim.step()
+            moved, loss, good = advance(step, y, active)
+            losses[:, step] = loss
+            failed[active & ~good] = step
+            active = active & good
             with torch.no_grad():
-                moved = constraint(y, start)
-                moved[~active] = before[~active]
-                y.copy_(moved)
+                before[active] = moved[active]
+                y.copy_(before)
             active = left(step + 1, loss)
-    return Solution(y.detach().cpu(), losses, failed, batch)
+    return y.detach().cpu(), losses, failed
 
 
-def _backward(
+def evaluate(
     diffusion: StableDiffusion,
     latents: Tensor,
     y: Tensor,
@@ -99,7 +142,10 @@ def _backward(
     objective: Objective,
     batch: int,
 ) -> tuple[Tensor, int]:
-    """Sets ``y.grad`` to d(mean loss)/dy; the mean loss of each target (n,), and what fitted."""
+    """The mean loss of each target (n,), NaN where not ``active``, and what fitted in a call.
+
+    Sets ``y.grad`` to d(mean loss)/dy where ``y`` wants a gradient.
+    """
     while True:
         try:
             return _pass(diffusion, latents, y, drawn, active, objective, batch), batch
@@ -138,8 +184,9 @@ def _pass(
             eps.flatten(0, 1)[part].to(device, dtype),
             t.flatten()[part].to(device),
         )
-        (loss.sum() * (scale / pairs)).backward()
+        if y.requires_grad:
+            (loss.sum() * (scale / pairs)).backward()
         total.index_add_(0, who, loss.detach().float().cpu() / pairs)
-    assert y.grad is not None
-    y.grad /= scale
+    if y.grad is not None:
+        y.grad /= scale
     return total

@@ -97,10 +97,14 @@ def row_of(
     images = len(of_kind) * pictures.seeds * model.evaluations_per_image
     gradient = 0
     if attacked and run.attack:
-        gradient = run.attack.evaluations(len(of_kind), attacked.budget.steps)
+        steps = attacked.budget.steps
+        gradient, forward = (
+            count(len(of_kind), steps) for count in (run.attack.evaluations, run.attack.forwards)
+        )
         if (reached := attacked.triggers.get("steps_to_replication")) is not None:
-            gradient, looks = run.attack.spent(reached[attacked.rows(of_kind)], attacked.budget.steps)
+            gradient, forward, looks = run.attack.spent(reached[attacked.rows(of_kind)], steps)
             images += looks * model.evaluations_per_image
+        images += forward
     failed = sorted(broken & {pictures.targets[i].name for i in of_kind})
     return base_row(run, pictures, kind, metrics, failed, images, gradient)
 

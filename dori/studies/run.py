@@ -120,14 +120,15 @@ class Run:
         }  # fmt: skip
 
         def compute(folder: Path) -> dict:
-            embeddings = model.encode_prompts(texts) if attacked is None else attacked.triggers["embeddings"]
+            triggers = attacked.triggers if attacked else {}
+            embeddings = triggers["embeddings"] if attacked else model.encode_prompts(texts)
             everything = [(subject.mask_of(), list(range(len(names))))]
             for mask, places in subject.groups(targets) if targets else everything:
                 with subject.applied(mask):
                     draw(
                         model, embeddings, names, seeds, folder,
                         self.predictor(f"images: {label}"), self.cfg.seed, places,
-                        attacked.restarts if attacked else 1,
+                        attacked.restarts if attacked else 1, triggers,
                     )  # fmt: skip
             return {"unet_evaluations": len(names) * seeds * model.evaluations_per_image}
 
