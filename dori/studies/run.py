@@ -94,7 +94,11 @@ class Run:
 
         ``seeds`` of each, and of each restart; default, as many as the model's settings say.
         """
-        setting = subject.name if attacked is None else f"{subject.name}+{self.cfg.attack.name}"
+        setting = subject.name
+        if attacked:
+            found_on = attacked.subject.name
+            setting = f"{found_on}+{self.cfg.attack.name}"
+            setting += f">{subject.name}" if subject.name != found_on else ""
         names, texts = [t.name for t in targets], [t.prompt for t in targets]
         seeds = (seeds or self.diffusion.images_per_prompt) * (attacked.restarts if attacked else 1)
         what: Any = texts if attacked is None else attacked.result.fingerprint
