@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dori.results import extraction, subspace
-from dori.results.comparison import varying
+from dori.results import extraction, subspace, transfer
+from dori.results.comparison import CARRIED, varying
 from dori.results.curves import label_of
 from dori.results.extraction_plot import write_extraction
 from dori.results.rows import Rows
@@ -44,7 +44,21 @@ def findings(rows: Rows) -> list[Finding]:
         found.append(_extraction(own))
     if masks := [row for row in rows if row["kind"] == "masks"]:
         found.append(_subspace(rows, masks))
+    if any(CARRIED in row["setting"] for row in rows):
+        found.append(_transfer(rows))
     return found
+
+
+def _transfer(rows: Rows) -> Finding:
+    return Finding(
+        title=transfer.TITLE,
+        file="transfer.png",
+        caption=transfer.CAPTION,
+        write=lambda path: transfer.write_transfer(path, rows),
+        verdicts=[("", transfer.verdict(rows))],
+        tables=transfer.matrices(rows),
+        words={},
+    )
 
 
 def _subspace(rows: Rows, masks: Rows) -> Finding:

@@ -60,6 +60,7 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
     """
     from rich.console import Console
 
+    from dori.results.attack_table import attack_table
     from dori.results.comparison import varying
     from dori.results.findings import findings
     from dori.results.paper_table import paper_table, write_paper_table
@@ -83,7 +84,7 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
     plotted = bool(varying(rows))
     if plotted:
         write_sweep(folder / "sweep.png", rows, x)
-    table = paper_table(rows)
+    table = attack_table(rows) or paper_table(rows)
     if table and not plotted:
         write_paper_table(folder, table)
     for finding in findings(rows):

@@ -36,8 +36,8 @@ def write_paper_table(folder: Path, block: Block) -> None:
 
 
 def _line(rows: Rows, setting: str, kind: str) -> tuple[str, ...]:
-    row, ordinary = _row(rows, setting, kind), _row(rows, setting, "ordinary")
-    controls = [estimate(_row(rows, setting, control), "MR") for control in ("unseen", "seen")]
+    row, ordinary = row_of(rows, setting, kind), row_of(rows, setting, "ordinary")
+    controls = [estimate(row_of(rows, setting, control), "MR") for control in ("unseen", "seen")]
     fid = estimate(ordinary, "FID")
     return (
         setting,
@@ -51,7 +51,8 @@ def _line(rows: Rows, setting: str, kind: str) -> tuple[str, ...]:
     )
 
 
-def _row(rows: Rows, setting: str, kind: str) -> Row | None:
+def row_of(rows: Rows, setting: str, kind: str) -> Row | None:
+    """The first row of a setting and kind."""
     return next((row for row in rows if row["setting"] == setting and row["kind"] == kind), None)
 
 

@@ -48,11 +48,14 @@ def _before(place: int, drawn: Sequence[Pictures]) -> int | None:
 
 
 def _in_twin(place: int, drawn: Sequence[Pictures]) -> int | None:
-    here = drawn[place].attacked
-    if here is None or here.subject.name == "twin":
+    """The same attack on the twin; of triggers that were carried over, the same ones drawn by the twin."""
+    here = drawn[place]
+    if here.attacked is None or here.subject.name == "twin":
         return None
+    source = "twin" if here.attacked.subject.name == here.subject.name else here.attacked.subject.name
     for i, pictures in enumerate(drawn):
         there = pictures.attacked
-        if there and there.subject.name == "twin" and there.budget == here.budget:
+        found_there = there is not None and there.subject.name == source
+        if pictures.subject.name == "twin" and there and found_there and there.budget == here.attacked.budget:
             return i
     return None

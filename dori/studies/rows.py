@@ -162,7 +162,9 @@ def base_row(
     run: Run, pictures: Pictures, kind: str, metrics: dict, failed: list[str], unet: int, gradient: int
 ) -> Row:
     subject, cfg = pictures.subject, run.cfg
-    models = {each.name: each for each in (subject, *([pictures.attacked.subject] if pictures.attacked else []))}
+    models = {
+        each.name: each for each in (subject, *([pictures.attacked.subject] if pictures.attacked else []))
+    }
     mask = sum(each.mask.info["unet_evaluations"] for each in models.values() if each.mask)
     return {
         "setting": pictures.setting, "kind": kind, "model": subject.diffusion.name,

@@ -140,10 +140,17 @@ class Run:
 
     def attacked(self, subject: Subject, targets: list[Target]) -> Attacked:
         """The attack on a subject, for all targets at once, at the one budget that is asked for."""
-        if self.attack and len(self.attack.budgets) > 1:
-            raise InputError("this study takes one budget: set attack.epsilons and attack.snapshots to null")
+        self.check_one_budget()
         (found,) = within_budgets(self, subject, targets)
         return found
+
+    def check_one_budget(self) -> None:
+        """Raises InputError where the attack has several budgets; studies of one ask before long work."""
+        if self.attack and len(self.attack.budgets) > 1:
+            raise InputError(
+                f"this study takes one budget, but attack.epsilons and attack.snapshots give"
+                f" {len(self.attack.budgets)}: set both to null, or to one value"
+            )
 
     def find_mask(
         self, select: Callable[[Keep], Selection], name: str, recipe: dict, own: dict[str, int] | None = None
