@@ -9,8 +9,9 @@ from torch import Tensor
 
 from dori.attacks.budgets import Budget, budgets, sliced
 from dori.attacks.checks import check_settings, has_ball
+from dori.attacks.climb import Noise, Objective, Search, Solution
 from dori.attacks.constraints import movable
-from dori.attacks.solver import Noise, Objective, Search, Solution, solve
+from dori.attacks.solver import solve
 from dori.attacks.spaces import Embeddings, Space
 from dori.attacks.starts import Attempt, Source
 from dori.data import Data, Target

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dori.attacks.solver import Solution
+from dori.attacks.climb import Solution
 from dori.errors import InputError, check_positive
 
 

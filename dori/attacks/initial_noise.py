@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from dori.attacks.solver import Objective
+from dori.attacks.climb import Objective
 from dori.attacks.spaces import Problem, latents_of
 from dori.attacks.starts import Source
 from dori.data import Target

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from dori.attacks.solver import Callback, Constraint, Noise, Objective, Solution, climb, evaluate
+from dori.attacks.climb import Callback, Constraint, Noise, Objective, Solution, climb
+from dori.attacks.solver import evaluate
 from dori.diffusion import StableDiffusion
 from dori.errors import check_positive
 

@@ -9,8 +9,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from dori.attacks.climb import Objective, Search
 from dori.attacks.constraints import movable
-from dori.attacks.solver import Objective, Search
 from dori.attacks.starts import Source, embed
 from dori.data import Target
 from dori.data.targets import tensor
