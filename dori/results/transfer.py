@@ -5,12 +5,12 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dori.results.comparison import CARRIED, TARGETS
+from dori.results.comparison import CARRIED, TARGETS, split
 from dori.results.estimate import MISSING, Estimate, above, estimate, number, with_interval
 from dori.results.rows import Rows
 from dori.results.style import INK, save, styled
 from dori.results.table import Block
-from dori.results.verdict import Verdict, cite
+from dori.results.verdict import NO_CONTROL_RATE, Verdict, cite
 from dori.results.words import kind_title
 
 TITLE = "Transfer of triggers"
@@ -30,7 +30,8 @@ def models(rows: Rows) -> list[str]:
 
 def rate(rows: Rows, found: str, drawn: str, kind: str | None = None) -> Estimate | None:
     """MR of triggers ``found`` on one model (``NOBODY``'s: the prompts) and ``drawn`` by another."""
-    attack = next(row["attack"] for row in rows if CARRIED in row["setting"])
+    carried = next(row["setting"] for row in rows if CARRIED in row["setting"])
+    attack = split(carried.partition(CARRIED)[0])[1]
     own = f"{found}+{attack}" if found != NOBODY else drawn
     setting = own if drawn == found or found == NOBODY else f"{own}{CARRIED}{drawn}"
     kind = kind or kind_of(rows)
@@ -68,8 +69,8 @@ def verdict(rows: Rows) -> Verdict:
             + ", ".join(f"{cite(figure)} in {name}" for name, figure in figures.items())
             + "."
         )
-        twin = figures.pop(TWIN, Estimate(0.0))
-        own = own or (source in figures and above(figures.pop(source), twin))
+        twin, here = figures.pop(TWIN, Estimate(NO_CONTROL_RATE)), figures.pop(source, None)
+        own = own or (here is not None and above(here, twin))
         carried = carried or any(above(figure, twin) for figure in figures.values())
     text = " ".join(told)
     if TWIN not in names:
