@@ -1,19 +1,22 @@
 """An attack: a start, a constraint and a climb, put together for a list of targets."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from dori.attacks.budgets import Budget, budgets, sliced
-from dori.attacks.checks import check_settings
+from dori.attacks.checks import check_settings, has_ball
+from dori.attacks.climb import Noise, Objective, Search, Solution
 from dori.attacks.constraints import movable
-from dori.attacks.solver import Noise, Objective, solve
-from dori.attacks.starts import Attempt, Source, embed
+from dori.attacks.solver import solve
+from dori.attacks.spaces import Embeddings, Space
+from dori.attacks.starts import Attempt, Source
 from dori.data import Data, Target
-from dori.data.targets import tensor
 from dori.diffusion import StableDiffusion
+from dori.diffusion.images import around
 from dori.errors import InputError
 from dori.randomness import generator
 
@@ -23,7 +26,7 @@ Replicated = Callable[[Tensor, list[Target]], Tensor]
 
 @dataclass(frozen=True)
 class Attack:
-    """DoRI and its family.
+    """DoRI, its family, and what a defense is held out from.
 
     Args:
         name: how rows and reports call it.
@@ -31,6 +34,8 @@ class Attack:
         pairs: (noise, timestep) pairs per image and step, 8 in the paper.
         start, constraint, objective: see the modules of these names.
         optimizer: of ``torch.optim``, given the embeddings; Adam at 0.1 in the paper.
+        space: what is moved: the text embeddings, words, or the initial noise.
+        search: in place of the optimizer's descent, e.g. ``RandomSearch``.
         batch: most samples in one differentiated U-Net call; auto: as many as the memory holds.
         restarts: attempts per target, each with a start and noise of its own; 100 in the paper's
             locality study.
@@ -51,6 +56,8 @@ class Attack:
     objective: Objective
     optimizer: Callable[[list[Tensor]], torch.optim.Optimizer]
     batch: int | str
+    space: Space = field(default_factory=Embeddings)
+    search: Search | None = None
     seed: int = 0
     restarts: int = 1
     tokens: str = "all"
@@ -80,26 +87,41 @@ class Attack:
         """
         sources = self.start(data, self.attempts(data.targets), self.seed)
         diffusion.check_prompts(sorted({source for source in sources if isinstance(source, str)}))
-        self.movable(diffusion, data.targets)
+        self.space.check(sources, self.tokens, has_ball(self.constraint))
+        if self.search and self.space.search:
+            raise InputError(f"attack.search is {self.search}, but {self.space} has a search of its own")
+        ids = diffusion.tokenize([target.prompt for target in data.targets])
+        movable(ids, diffusion.tokenizer.eos_token_id, self.tokens)
         last = diffusion.train_timesteps
         window = [0, last] if self.window is None else list(self.window)
         if len(window) != 2 or window != sorted({*window}) or not all(t in range(last + 1) for t in window):
             raise InputError(f"attack.window must be [low, high) within 0 to {last}, but is {window}")
 
+    @property
+    def _search(self) -> Search | None:
+        return self.search or self.space.search
+
+    @property
+    def per_step(self) -> tuple[int, int]:
+        """Samples through the U-Net of an attempt's step: forward and backward, and forward alone."""
+        each = (self._search.gradients, self._search.forwards) if self._search else (1, 0)
+        return each[0] * self.pairs * self.space.samples, each[1] * self.pairs * self.space.samples
+
     def evaluations(self, targets: int, steps: int | None = None) -> int:
         """Gradient evaluations: samples through the U-Net forward and backward."""
-        return targets * self.restarts * (self.steps if steps is None else steps) * self.pairs
+        return targets * self.restarts * (self.steps if steps is None else steps) * self.per_step[0]
 
-    def spent(self, reached: Tensor, steps: int) -> tuple[int, int]:
-        """Gradient evaluations and images looked at, where attempts stopped at ``reached`` or, -1, not."""
+    def forwards(self, targets: int, steps: int | None = None) -> int:
+        """Samples through the U-Net forward alone."""
+        return targets * self.restarts * (self.steps if steps is None else steps) * self.per_step[1]
+
+    def spent(self, reached: Tensor, steps: int) -> tuple[int, int, int]:
+        """Gradient evaluations, samples forward alone, and images looked at, where attempts stopped
+        at ``reached`` or, -1, not."""
         done = reached.where(reached >= 0, steps)
         looks = done // self.check_every + 1
-        return int(done.sum()) * self.pairs, int(looks.sum()) * self.check_images
-
-    def movable(self, diffusion: StableDiffusion, targets: list[Target]) -> Tensor:
-        """Boolean (n, tokens)."""
-        ids = diffusion.tokenize([target.prompt for target in targets])
-        return movable(ids, diffusion.tokenizer.eos_token_id, self.tokens)
+        gradient, forward = self.per_step
+        return int(done.sum()) * gradient, int(done.sum()) * forward, int(looks.sum()) * self.check_images
 
     def noise(self, diffusion: StableDiffusion, attempts: list[Attempt]) -> Noise:
         """Fresh (noise, timesteps) at every step, each attempt's from a generator of its own."""
@@ -114,34 +136,41 @@ class Attack:
 
         return draw
 
-    def sample(self, diffusion: StableDiffusion, attempts: list[Attempt], y: Tensor) -> Tensor:
+    def sample(
+        self, diffusion: StableDiffusion, attempts: list[Attempt], triggers: dict[str, Tensor]
+    ) -> Tensor:
         """uint8 (n, check_images, 3, H, W), on noise that nothing else is measured on."""
         shape, count = diffusion.latent_shape, self.check_images
         streams = [generator(self.seed, "stop", t.name, j) for t, _ in attempts for j in range(count)]
-        noise = torch.stack([torch.randn(shape, generator=stream) for stream in streams])
-        return diffusion.sample(y.repeat_interleave(count, 0), noise).unflatten(0, (-1, count))
+        fresh = torch.stack([torch.randn(shape, generator=stream) for stream in streams])
+        given = {key: value.repeat_interleave(count, 0) for key, value in triggers.items()}
+        return diffusion.sample(given["embeddings"], around(given, fresh)).unflatten(0, (-1, count))
 
     def solve(
         self, diffusion: StableDiffusion, data: Data, attempts: list[Attempt], wanted: list[Budget],
         batch: int, replicated: Replicated | None = None,
     ) -> tuple[dict[Budget, dict[str, Tensor]], int]:  # fmt: skip
-        """All budgets from one solve, on the same noise; and how many samples fitted in a call."""
+        """All budgets from one solve, on the same noise; and how many samples fitted in a call.
+
+        Returns:
+            what ``sliced`` says of each budget.
+        """
         targets = [target for target, _ in attempts]
         sizes, n = list(dict.fromkeys(budget.epsilon for budget in wanted)), len(attempts)
-        start = embed(diffusion, self.start(data, attempts, self.seed))
-        latents = diffusion.encode_images(tensor([t.pixels() for t in targets], diffusion.resolution))
-        allowed = self.movable(diffusion, targets).repeat(len(sizes), 1)[:, :, None].to(start.device)
+        sources = self.start(data, attempts, self.seed)
+        problem = self.space.problem(diffusion, targets, sources, self.objective, self.tokens)
+        start, latents = (torch.cat([whole] * len(sizes)) for whole in (problem.start, problem.latents))
         given = [size for size in sizes if size is not None]
         ball = {"epsilon": start.new_tensor(given).repeat_interleave(n)[:, None, None]} if given else {}
         draw, snapshots = self.noise(diffusion, attempts), {budget.steps for budget in wanted}
-        kept = {0: start.repeat(len(sizes), 1, 1)}
+        kept = {0: start}
 
         def noise(step: int) -> tuple[Tensor, Tensor]:
             eps, t = draw(step)
             return eps.repeat(len(sizes), 1, 1, 1, 1), t.repeat(len(sizes), 1)
 
         def constrain(y: Tensor, start: Tensor) -> Tensor:
-            return self.constraint(torch.where(allowed, y, start), start, **ball)
+            return self.constraint(problem.confine(y, start), start, **ball)
 
         reached = torch.full((n * len(sizes),), -1)
 
@@ -152,22 +181,29 @@ class Attack:
                 return None
             waiting = (reached < 0).nonzero()[:, 0]
             who = [attempts[row % n] for row in waiting.tolist()]
-            found = replicated(self.sample(diffusion, who, y[waiting]), [target for target, _ in who])
+            images = self.sample(diffusion, who, problem.trigger(y[waiting], waiting % n))
+            found = replicated(images, [target for target, _ in who])
             reached[waiting[found.cpu()]] = steps
             return reached >= 0
 
-        solution = solve(
-            diffusion, latents.repeat(len(sizes), 1, 1, 1), kept[0], noise, steps=max(snapshots),
-            objective=self.objective, constraint=constrain, optimizer=self.optimizer, batch=batch,
-            callback=look,
+        solution = self._climb(attempts)(
+            diffusion, latents, start, noise, steps=max(snapshots), objective=problem.objective,
+            constraint=constrain, batch=max(1, batch // self.space.samples), callback=look,
         )  # fmt: skip
-        found = {}
+        found, places = {}, torch.arange(n)
+        origin = problem.trigger(problem.start, places)["embeddings"]
         for budget in wanted:
             first = sizes.index(budget.epsilon) * n
             # where none is left, the solve ended early
-            embeddings = kept.get(budget.steps, solution.embeddings)
+            moved = kept.get(budget.steps, solution.embeddings)[first : first + n]
             found[budget] = sliced(
-                solution, start, embeddings, slice(first, first + n), budget,
-                None if replicated is None else reached,
+                solution, {**problem.trigger(moved, places), "start": origin}, slice(first, first + n),
+                budget, None if replicated is None else reached,
             )  # fmt: skip
-        return found, solution.batch
+        return found, solution.batch * self.space.samples
+
+    def _climb(self, attempts: list[Attempt]) -> Callable[..., Solution]:
+        if self._search is None:
+            return partial(solve, optimizer=self.optimizer)
+        streams = [generator(self.seed, "search", target.name, restart) for target, restart in attempts]
+        return partial(self._search, streams=streams)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dori.attacks.solver import Solution
+from dori.attacks.climb import Solution
 from dori.errors import InputError, check_positive
 
 
@@ -37,17 +37,18 @@ def budgets(steps: int, snapshots: list[int] | None, epsilons: list[float] | Non
 
 
 def sliced(
-    solution: Solution, start: Tensor, embeddings: Tensor, rows: slice, budget: Budget, reached: Tensor | None
+    solution: Solution, triggers: dict[str, Tensor], rows: slice, budget: Budget, reached: Tensor | None
 ) -> dict[str, Tensor]:
     """What a solve of ``budget`` alone would have given for ``rows``: its first steps.
 
     Returns:
-        start, embeddings (n, tokens, width), losses (n, steps), failed (n,); where ``reached``, the
-        steps at which each had replicated or -1, is asked for, steps_to_replication (n,).
+        the ``triggers`` (n, ...): start and embeddings (n, tokens, width), and what else the model is
+        given; losses (n, steps), failed (n,); where ``reached``, the steps at which each had
+        replicated or -1, is asked for, steps_to_replication (n,).
     """
     failed = solution.failed[rows]
     parts = {
-        "start": start, "embeddings": embeddings[rows], "losses": solution.losses[rows, : budget.steps],
+        **triggers, "losses": solution.losses[rows, : budget.steps],
         "failed": failed.where(failed < budget.steps, -1),
     }  # fmt: skip
     if reached is not None:

@@ -26,12 +26,17 @@ def check_settings(attack: "Attack") -> None:
         raise InputError(f"attack.tokens must be one of {', '.join(TOKENS)}, but is {attack.tokens!r}")
     if attack.stop not in ("steps", "replication"):
         raise InputError(f"attack.stop must be steps or replication, but is {attack.stop!r}")
-    if attack.epsilons and "epsilon" not in inspect.signature(attack.constraint).parameters:
+    if attack.epsilons and not has_ball(attack.constraint):
         raise InputError("attack.epsilons needs a ball: choose attack/constraint=l2 or linf")
     for budget in attack.budgets:
         ball = {} if budget.epsilon is None else {"epsilon": budget.epsilon}
         attack.constraint(torch.zeros(1, 1, 1), torch.zeros(1, 1, 1), **ball)
     _try(attack.optimizer)
+
+
+def has_ball(constraint: Callable[..., Tensor]) -> bool:
+    """Whether a constraint has a size."""
+    return "epsilon" in inspect.signature(constraint).parameters
 
 
 def _try(optimizer: Callable[[list[Tensor]], torch.optim.Optimizer]) -> None:

@@ -32,7 +32,7 @@ def write_parts(
     batch = (
         AUTOMATIC["cuda" if torch.cuda.is_available() else "cpu"] if attack.batch == "auto" else attack.batch
     )
-    size = max(1, int(batch) // attack.pairs)
+    size = max(1, int(batch) // (attack.pairs * attack.space.samples))
     fitting = int(batch)
 
     def solve(chunk: list[int]) -> None:

@@ -1,32 +1,14 @@
-"""The solver: gradient descent on text embeddings, a batch of targets at once, weights frozen."""
+"""The solver: gradient descent on what an attack moves, a batch of targets at once, weights frozen."""
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from dori.diffusion import StableDiffusion, frozen
+from dori.attacks.climb import Callback, Constraint, Noise, Objective, Solution, climb
+from dori.diffusion import StableDiffusion
 from dori.errors import InputError
-
-Noise = Callable[[int], tuple[Tensor, Tensor]]
-Objective = Callable[[StableDiffusion, Tensor, Tensor, Tensor, Tensor], Tensor]
-Constraint = Callable[[Tensor, Tensor], Tensor]
-# (steps done, embeddings, the last step's losses (n,)) -> which to leave alone from here on, or None
-Callback = Callable[[int, Tensor, Tensor], Tensor | None]
-
-
-@dataclass(frozen=True)
-class Solution:
-    """``embeddings`` (n, tokens, width), ``losses`` (n, steps); ``failed`` (n,): the first step with
-    a loss that is not finite, or -1. A failed target keeps its last good embedding, and the losses
-    that were not computed any more are NaN. ``batch``: the samples that fitted in one U-Net call."""
-
-    embeddings: Tensor
-    losses: Tensor
-    failed: Tensor
-    batch: int
 
 
 def solve(
@@ -45,8 +27,8 @@ def solve(
     """Minimise the objective over the embeddings (Finding DoRI, the attack).
 
     Args:
-        latents: (n, c, h, w), of the images to bring back.
-        start: (n, tokens, width).
+        latents: (n, ...), what the objective has to know of each target: its image's latents.
+        start: (n, tokens, width), or (n, ...) of what else is moved.
         noise: step -> (noise (n, pairs, c, h, w), timesteps (n, pairs)).
         batch: most samples in one U-Net call; the pairs of a step are split to fit, and halved
             where the device's memory is too small.
@@ -60,37 +42,23 @@ def solve(
     """
     y = start.clone().requires_grad_(True)
     optim = optimizer([y])
-    failed, active = torch.full((len(y),), -1), torch.ones(len(y), dtype=torch.bool)
-    losses = torch.full((len(y), steps), torch.nan)
 
-    def left(done: int, loss: Tensor) -> Tensor:
-        out = callback(done, y.detach(), loss) if callback else None
-        return active if out is None else active & ~out
+    def descend(step: int, y: Tensor, active: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        nonlocal batch
+        optim.zero_grad()
+        loss, batch = evaluate(diffusion, latents, y, noise(step), active, objective, batch)
+        assert y.grad is not None
+        good = torch.isfinite(loss) & torch.isfinite(y.grad).flatten(1).all(1).cpu()
+        y.grad[~(active & good)] = 0
+        optim.step()
+        return constraint(y.detach(), start), loss, good
 
-    active = left(0, torch.full((len(y),), torch.nan))
-    with frozen(diffusion.unet), torch.enable_grad():
-        for step in range(steps):
-            if not active.any():
-                break
-            optim.zero_grad()
-            loss, batch = _backward(diffusion, latents, y, noise(step), active, objective, batch)
-            assert y.grad is not None
-            losses[:, step] = loss
-            bad = active & ~(torch.isfinite(loss) & torch.isfinite(y.grad).all(-1).all(-1).cpu())
-            failed[bad] = step
-            active = active & ~bad
-            before = y.detach().clone()
-            y.grad[~active] = 0
-            optim.step()
-            with torch.no_grad():
-                moved = constraint(y, start)
-                moved[~active] = before[~active]
-                y.copy_(moved)
-            active = left(step + 1, loss)
-    return Solution(y.detach().cpu(), losses, failed, batch)
+    with torch.enable_grad():
+        found = climb(diffusion, y, steps, descend, callback)
+    return Solution(*found, batch)
 
 
-def _backward(
+def evaluate(
     diffusion: StableDiffusion,
     latents: Tensor,
     y: Tensor,
@@ -99,7 +67,10 @@ def _backward(
     objective: Objective,
     batch: int,
 ) -> tuple[Tensor, int]:
-    """Sets ``y.grad`` to d(mean loss)/dy; the mean loss of each target (n,), and what fitted."""
+    """The mean loss of each target (n,), NaN where not ``active``, and what fitted in a call.
+
+    Sets ``y.grad`` to d(mean loss)/dy where ``y`` wants a gradient.
+    """
     while True:
         try:
             return _pass(diffusion, latents, y, drawn, active, objective, batch), batch
@@ -138,8 +109,9 @@ def _pass(
             eps.flatten(0, 1)[part].to(device, dtype),
             t.flatten()[part].to(device),
         )
-        (loss.sum() * (scale / pairs)).backward()
+        if y.requires_grad:
+            (loss.sum() * (scale / pairs)).backward()
         total.index_add_(0, who, loss.detach().float().cpu() / pairs)
-    assert y.grad is not None
-    y.grad /= scale
+    if y.grad is not None:
+        y.grad /= scale
     return total

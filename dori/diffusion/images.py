@@ -1,5 +1,6 @@
 """Images of embeddings, one PNG per (embedding, seed): what sampling stages write and read."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +18,22 @@ def file_name(index: int, seed: int) -> str:
     return f"{index:05d}_{seed:02d}.png"
 
 
+def blended(fresh: Tensor, centre: Tensor, spread: Tensor | float) -> Tensor:
+    """Noise (n, c, h, w) around a centre of norm sqrt(c * h * w), with a Gaussian's norm: the share
+    ``spread`` s, or one for each (n, 1, 1, 1), is fresh, sqrt(1 - s^2) centre + s fresh."""
+    kept = (1 - spread**2) ** 0.5
+    return kept * centre + spread * fresh
+
+
+def around(triggers: Mapping[str, Tensor], fresh: Tensor, rows: Tensor | None = None) -> Tensor:
+    """What sampling starts from: fresh noise (n, c, h, w), but around the ``noise`` (m, c, h, w) of the
+    triggers at ``rows`` (n,), as ``spread`` (m,) says, where an attack found such."""
+    if "noise" not in triggers:
+        return fresh
+    centre, spread = (triggers[key] if rows is None else triggers[key][rows] for key in ("noise", "spread"))
+    return blended(fresh, centre.to(fresh), spread.to(fresh).view(-1, 1, 1, 1))
+
+
 def draw(
     diffusion: StableDiffusion,
     embeddings: Tensor,
@@ -27,12 +44,14 @@ def draw(
     seed: int = 0,
     places: list[int] | None = None,
     restarts: int = 1,
+    triggers: Mapping[str, Tensor] | None = None,
 ) -> None:
     """``seeds`` images of each of the ``names``, or of those at ``places``, shared among its embeddings.
 
     The ``restarts`` embeddings of a name, one after the other in (n * restarts, tokens, width), get
     ``seeds`` / ``restarts`` images each. The initial noise depends on (seed, name, index of the image
-    among those of its embedding) alone: the same for every model and every embedding of a target.
+    among those of its embedding) alone: the same for every model and every embedding of a target;
+    where an attack moved it, ``triggers`` say how, see ``around``.
     Images that are there already are kept.
     """
     each = seeds // restarts
@@ -46,7 +65,8 @@ def draw(
         shape = diffusion.latent_shape
         streams = [generator(seed, "image", names[index], j % each) for index, j in chunk]
         noise = torch.stack([torch.randn(shape, generator=stream) for stream in streams])
-        images = diffusion.sample(embeddings[[i * restarts + j // each for i, j in chunk]], noise)
+        rows = torch.tensor([i * restarts + j // each for i, j in chunk])
+        images = diffusion.sample(embeddings[rows], around(triggers or {}, noise, rows))
         for place, image in zip(chunk, images, strict=True):
             picture = Image.fromarray(image.permute(1, 2, 0).numpy())
             replace_file(folder / file_name(*place), partial(picture.save, format="PNG"))

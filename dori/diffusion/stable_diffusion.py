@@ -188,15 +188,26 @@ class StableDiffusion:
 
         The embedding of the empty prompt is the unconditional half of the guidance.
         """
+        yield from self.walk(y, z, steps=steps, guidance=guidance)
+
+    def walk(
+        self, y: Tensor, z: Tensor, *, steps: int, guidance: float, call: Callable[..., Tensor] | None = None
+    ) -> Iterator[tuple[int, Tensor]]:
+        """The same with gradients; ``call(f, z)`` is how the U-Net is called, e.g. by a checkpoint."""
         scheduler = DDIMScheduler.from_config(self.scheduler.config)
         scheduler.set_timesteps(steps, device=z.device)
         guided = guidance != 1
         context = torch.cat([self.empty.expand_as(y), y]) if guided else y
-        for t in scheduler.timesteps:
+
+        def predict(z: Tensor, t: Tensor) -> Tensor:
             out = self.pipeline.unet(torch.cat([z, z]) if guided else z, t, context).sample
-            if guided:
-                unconditional, conditional = out.chunk(2)
-                out = unconditional + guidance * (conditional - unconditional)
+            if not guided:
+                return out
+            unconditional, conditional = out.chunk(2)
+            return unconditional + guidance * (conditional - unconditional)
+
+        for t in scheduler.timesteps:
+            out = call(predict, z, t) if call else predict(z, t)
             z = scheduler.step(out, t, z).prev_sample
             yield int(t), z
 

@@ -84,8 +84,8 @@ def paired_shares(a: Tensor | ArrayLike, b: Tensor | ArrayLike, confidence: floa
     if n == 0:
         return estimate(math.nan, -1.0, 1.0, 0)
     low, high = clopper_pearson(only_a, differing, confidence) if differing else (0.5, 0.5)
-    bounds = ((2 * end - 1) * differing / n for end in (low, high))
-    return estimate((2 * only_a - differing) / n, *bounds, n)
+    low, high = ((2 * end - 1) * differing / n for end in (low, high))
+    return estimate((2 * only_a - differing) / n, low, high, n)
 
 
 def bootstrap(

@@ -9,6 +9,7 @@ from dori.results.rows import Row, Rows
 
 MEMORIZED = ("verbatim", "template")
 TARGETS = (*MEMORIZED, "seen", "unseen")
+CARRIED = ">"  # between where a trigger was found and what draws from it
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,11 @@ class Comparison:
 
 
 def comparisons(rows: Rows) -> list[Comparison]:
-    """Every mitigation × attack × params in the rows, in the order of the rows."""
+    """Every mitigation × attack × params in the rows, in the order of the rows.
+
+    Triggers that were carried to another model (``wanda+dori>original``) are no comparison of their own.
+    """
+    rows = [row for row in rows if CARRIED not in row["setting"]]
     kinds = {row["kind"] for row in rows}
     kind = next((kind for kind in TARGETS if kind in kinds), TARGETS[0])
     mitigations = _mitigations(rows)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dori.results import budget, budget_words, extraction, subspace, work
+from dori.results import budget, budget_words, extraction, subspace, transfer, work
 from dori.results.budget_plot import write_budget
-from dori.results.comparison import varying
+from dori.results.comparison import CARRIED, varying
 from dori.results.curves import label_of
 from dori.results.extraction_plot import write_extraction
 from dori.results.injection import Curve
@@ -51,6 +51,8 @@ def findings(rows: Rows, x: str | None = None) -> list[Finding]:
         found.append(_extraction(own))
     if masks := [row for row in rows if row["kind"] == "masks"]:
         found.append(_subspace(rows, masks))
+    if any(CARRIED in row["setting"] for row in rows):
+        found.append(_transfer(rows))
     if lines := budget.curves(rows, x):
         found.append(_budget(lines))
     if any("Work" in row["metrics"] for row in rows):
@@ -81,6 +83,18 @@ def _work(rows: Rows) -> Finding:
         tables=work.table(rows),
         words=work.METRICS,
         answers=False,
+    )
+
+
+def _transfer(rows: Rows) -> Finding:
+    return Finding(
+        title=transfer.TITLE,
+        file="transfer.png",
+        caption=transfer.CAPTION,
+        write=lambda path: transfer.write_transfer(path, rows),
+        verdicts=[("", transfer.verdict(rows))],
+        tables=transfer.matrices(rows),
+        words={},
     )
 
 

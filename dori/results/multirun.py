@@ -65,6 +65,7 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
     """
     from rich.console import Console
 
+    from dori.results.attack_table import attack_table
     from dori.results.budget import AXES, axis_of
     from dori.results.comparison import varying
     from dori.results.findings import findings
@@ -91,7 +92,7 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
     plotted = bool(swept)
     if plotted and not told:
         write_sweep(folder / "sweep.png", rows, x)
-    table = paper_table(rows)
+    table = attack_table(rows) or paper_table(rows)
     if table and not plotted:
         write_paper_table(folder, table)
     for finding in found:

@@ -27,7 +27,7 @@ def paper_table(rows: Rows) -> Block | None:
     columns: tuple[str, ...] = COLUMNS
     if any("Work" in row["metrics"] for row in rows):
         columns = (*COLUMNS, "Work")
-        lines = [(*line, work_cell(_row(rows, line[0], kind))) for line in lines]
+        lines = [(*line, work_cell(row_of(rows, line[0], kind))) for line in lines]
     n = {f.n for row in rows if row["kind"] == kind and (f := estimate(row, "MR"))}
     counts = ", ".join(str(count) for count in sorted(c for c in n if c))
     return Block(f"{kind_title(kind)} (n = {counts}), with and without the attack", columns, tuple(lines), 1)
@@ -40,8 +40,8 @@ def write_paper_table(folder: Path, block: Block) -> None:
 
 
 def _line(rows: Rows, setting: str, kind: str) -> tuple[str, ...]:
-    row, ordinary = _row(rows, setting, kind), _row(rows, setting, "ordinary")
-    controls = [estimate(_row(rows, setting, control), "MR") for control in ("unseen", "seen")]
+    row, ordinary = row_of(rows, setting, kind), row_of(rows, setting, "ordinary")
+    controls = [estimate(row_of(rows, setting, control), "MR") for control in ("unseen", "seen")]
     fid = estimate(ordinary, "FID")
     return (
         setting,
@@ -55,7 +55,8 @@ def _line(rows: Rows, setting: str, kind: str) -> tuple[str, ...]:
     )
 
 
-def _row(rows: Rows, setting: str, kind: str) -> Row | None:
+def row_of(rows: Rows, setting: str, kind: str) -> Row | None:
+    """The first row of a setting and kind."""
     return next((row for row in rows if row["setting"] == setting and row["kind"] == kind), None)
 
 

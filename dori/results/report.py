@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from dori.results.attack_table import attack_table
 from dori.results.comparison import Comparison, varying
 from dori.results.curves import label_of
 from dori.results.estimate import number
@@ -67,13 +68,14 @@ def write_sweep_report(path: Path, rows: Rows, x: str | None, problems: Sequence
     """Write the report of a whole sweep; ``sweep.png`` is read from beside ``path``."""
     names = varying(rows)
     found = verdicts(rows)
+    table = sweep(rows, x) if names else attack_table(rows) or paper_table(rows)
     _write(
         path, rows, x,
         title=f"{_title(rows, [c for c, _ in found])} over {', '.join(names) or 'one setting'}",
         subtitle=f"{len(found)} studies, merged",
         verdicts=[(label_of(c, names), verdict) for c, verdict in found],
         figures=_figures(path.parent, CAPTIONS, ("sweep.png",)),
-        swept=[sweep(rows, x)] if names else [table] if (table := paper_table(rows)) else [],
+        swept=[table] if table else [],
         problems=problems,
     )  # fmt: skip
 

@@ -52,6 +52,15 @@ METRICS_EXPLAINED = {
 }
 
 
+EMBEDDING = "an embedding that {} optimised towards the training picture"
+GIVEN = {
+    "hard_prompt": "words that a gradient picked to bring the training picture back",
+    "initial_noise": "the caption, and initial noise that was optimised towards the training picture",
+    "random_search": "an embedding that random search found closer to the training picture",
+    "paraphrase": "the caption with words swapped or dropped by rule",
+}
+
+
 def rank(order: dict[str, str], name: str) -> tuple[int, str]:
     """A sort key: the place of ``name`` in ``order``; unknown names come last, by alphabet."""
     return (list(order).index(name) if name in order else len(order), name)
@@ -63,6 +72,9 @@ def kind_title(kind: str) -> str:
 
 def setting_meaning(setting: str) -> str:
     """``wanda+dori`` → ``mitigated, attacked``: a setting in words."""
+    found, _, drawn = setting.partition(">")
+    if drawn:
+        return f"triggers of {found.partition('+')[0]}, drawn by {drawn}"
     base, _, attack = setting.partition("+")
     meaning = {
         "original": "untouched model",
@@ -83,6 +95,7 @@ def settings_explained(settings: Iterable[str]) -> dict[str, str]:
     found = {}
     for setting in sorted(dict.fromkeys(settings), key=setting_rank):
         base, _, attack = setting.partition("+")
+        attack, _, drawn = attack.partition(">")
         meaning = {
             "original": "the model as it came, given the caption",
             "random": "as many weights as the mitigation cuts, in the same layers, cut at random",
@@ -90,6 +103,8 @@ def settings_explained(settings: Iterable[str]) -> dict[str, str]:
             "recall them",
         }.get(base, f"the model after {base}, given the caption")
         if attack:
-            meaning = f"{base}, given an embedding that {attack} optimised towards the training picture"
+            meaning = f"{base}, given {GIVEN.get(attack, EMBEDDING.format(attack))}"
+        if drawn:
+            meaning = f"{drawn}, given what {attack} found on {base}"
         found[setting] = meaning
     return found

@@ -34,8 +34,8 @@ def differences(
             continue
         both = [name for name in names if name in found[place] and name in found[other]]
         if both:
-            sides = ([side[name] for name in both] for side in (found[place], found[other]))
-            metrics[metric] = paired_shares(*sides)
+            mine, theirs = ([side[name] for name in both] for side in (found[place], found[other]))
+            metrics[metric] = paired_shares(mine, theirs)
     return metrics
 
 
@@ -48,11 +48,14 @@ def _before(place: int, drawn: Sequence[Pictures]) -> int | None:
 
 
 def _in_twin(place: int, drawn: Sequence[Pictures]) -> int | None:
-    here = drawn[place].attacked
-    if here is None or here.subject.name == "twin":
+    """The same attack on the twin; of triggers that were carried over, the same ones drawn by the twin."""
+    here = drawn[place]
+    if here.attacked is None or here.subject.name == "twin":
         return None
+    source = "twin" if here.attacked.subject.name == here.subject.name else here.attacked.subject.name
     for i, pictures in enumerate(drawn):
         there = pictures.attacked
-        if there and there.subject.name == "twin" and there.budget == here.budget:
+        found_there = there is not None and there.subject.name == source
+        if pictures.subject.name == "twin" and there and found_there and there.budget == here.attacked.budget:
             return i
     return None

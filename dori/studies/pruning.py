@@ -1,5 +1,7 @@
 """Models under test that are pruned: by a method, and the same amount at random."""
 
+from omegaconf import DictConfig
+
 from dori.config import identity
 from dori.data import MEMORIZED, Target
 from dori.errors import InputError
@@ -10,8 +12,8 @@ from dori.studies.run import Run
 from dori.studies.subjects import Subject
 
 
-def prune(run: Run, method: Method) -> Subject:
-    """The model pruned for the memorized targets.
+def prune(run: Run, method: Method, settings: DictConfig | None = None) -> Subject:
+    """The model pruned for the memorized targets; ``settings``: the method's, default the job's.
 
     A method that prunes for each prompt on its own does so for the controls' prompts too.
     """
@@ -19,15 +21,16 @@ def prune(run: Run, method: Method) -> Subject:
         raise InputError("pruning needs memorized prompts, but the data has none")
     targets = run.data.targets if method.per_prompt else run.data.of(*MEMORIZED)
     own = {target.name: i for i, target in enumerate(targets)} if method.per_prompt else None
-    return Subject(method.name, run.diffusion, find(run, method, targets, method.name, own))
+    return Subject(method.name, run.diffusion, find(run, method, targets, method.name, own, settings))
 
 
 def find(
-    run: Run, method: Method, targets: list[Target], name: str, own: dict[str, int] | None = None
-) -> Result:
+    run: Run, method: Method, targets: list[Target], name: str, own: dict[str, int] | None = None,
+    settings: DictConfig | None = None,
+) -> Result:  # fmt: skip
     """The stage of a method's mask for some targets."""
     recipe = {
-        "pruning": identity(run.cfg.pruning), "targets": [target.identity for target in targets],
+        "pruning": identity(settings or run.cfg.pruning), "targets": [target.identity for target in targets],
         "captions": run.data.captions, "ordinary": run.data.ordinary.identity,
     }  # fmt: skip
     return run.find_mask(

@@ -108,12 +108,16 @@ def row_of(
     images = len(of_kind) * pictures.seeds * model.evaluations_per_image
     gradient = 0
     if attacked and run.attack:
-        gradient = run.attack.evaluations(len(of_kind), attacked.budget.steps)
+        steps = attacked.budget.steps
+        gradient, forward = (
+            count(len(of_kind), steps) for count in (run.attack.evaluations, run.attack.forwards)
+        )
         if (reached := attacked.triggers.get("steps_to_replication")) is not None:
             if kept:
                 metrics["Work"] = work(run, attacked, reached[attacked.rows(kept)])
-            gradient, looks = run.attack.spent(reached[attacked.rows(of_kind)], attacked.budget.steps)
+            gradient, forward, looks = run.attack.spent(reached[attacked.rows(of_kind)], steps)
             images += looks * model.evaluations_per_image
+        images += forward
     failed = sorted(broken & {pictures.targets[i].name for i in of_kind})
     return base_row(run, pictures, kind, metrics, failed, images, gradient)
 
@@ -122,7 +126,7 @@ def work(run: Run, attacked: Attacked, reached: Tensor) -> Work:
     """Median gradient evaluations until an image of a quick sample was a copy; reached (n x restarts,)."""
     assert run.attack is not None
     steps = reached.view(-1, attacked.restarts)
-    return median_work(*work_of_restarts(steps, attacked.budget.steps, run.attack.pairs))
+    return median_work(*work_of_restarts(steps, attacked.budget.steps, sum(run.attack.per_step)))
 
 
 def replication(similarity: Tensor, threshold: float) -> dict[str, Estimate]:
@@ -168,7 +172,10 @@ def base_row(
     run: Run, pictures: Pictures, kind: str, metrics: dict, failed: list[str], unet: int, gradient: int
 ) -> Row:
     subject, cfg = pictures.subject, run.cfg
-    mask = subject.mask.info["unet_evaluations"] if subject.mask else 0
+    models = {
+        each.name: each for each in (subject, *([pictures.attacked.subject] if pictures.attacked else []))
+    }
+    mask = sum(each.mask.info["unet_evaluations"] for each in models.values() if each.mask)
     return {
         "setting": pictures.setting, "kind": kind, "model": subject.diffusion.name,
         "pruning": subject.name if subject.mask else "none", "defense": cfg.defense.name,

@@ -94,7 +94,11 @@ class Run:
 
         ``seeds`` of each, and of each restart; default, as many as the model's settings say.
         """
-        setting = subject.name if attacked is None else f"{subject.name}+{self.cfg.attack.name}"
+        setting = subject.name
+        if attacked:
+            found_on = attacked.subject.name
+            setting = f"{found_on}+{self.cfg.attack.name}"
+            setting += f">{subject.name}" if subject.name != found_on else ""
         names, texts = [t.name for t in targets], [t.prompt for t in targets]
         seeds = (seeds or self.diffusion.images_per_prompt) * (attacked.restarts if attacked else 1)
         what: Any = texts if attacked is None else attacked.result.fingerprint
@@ -120,14 +124,15 @@ class Run:
         }  # fmt: skip
 
         def compute(folder: Path) -> dict:
-            embeddings = model.encode_prompts(texts) if attacked is None else attacked.triggers["embeddings"]
+            triggers = attacked.triggers if attacked else {}
+            embeddings = triggers["embeddings"] if attacked else model.encode_prompts(texts)
             everything = [(subject.mask_of(), list(range(len(names))))]
             for mask, places in subject.groups(targets) if targets else everything:
                 with subject.applied(mask):
                     draw(
                         model, embeddings, names, seeds, folder,
                         self.predictor(f"images: {label}"), self.cfg.seed, places,
-                        attacked.restarts if attacked else 1,
+                        attacked.restarts if attacked else 1, triggers,
                     )  # fmt: skip
             return {"unet_evaluations": len(names) * seeds * model.evaluations_per_image}
 

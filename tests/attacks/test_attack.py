@@ -295,16 +295,16 @@ def test_an_attempt_ends_at_replication_and_the_others_go_on(
     torch.testing.assert_close(
         five["embeddings"][1:], torch.stack([short[1], whole[2]]), rtol=1e-5, atol=1e-5
     )
-    assert stopping.spent(five["steps_to_replication"], 5) == ((0 + 2 + 5) * 2, (1 + 2 + 3) * 3)
+    assert stopping.spent(five["steps_to_replication"], 5) == ((0 + 2 + 5) * 2, 0, (1 + 2 + 3) * 3)
 
 
 def test_the_quick_samples_have_noise_of_their_own(attack: Attack, model: StableDiffusion) -> None:
     """The same at every look, alone or in company, and not that of the evaluation."""
     chosen, attempts = replace(attack, check_images=2), attack.attempts(TARGETS)
     y = model.encode_prompts([target.prompt for target in TARGETS])
-    images = chosen.sample(model, attempts, y)
+    images = chosen.sample(model, attempts, {"embeddings": y})
     assert images.shape == (3, 2, 3, tiny.SIDE, tiny.SIDE)
-    alone = chosen.sample(model, attempts[1:2], y[1:2])
+    alone = chosen.sample(model, attempts[1:2], {"embeddings": y[1:2]})
     assert (images[1].int() - alone[0].int()).abs().max() <= 1
     shape = model.latent_shape
     noise = [torch.randn(shape, generator=generator(0, "image", TARGETS[1].name, j)) for j in range(2)]

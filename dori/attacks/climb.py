@@ -1,0 +1,84 @@
+"""Climbing step by step, whatever the step: what is kept of each, and which attempts go on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from dori.diffusion import StableDiffusion, frozen
+
+Noise = Callable[[int], tuple[Tensor, Tensor]]
+Objective = Callable[[StableDiffusion, Tensor, Tensor, Tensor, Tensor], Tensor]
+Constraint = Callable[[Tensor, Tensor], Tensor]
+# (steps done, embeddings, the last step's losses (n,)) -> which to leave alone from here on, or None
+Callback = Callable[[int, Tensor, Tensor], Tensor | None]
+# (step, points, which of them to move (n,)) -> points, losses (n,), which of them are good (n,)
+Advance = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """``embeddings`` (n, tokens, width), or whatever was moved, ``losses`` (n, steps); ``failed``
+    (n,): the first step with a loss that is not finite, or -1. A failed target keeps its last good
+    embedding, and the losses that were not computed any more are NaN. ``batch``: the samples that
+    fitted in one U-Net call."""
+
+    embeddings: Tensor
+    losses: Tensor
+    failed: Tensor
+    batch: int
+
+
+class Search(Protocol):
+    """What may climb in place of ``dori.attacks.solver.solve``: every option of ``attack.search``.
+
+    ``gradients`` and ``forwards``: evaluations of a drawn pair at each step, forward and backward, and
+    forward alone. ``streams``: random numbers of each attempt, of which there may be several times
+    as many points, for sizes of the ball side by side.
+    """
+
+    @property
+    def gradients(self) -> int: ...
+
+    @property
+    def forwards(self) -> int: ...
+
+    def __call__(
+        self, diffusion: StableDiffusion, latents: Tensor, start: Tensor, noise: Noise, *, steps: int,
+        objective: Objective, constraint: Constraint, batch: int, callback: Callback | None,
+        streams: list[torch.Generator],
+    ) -> Solution: ...  # fmt: skip
+
+
+def climb(
+    diffusion: StableDiffusion, y: Tensor, steps: int, advance: Advance, callback: Callback | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Moves ``y`` in place, step by step; what fails or is taken out stays where it was.
+
+    Returns:
+        points (n, ...), losses (n, steps), failed (n,), as in ``Solution``.
+    """
+    failed, active = torch.full((len(y),), -1), torch.ones(len(y), dtype=torch.bool)
+    losses = torch.full((len(y), steps), torch.nan)
+
+    def left(done: int, loss: Tensor) -> Tensor:
+        out = callback(done, y.detach(), loss) if callback else None
+        return active if out is None else active & ~out
+
+    active = left(0, torch.full((len(y),), torch.nan))
+    with frozen(diffusion.unet):
+        for step in range(steps):
+            if not active.any():
+                break
+            before = y.detach().clone()
+            moved, loss, good = advance(step, y, active)
+            losses[:, step] = loss
+            failed[active & ~good] = step
+            active = active & good
+            with torch.no_grad():
+                before[active] = moved[active]
+                y.copy_(before)
+            active = left(step + 1, loss)
+    return y.detach().cpu(), losses, failed

@@ -1,0 +1,99 @@
+"""What an attack moves, and what the model is given for it: text embeddings here.
+
+Tokens and initial noise are spaces of their own, in ``hard_prompt`` and ``initial_noise``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from torch import Tensor
+
+from dori.attacks.climb import Objective, Search
+from dori.attacks.constraints import movable
+from dori.attacks.starts import Source, embed
+from dori.data import Target
+from dori.data.targets import tensor
+from dori.diffusion import StableDiffusion
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a climb is given for n attempts.
+
+    Args:
+        start: (n, ...), the points to move.
+        latents: (n, ...), what the objective has to know of each target.
+        objective: the loss of points, see ``dori.attacks.objectives``.
+        confine: (points, their starts) -> points, back to where an attack may be at all; of n rows,
+            or of several times n.
+        trigger: (points (m, ...), whose of the n they are (m,)) -> what the model is given, each (m, ...):
+            ``embeddings``; ``noise`` and ``spread`` where the initial noise is an attack's too, see
+            ``dori.diffusion.images``.
+    """
+
+    start: Tensor
+    latents: Tensor
+    objective: Objective
+    confine: Callable[[Tensor, Tensor], Tensor]
+    trigger: Callable[[Tensor, Tensor], dict[str, Tensor]]
+
+
+class Space(Protocol):
+    """What every option of ``attack.space`` is.
+
+    ``samples``: through the U-Net, for one drawn pair. ``search``: how it has to be climbed, if not by
+    what the attack says.
+    """
+
+    @property
+    def samples(self) -> int: ...
+
+    @property
+    def search(self) -> Search | None: ...
+
+    def check(self, sources: list[Source], tokens: str, ball: bool) -> None:
+        """Raises InputError: a part of the attack that means nothing here. Reads no weights."""
+        ...
+
+    def problem(
+        self, diffusion: StableDiffusion, targets: list[Target], sources: list[Source],
+        objective: Objective, tokens: str,
+    ) -> Problem: ...  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """The text encoder's output, every coordinate of it (Finding DoRI, the attack)."""
+
+    samples: int = field(default=1, init=False)
+    search: None = field(default=None, init=False)
+
+    def check(self, sources: list[Source], tokens: str, ball: bool) -> None:
+        """Every start, choice of tokens and ball will do."""
+
+    def problem(
+        self, diffusion: StableDiffusion, targets: list[Target], sources: list[Source],
+        objective: Objective, tokens: str,
+    ) -> Problem:  # fmt: skip
+        start = embed(diffusion, sources)
+        ids = diffusion.tokenize([target.prompt for target in targets])
+        allowed = movable(ids, diffusion.tokenizer.eos_token_id, tokens)[:, :, None].to(start.device)
+        return Problem(
+            start, latents_of(diffusion, targets), objective, confined(allowed),
+            lambda y, who: {"embeddings": y},
+        )  # fmt: skip
+
+
+def latents_of(diffusion: StableDiffusion, targets: list[Target]) -> Tensor:
+    """Latents (n, c, h, w) of the images to bring back."""
+    return diffusion.encode_images(tensor([target.pixels() for target in targets], diffusion.resolution))
+
+
+def confined(allowed: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    """Keeps what is not ``allowed`` (boolean (n, tokens, 1)) to move at the start."""
+
+    def confine(y: Tensor, start: Tensor) -> Tensor:
+        return y.where(allowed.repeat(len(y) // len(allowed), 1, 1), start)
+
+    return confine

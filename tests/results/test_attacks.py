@@ -1,0 +1,117 @@
+"""What is told of several attacks, and of triggers that were carried from model to model."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dori.results.attack_table import attack_table
+from dori.results.comparison import comparisons
+from dori.results.findings import findings
+from dori.results.multirun import merge_folder
+from dori.results.rows import merge, write_rows
+from dori.results.table import blocks
+
+Rows = list[dict[str, Any]]
+N = {"verbatim": 48, "unseen": 48, "seen": 48}
+
+
+@pytest.fixture
+def several(make_rows: Callable[..., Rows]) -> list[Rows]:
+    """A job of each mitigation × attack: DoRI finds more than random search, and nobody in the twin."""
+
+    def job(base: str, attack: str, hits: int) -> Rows:
+        kinds = {"verbatim": hits, "unseen": 2, "seen": 3}
+        settings = {
+            "original": {"verbatim": 47, "unseen": 0, "seen": 1},
+            base: {"verbatim": 5, "unseen": 0, "seen": 0},
+            f"{base}+{attack}": kinds, f"twin+{attack}": {"verbatim": 1},
+        }  # fmt: skip
+        rows = make_rows(hits=settings, fid={}, n=N)
+        for row in rows:
+            row["pruning"] = base if row["setting"].startswith(base) else "none"
+            if row["setting"] == f"{base}+{attack}":
+                row["metrics"]["Work"] = {"value": 120.0, "low": 80.0, "high": None, "n": 48}
+        return rows
+
+    return [job(b, a, h) for b in ("wanda", "nemo") for a, h in (("dori", 40), ("random_search", 9))]
+
+
+def test_a_line_for_each_attack_and_one_for_none(several: list[Rows]) -> None:
+    block = attack_table(merge(several))
+    assert block is not None
+    lines = {line[0]: dict(zip(block.columns, line, strict=True)) for line in block.lines}
+    assert list(lines) == ["no attack", "dori", "random_search"]
+    assert lines["dori"]["MR wanda [95 %]"].startswith("0.83 [")
+    assert lines["random_search"]["MR nemo [95 %]"].startswith("0.19 [")
+    assert lines["no attack"]["MR wanda [95 %]"].startswith("0.10 [")
+    assert lines["dori"]["MR twin [95 %]"].startswith("0.02 [")
+    assert lines["dori"]["MR unseen"] == "0.04 / 0.04"
+    assert lines["dori"]["median work"] == "120 / 120"
+    assert lines["no attack"]["Displacement"] == "–"
+    assert lines["dori"]["gradients"] == "400"
+
+
+def test_one_attack_is_no_table_of_attacks(several: list[Rows]) -> None:
+    assert attack_table(several[0]) is None
+
+
+def test_a_multirun_of_attacks_writes_their_table(several: list[Rows], tmp_path: Path) -> None:
+    for number, rows in enumerate(several):
+        folder = tmp_path / str(number)
+        (folder / ".hydra").mkdir(parents=True)
+        (folder / ".hydra/overrides.yaml").write_text("- x\n")
+        write_rows(folder / "rows.json", rows)
+    merge_folder(tmp_path)
+    assert "random_search" in (tmp_path / "table.md").read_text()
+    assert "median work" in (tmp_path / "report.html").read_text()
+
+
+CASES = {
+    "transfers": {"wanda+dori": 40, "wanda+dori>nemo": 35, "wanda+dori>original": 41},
+    "own_model": {"wanda+dori": 40, "wanda+dori>nemo": 3, "wanda+dori>original": 2},
+    "none": {"wanda+dori": 40, "wanda+dori>nemo": 38, "wanda+dori>original": 41, "wanda+dori>twin": 38},
+}
+
+
+@pytest.fixture
+def carried(make_rows: Callable[..., Rows]) -> Callable[[str], Rows]:
+    def make(case: str) -> Rows:
+        hits = {"original": 47, "wanda": 5, "nemo": 6, "twin": 0, "nemo+dori": 4, "twin+dori": 2}
+        hits |= {"wanda+dori>twin": 1} | CASES[case]
+        return make_rows(hits={name: {"verbatim": count} for name, count in hits.items()}, fid={}, n=N)
+
+    return make
+
+
+@pytest.mark.parametrize("code", CASES)
+def test_the_verdict_asks_who_else_can_use_a_trigger(carried: Callable[[str], Rows], code: str) -> None:
+    (finding,) = findings(carried(code))
+    verdict = finding.verdicts[0][1]
+    assert verdict.code == code
+    assert "Triggers found on wanda: " in verdict.text and "in twin" in verdict.text
+
+
+def test_the_matrix_is_found_on_by_drawn_by(carried: Callable[[str], Rows], tmp_path: Path) -> None:
+    (finding,) = findings(carried("transfers"))
+    (block,) = finding.tables
+    assert block.columns == ("found on", *(f"drawn by {m}" for m in ("original", "wanda", "nemo", "twin")))
+    lines = {line[0]: line[1:] for line in block.lines}
+    assert [cell[:4] for cell in lines["no attack"]] == ["0.98", "0.10", "0.12", "0.00"]
+    assert [cell[:4] for cell in lines["wanda"]] == ["0.85", "0.83", "0.73", "0.02"]
+    assert lines["original"] == ("–", "–", "–", "–")
+    for name in ("a.png", "b.png"):
+        finding.write(tmp_path / name)
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_carried_triggers_are_rows_but_no_comparison(carried: Callable[[str], Rows]) -> None:
+    rows = carried("transfers")
+    assert {c.attacked for c in comparisons(rows)} == {"wanda+dori", "nemo+dori"}
+    meanings = {line[0]: line[1] for line in blocks(rows)[0].lines}
+    assert meanings["wanda+dori>original"] == "triggers of wanda, drawn by original"
+
+
+def test_other_studies_have_no_matrix(rows: Rows) -> None:
+    assert findings(rows) == []
