@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from dori.config import build
 from dori.errors import InputError
 
+RANK = "dori.rank"
 GRACE = 10  # seconds in which the others may tell the logger that the job failed
 OURS = ("LOCAL_RANK", "WORLD_SIZE")
 MEETING = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -80,7 +81,7 @@ def _start(folder: Path, local: dict[str, str], log: object, keep: tuple[str, ..
     drop = {*OURS, *MEETING} - {*keep}
     environment = {key: value for key, value in os.environ.items() if key not in drop} | local
     return subprocess.Popen(
-        [sys.executable, "-m", "dori.rank", str(folder)], env=environment, stdin=subprocess.PIPE,
+        [sys.executable, "-m", RANK, str(folder)], env=environment, stdin=subprocess.PIPE,
         stdout=log, stderr=subprocess.STDOUT if log else None, start_new_session=True,
     )  # fmt: skip
 
