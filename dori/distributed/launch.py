@@ -87,17 +87,15 @@ def _start(folder: Path, local: dict[str, str], log: object, keep: tuple[str, ..
 
 
 def _watch(started: list[subprocess.Popen], folder: Path) -> None:
-    while any(process.poll() is None for process in started):
-        if any(process.returncode for process in started):
-            break
+    while None in (ends := [process.poll() for process in started]) and not any(ends):
         time.sleep(0.1)
-    failed = [rank for rank, process in enumerate(started) if process.returncode]
+    failed = [rank for rank, status in enumerate(ends) if status]
     if not failed:
         return
     # the first to fail: one that was killed leaves no word, the others fail for its absence
     reports = {rank: folder / f"error-{rank}.json" for rank in failed}
     first = min(failed, key=lambda rank: reports[rank].stat().st_mtime if reports[rank].exists() else 0)
-    status, report = started[first].returncode, reports[first]
+    status, report = ends[first] or 0, reports[first]
     told = json.loads(report.read_text()) if report.exists() else {}
     for process in started:
         process.send_signal(signal.SIGTERM)  # nothing to those that have ended
