@@ -106,8 +106,19 @@ def joined(trainer: "Trainer", folder: Path) -> Iterator[int]:
     _ranks = Ranks(rank, ranks, backend, _store(trainer, folder))
     try:
         yield rank
+        _part(_ranks)
     finally:
         _ranks = None
+
+
+def _part(ranks: Ranks) -> None:
+    """Together, when all is written; rank 0 last, which may serve the store."""
+    if ranks.rank:
+        ranks.wait_for(["end"])
+        ranks.store.set(f"end/{ranks.rank}", "")
+    else:
+        ranks.store.set("end", "")
+        ranks.wait_for(["end", *(f"end/{rank}" for rank in range(1, ranks.world))])
 
 
 def _store(trainer: "Trainer", folder: Path) -> Any:

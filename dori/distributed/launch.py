@@ -9,6 +9,7 @@ import tempfile
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import IO
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.strategies import ParallelStrategy
@@ -19,8 +20,8 @@ from dori.errors import InputError
 
 RANK = "dori.rank"
 GRACE = 10  # seconds in which the others may tell the logger that the job failed
-OURS = ("LOCAL_RANK", "WORLD_SIZE")
 MEETING = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
+PLACE = ("LOCAL_RANK", "WORLD_SIZE", *MEETING)
 
 
 class RankFailed(RuntimeError):
@@ -63,23 +64,28 @@ def launch(cfg: DictConfig, output: Path, ranks: int = 0) -> None:
         (folder / "job.json").write_text(json.dumps(job))
         started: list[subprocess.Popen] = []
         try:
+            meeting = _meeting(cfg)
+            first = int(meeting.get("NODE_RANK", 0)) * ranks
             for rank in range(max(ranks, 1)):
-                log = files.enter_context((output / f"rank-{rank}.log").open("w")) if rank else None
+                log = files.enter_context((output / f"rank-{first + rank}.log").open("w")) if rank else None
                 local = {"LOCAL_RANK": str(rank)} if ranks else {}
-                started.append(_start(folder, local, log, keep=MEETING if _nodes(cfg) > 1 else ()))
+                started.append(_start(folder, meeting | local, log))
             _watch(started, folder)
         finally:
             _end(started)
 
 
-def _nodes(cfg: DictConfig) -> int:
-    return int(cfg.trainer.get("num_nodes", 1))
+def _meeting(cfg: DictConfig) -> dict[str, str]:
+    """What several nodes know of each other; of one job alone, nothing."""
+    if int(cfg.trainer.get("num_nodes", 1)) == 1:
+        return {}
+    known = {name: os.environ[name] for name in MEETING if name in os.environ}
+    return known | ({"NODE_RANK": os.environ["SLURM_NODEID"]} if "SLURM_NODEID" in os.environ else {})
 
 
-def _start(folder: Path, local: dict[str, str], log: object, keep: tuple[str, ...]) -> subprocess.Popen:
+def _start(folder: Path, place: dict[str, str], log: IO[str] | None) -> subprocess.Popen:
     """Its standard input is closed when this process ends, however it ends."""
-    drop = {*OURS, *MEETING} - {*keep}
-    environment = {key: value for key, value in os.environ.items() if key not in drop} | local
+    environment = {key: value for key, value in os.environ.items() if key not in PLACE} | place
     return subprocess.Popen(
         [sys.executable, "-m", RANK, str(folder)], env=environment, stdin=subprocess.PIPE,
         stdout=log, stderr=subprocess.STDOUT if log else None, start_new_session=True,

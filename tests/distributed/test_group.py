@@ -10,6 +10,7 @@ from typing import Any
 import lightning
 import pytest
 import torch
+from lightning.fabric.plugins.environments.lightning import find_free_network_port
 from safetensors.torch import load_file
 from torch import distributed, nn
 from torch.utils.data import DataLoader
@@ -50,6 +51,14 @@ def test_what_is_done_once_is_known_to_all(tmp_path: Path) -> None:
     assert first == [2, first[1], [first[1], 1, "inner"], [0]]
     assert second == [2, second[1], first[2], [0]]
     assert first[1] != second[1]
+
+
+def test_nodes_meet_at_an_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("MASTER_PORT", str(find_free_network_port()))
+    found = on_ranks(4, agree, tmp_path / "ranks", nodes=2)
+    assert [each[0] for each in found] == [4] * 4
+    assert [each[2] for each in found] == [[found[0][1], 1, "inner"]] * 4
 
 
 def stages(rank: int, make: Make, root: Path) -> Any:
