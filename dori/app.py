@@ -17,6 +17,8 @@ from dori.overrides import check_overrides, groups
 
 def quiet() -> None:
     """The libraries' start-up chatter hides the progress bars and the table."""
+    import lightning  # noqa: F401  sets the levels of its loggers
+
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     for text in ("does not have many workers", "`torch_dtype` is deprecated", "isinstance\\(treespec"):
         warnings.filterwarnings("ignore", f".*{text}")
@@ -36,14 +38,27 @@ def study(cfg: DictConfig, output: Path) -> list[dict]:
     Raises:
         InputError: what is wrong with the configuration, the model, the data or the folder.
     """
-    # here, so that a wrong command line is answered before torch is loaded
-    from dori.results.finish import Job
-    from dori.studies.run import Run
-
     check_top(cfg, [*groups(), *map(str, OmegaConf.load(CONF / "config.yaml"))])
     check_keys(cfg)
     quiet()
+    # here, so that a wrong command line is answered before torch is loaded
+    from dori.distributed.launch import launch, ranks_here
+    from dori.results.rows import read_rows
+
+    if ranks := ranks_here(cfg):
+        launch(cfg, output, ranks)
+        return read_rows(output / "rows.json")
+    return work(cfg, output)
+
+
+def work(cfg: DictConfig, output: Path, leads: bool = True) -> list[dict]:
+    """The study itself, in this process; of several ranks, the one that ``leads`` writes what comes out."""
+    from dori.results.finish import Job
+    from dori.studies.run import Run
+
     run = Run.configured(cfg)
+    if not leads:
+        return build(cfg.study)(run)[0]
     with Job(run, output) as job:
         rows, images = build(cfg.study)(run)
         job.finish(rows, images)

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from dori.data.targets import Ordinary, Target, tensor
 from dori.diffusion.images import load
+from dori.distributed import once
 from dori.errors import check_positive, check_share
 from dori.metrics.sscd_frame import grey
 from dori.metrics.sscd_orig import sscd_orig
@@ -79,7 +80,7 @@ class Evaluation:
             _write(out, chunk[0], described)
 
         self._run(work, len(texts), seeds, predictor)
-        _merge(out)
+        once(lambda: _merge(out))
 
     @torch.no_grad()
     def replicated(self, images: Tensor, targets: list[Target]) -> Tensor:
@@ -110,7 +111,7 @@ class Evaluation:
             _write(out, chunk[0], {**one, "frame": described["frame"][:1]})
 
         self._run(work, len(targets), self.batch, predictor)
-        _merge(out)
+        once(lambda: _merge(out))
 
     @torch.no_grad()
     def describe_reference(self, ordinary: Ordinary, out: Path, predictor: Predictor) -> None:
@@ -121,7 +122,7 @@ class Evaluation:
             _write(out, chunk[0], {"quality": self.networks["quality"](self._unit(images))})
 
         self._run(work, len(ordinary.images), 1, predictor)
-        _merge(out)
+        once(lambda: _merge(out))
 
     def _run(
         self, work: Callable[[list[int]], None], count: int, images_each: int, predictor: Predictor

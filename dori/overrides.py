@@ -17,7 +17,8 @@ def groups() -> dict[str, list[str]]:
     for root in (CONF, ROOT / "experiments", ROOT / "multirun_sweeps"):
         base = CONF if root == CONF else ROOT
         for path in root.rglob("*.yaml"):
-            if (group := path.parent.relative_to(base).as_posix()) != ".":
+            # Hydra's own groups have options that are not files of ours
+            if not (group := path.parent.relative_to(base).as_posix()).startswith((".", "hydra")):
                 found.setdefault(group, []).append(path.stem)
     return {group: sorted(options) for group, options in found.items()}
 

@@ -4,6 +4,7 @@ Accelerator, devices, strategy, precision and progress bar come from the ``train
 attacks as for sampling. Chunks are dealt to ranks by index: a padding sampler would repeat some.
 """
 
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from torch import nn
 from torch.utils.data import DataLoader
 
+from dori.distributed import process_group, world
+
+log = logging.getLogger(__name__)
 Work = Callable[[Any], None]
 
 
@@ -25,6 +29,7 @@ class ChunkData(lightning.LightningDataModule):
     def __init__(self, chunks: Any):
         super().__init__()
         self.chunks = chunks
+        self.allow_zero_length_dataloader_with_multiple_devices = True  # more ranks than chunks
 
     def predict_dataloader(self) -> DataLoader:
         trainer = self.trainer
@@ -69,11 +74,22 @@ class Predictor:
     make: partial[lightning.Trainer]
     label: str = ""
 
+    def chunks(self, items: list, size: int) -> list[list]:
+        """The items in chunks of at most ``size``, of fewer where some ranks would get nothing."""
+        size = max(1, min(size, -(-len(items) // world())))
+        return [items[i : i + size] for i in range(0, len(items), size)]
+
     def run(self, networks: list[nn.Module], work: Work, chunks: list) -> None:
-        """``work(chunk)`` for every chunk; each is done by one process."""
+        """``work(chunk)`` for every chunk; each is done by one process. All are done when it returns."""
         bar = [StageBar(self.label)] if self.make.keywords.get("enable_progress_bar", True) else []
         trainer = self.make(callbacks=bar)
-        trainer.predict(ChunkModule(networks, work), ChunkData(chunks), return_predictions=False)
+        if trainer.is_global_zero and len(chunks) < trainer.world_size:
+            idle = trainer.world_size - len(chunks)
+            log.warning(
+                "%s: %d ranks for %d chunks, %d idle", self.label, trainer.world_size, len(chunks), idle
+            )
+        with process_group():
+            trainer.predict(ChunkModule(networks, work), ChunkData(chunks), return_predictions=False)
 
 
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:

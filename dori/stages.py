@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import dori
+from dori.distributed import once
 
 log = logging.getLogger(__name__)
 Info = dict[str, Any]
@@ -73,21 +74,24 @@ class Stages:
         self.shared = {**self.shared, "libraries": libraries}
 
     def run(
-        self, name: str, inputs: Info, code: list[str], compute: Callable[[Path], Info], label: str = ""
-    ) -> Result:
+        self, name: str, inputs: Info, code: list[str], compute: Callable[[Path], Info], label: str = "",
+        by_all: bool = False,
+    ) -> Result:  # fmt: skip
         """The stage's result from the cache, or computed.
 
         ``compute(folder)`` fills the folder and returns what it counted. Where the folder has files
         already, an earlier attempt was killed: ``compute`` may keep those that are whole.
+
+        ``by_all``: every rank computes, because a trainer deals out the work; else rank 0, for all.
         """
         (result,) = self.together(
-            name, {label or name: inputs}, code, lambda folders: [compute(*folders.values())]
+            name, {label or name: inputs}, code, lambda folders: [compute(*folders.values())], by_all
         )
         return result
 
     def together(
         self, name: str, inputs: dict[str, Info], code: list[str],
-        compute: Callable[[dict[str, Path]], list[Info]],
+        compute: Callable[[dict[str, Path]], list[Info]], by_all: bool = False,
     ) -> list[Result]:  # fmt: skip
         """Several results of one stage, each by its label and under its own fingerprint.
 
@@ -96,20 +100,13 @@ class Stages:
         start, versions = time.monotonic(), [code_version(package) for package in code]
         keys = {label: fingerprint([name, given, self.shared, versions]) for label, given in inputs.items()}
         folders = {label: self.root / name / key for label, key in keys.items()}
-        (self.root / name).mkdir(parents=True, exist_ok=True)
         with ExitStack() as locks:
-            for folder in sorted(folders.values()):  # two runs that want the same ones meet in one order
-                locks.enter_context(_lock(folder.with_suffix(".lock")))
-            infos = {label: _finished(folder) for label, folder in folders.items()}
-            partial = {
-                label: folders[label].with_suffix(".partial") for label, i in infos.items() if i is None
-            }
-            for folder in partial.values():
-                folder.mkdir(exist_ok=True)
+            infos = once(lambda: _looked_at(folders, locks))
+            partial = {label: _partial(folders[label]) for label, info in infos.items() if info is None}
             if partial:
-                for label, info in zip(partial, compute(partial), strict=True):
-                    _finish(partial[label], folders[label], info, inputs[label])
-                    infos[label] = info
+                done = compute(partial) if by_all else once(lambda: compute(partial))
+                infos |= zip(partial, done, strict=True)
+                once(lambda: [_finish(folders[label], infos[label], inputs[label]) for label in partial])
         seconds = (time.monotonic() - start) / len(inputs)
         results = [
             Result(label, folders[label], key, infos[label] or {}, label not in partial, seconds)
@@ -117,6 +114,22 @@ class Stages:
         ]
         self.results += results
         return results
+
+
+def _looked_at(folders: dict[str, Path], locks: ExitStack) -> dict[str, Info | None]:
+    """What is finished; the rest, now locked, has a folder to be filled."""
+    for folder in sorted(folders.values()):  # two runs that want the same ones meet in one order
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        locks.enter_context(_lock(folder.with_suffix(".lock")))
+    infos = {label: _finished(folder) for label, folder in folders.items()}
+    for label, info in infos.items():
+        if info is None:
+            _partial(folders[label]).mkdir(exist_ok=True)
+    return infos
+
+
+def _partial(folder: Path) -> Path:
+    return folder.with_suffix(".partial")
 
 
 @contextmanager
@@ -141,7 +154,8 @@ def _finished(folder: Path) -> Info | None:
     return None
 
 
-def _finish(partial: Path, folder: Path, info: Info, inputs: Info) -> None:
+def _finish(folder: Path, info: Info | None, inputs: Info) -> None:
+    partial = _partial(folder)
     for left in partial.glob("*.tmp"):  # by an attempt that was killed while writing
         left.unlink()
     (partial / "done.json").unlink(missing_ok=True)

@@ -46,8 +46,7 @@ def write_parts(
             placed = {"place": torch.tensor(chunk), **parts}
             replace_file(folders[budget] / name, partial(save_file, placed))
 
-    chunks = [rows[i : i + size] for i in range(0, len(rows), size)]
-    predictor.run([*diffusion.networks, *judges], solve, chunks)
+    predictor.run([*diffusion.networks, *judges], solve, predictor.chunks(rows, size))
 
 
 def merge_parts(folder: Path) -> dict[str, Tensor]:

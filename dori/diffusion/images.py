@@ -56,8 +56,6 @@ def draw(
     """
     each = seeds // restarts
     wanted = [(index, j) for index in (range(len(names)) if places is None else places) for j in range(seeds)]
-    size = diffusion.samples_per_call
-    chunks = [wanted[i : i + size] for i in range(0, len(wanted), size)]
 
     def sample(chunk: list[tuple[int, int]]) -> None:
         if all((folder / file_name(*place)).exists() for place in chunk):
@@ -71,7 +69,7 @@ def draw(
             picture = Image.fromarray(image.permute(1, 2, 0).numpy())
             replace_file(folder / file_name(*place), partial(picture.save, format="PNG"))
 
-    predictor.run(diffusion.networks, sample, chunks)
+    predictor.run(diffusion.networks, sample, predictor.chunks(wanted, diffusion.samples_per_call))
 
 
 def load(folder: Path, index: int, seeds: int) -> Tensor:

@@ -9,6 +9,7 @@ from dori.attacks.budgets import Budget
 from dori.attacks.parts import merge_parts, write_parts
 from dori.config import identity
 from dori.data import Target
+from dori.distributed import once
 from dori.stages import Info
 from dori.studies.subjects import Attacked, Subject
 
@@ -41,17 +42,16 @@ def within_budgets(run: "Run", subject: Subject, targets: list[Target]) -> list[
                     attack, diffusion, run.data, targets, places, missing, run.predictor(label),
                     replicated, judges,
                 )  # fmt: skip
-        infos = []
-        for budget, folder in missing.items():
-            reached = merge_parts(folder).get("steps_to_replication")
-            whole = attack.evaluations(len(targets), budget.steps)
-            done = whole if reached is None else attack.spent(reached, budget.steps)[0]
-            infos.append({"gradient_evaluations": done})
-        return infos
+        return once(lambda: [merged(budget, folder) for budget, folder in missing.items()])
+
+    def merged(budget: Budget, folder: Path) -> Info:
+        reached = merge_parts(folder).get("steps_to_replication")
+        whole = attack.evaluations(len(targets), budget.steps)
+        return {"gradient_evaluations": whole if reached is None else attack.spent(reached, budget.steps)[0]}
 
     results = run.stages.together(
         "attack", {name: {**shared, "attack": alone(cfg, budget)} for name, budget in budgets.items()},
-        CODE + JUDGING if watch else CODE, compute,
+        CODE + JUDGING if watch else CODE, compute, by_all=True,
     )  # fmt: skip
     found = [
         Attacked(subject, targets, result, budget, attack.restarts)

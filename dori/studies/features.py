@@ -34,7 +34,9 @@ def describe(run: Run, pictures: Pictures) -> Features:
         )
         return {}
 
-    return load_file(run.stages.run("features", inputs, CODE, compute, label).folder / "features.safetensors")
+    return load_file(
+        run.stages.run("features", inputs, CODE, compute, label, by_all=True).folder / "features.safetensors"
+    )
 
 
 def originals_of(run: Run, targets: list[Target]) -> Features:
@@ -44,7 +46,7 @@ def originals_of(run: Run, targets: list[Target]) -> Features:
         run.evaluation.describe_originals(targets, folder, run.predictor("measure: training images"))
         return {}
 
-    result = run.stages.run("originals", inputs, CODE, compute, "measure: training images")
+    result = run.stages.run("originals", inputs, CODE, compute, "measure: training images", by_all=True)
     return load_file(result.folder / "features.safetensors")
 
 
@@ -73,5 +75,5 @@ def reference_of(run: Run) -> Tensor | None:
         run.evaluation.describe_reference(ordinary, folder, run.predictor(label))
         return {}
 
-    result = run.stages.run("reference", inputs, CODE, compute, label)
+    result = run.stages.run("reference", inputs, CODE, compute, label, by_all=True)
     return load_file(result.folder / "features.safetensors")["quality"]

@@ -136,7 +136,7 @@ class Run:
                     )  # fmt: skip
             return {"unet_evaluations": len(names) * seeds * model.evaluations_per_image}
 
-        return self.stages.run("images", inputs, SAMPLING, compute, f"images: {label}")
+        return self.stages.run("images", inputs, SAMPLING, compute, f"images: {label}", by_all=True)
 
     def attacked(self, subject: Subject, targets: list[Target]) -> Attacked:
         """The attack on a subject, for all targets at once, at the one budget that is asked for."""

@@ -1,0 +1,134 @@
+"""The ranks of one job: what rank 0 does for all of them, and the process group of their trainers."""
+
+# torch and Lightning are imported where there are ranks: a command line is answered before they are
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from lightning import Trainer
+    from torch.distributed import Store
+
+T = TypeVar("T")
+# rank 0 may compute for hours while the others wait; a lost rank is noticed by who launched it
+PATIENCE = timedelta(days=30)
+
+
+@dataclass
+class Ranks:
+    """This process among the ranks of its job; ``alone`` while the others wait for it."""
+
+    rank: int
+    world: int
+    backend: str
+    store: "Store"
+    alone: bool = False
+    met: int = 0  # how often the ranks have told each other something, so that each time has its key
+
+    def wait_for(self, keys: Iterable[str]) -> None:
+        """In Python, so that a signal gets through."""
+        while not self.store.check(list(keys)):
+            time.sleep(0.02)
+
+
+_ranks: Ranks | None = None
+
+
+def world() -> int:
+    """How many ranks share the work that goes on now."""
+    return 1 if _ranks is None or _ranks.alone else _ranks.world
+
+
+def once(make: Callable[[], T]) -> T:
+    """What ``make`` returns (JSON-able), called by rank 0 alone, on every rank.
+
+    Within it rank 0 is the only rank.
+    """
+    ranks = _ranks
+    if ranks is None or ranks.alone:
+        return make()
+    ranks.met += 1
+    key = f"once/{ranks.met}"
+    if ranks.rank:
+        ranks.wait_for([key])
+        return json.loads(ranks.store.get(key))
+    ranks.alone = True
+    try:
+        made = make()
+    finally:
+        ranks.alone = False
+    ranks.store.set(key, json.dumps(made))
+    return made
+
+
+@contextmanager
+def process_group() -> Iterator[None]:
+    """Around every use of a trainer: the group over which its processes reduce. All leave it together.
+
+    Between these, each rank is one process to torchmetrics, which would add up what all of them have.
+
+    Raises:
+        RuntimeError: in a stage that rank 0 computes alone.
+    """
+    ranks = _ranks
+    if ranks is None:
+        yield
+        return
+    if ranks.alone:
+        raise RuntimeError("a stage that uses a trainer must say by_all: the other ranks wait")
+    from torch import distributed
+
+    ranks.met += 1
+    store = distributed.PrefixStore(f"group/{ranks.met}", ranks.store)
+    distributed.init_process_group(
+        ranks.backend, store=store, rank=ranks.rank, world_size=ranks.world, timeout=PATIENCE
+    )
+    yield
+    # after an error there is no end to wait for: this process ends, and with it the job
+    ranks.store.set(f"left/{ranks.met}/{ranks.rank}", "")
+    ranks.wait_for(f"left/{ranks.met}/{rank}" for rank in range(ranks.world))
+    distributed.destroy_process_group()
+
+
+@contextmanager
+def joined(trainer: "Trainer", folder: Path) -> Iterator[int]:
+    """This process as a rank of the job, which it is by the trainer; gives its rank."""
+    global _ranks
+    backend = "nccl" if trainer.strategy.root_device.type == "cuda" else "gloo"
+    rank, ranks = trainer.global_rank, trainer.world_size
+    _ranks = Ranks(rank, ranks, backend, _store(trainer, folder))
+    try:
+        yield rank
+        _part(_ranks)
+    finally:
+        _ranks = None
+
+
+def _part(ranks: Ranks) -> None:
+    """Together, when all is written; rank 0 last, which may serve the store."""
+    if ranks.rank:
+        ranks.wait_for(["end"])
+        ranks.store.set(f"end/{ranks.rank}", "")
+    else:
+        ranks.store.set("end", "")
+        ranks.wait_for(["end", *(f"end/{rank}" for rank in range(1, ranks.world))])
+
+
+def _store(trainer: "Trainer", folder: Path) -> Any:
+    """Where the ranks meet: a file, on several nodes the first one's address."""
+    from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
+    from torch import distributed
+
+    if trainer.num_nodes == 1:
+        return distributed.FileStore(str(folder / "store"), trainer.world_size)
+    cluster = SLURMEnvironment() if "SLURM_NODEID" in os.environ else LightningEnvironment()
+    return distributed.TCPStore(
+        cluster.main_address, cluster.main_port, trainer.world_size, trainer.global_rank == 0, PATIENCE
+    )

@@ -1,0 +1,128 @@
+"""Starts the ranks of a job, watches them, and ends them all when one fails."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import IO
+
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.strategies import ParallelStrategy
+from omegaconf import DictConfig, OmegaConf
+
+from dori.config import build
+from dori.errors import InputError
+
+RANK = "dori.rank"
+GRACE = 10  # seconds in which the others may tell the logger that the job failed
+MEETING = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
+PLACE = ("LOCAL_RANK", "WORLD_SIZE", *MEETING)
+
+
+class RankFailed(RuntimeError):
+    """A process of a job ended with an error, or was killed."""
+
+
+def ranks_here(cfg: DictConfig) -> int:
+    """How many ranks the trainer asks for on this node; none where the job is a single process.
+
+    Raises:
+        InputError: devices that are not there, or several nodes that do not know of each other.
+    """
+    try:
+        trainer = build(cfg.trainer)()
+    except (MisconfigurationException, TypeError, ValueError) as error:
+        asked = f"trainer.accelerator={cfg.trainer.accelerator} trainer.devices={cfg.trainer.devices}"
+        raise InputError(f"{asked} cannot be had: {' '.join(str(error).split())}") from error
+    if not isinstance(trainer.strategy, ParallelStrategy):
+        return 0
+    if trainer.num_nodes > 1 and "SLURM_NODEID" not in os.environ:
+        missing = [name for name in MEETING if name not in os.environ]
+        if missing:
+            raise InputError(
+                f"trainer.num_nodes={trainer.num_nodes} needs {', '.join(missing)} in the environment of each"
+                " node, or hydra/launcher=slurm"
+            )
+    return trainer.num_devices
+
+
+def launch(cfg: DictConfig, output: Path, ranks: int = 0) -> None:
+    """Runs a job as so many ranks on this node; as 0, in a process of its own that does all by itself.
+
+    Raises:
+        InputError: what a rank found wrong with the input.
+        RankFailed: a rank failed for any other reason.
+    """
+    with tempfile.TemporaryDirectory(prefix="dori-") as name, ExitStack() as files:
+        folder = Path(name)
+        job = {"output": str(output), "config": OmegaConf.to_container(cfg, resolve=True)}
+        (folder / "job.json").write_text(json.dumps(job))
+        started: list[subprocess.Popen] = []
+        try:
+            meeting = _meeting(cfg)
+            first = int(meeting.get("NODE_RANK", 0)) * ranks
+            for rank in range(max(ranks, 1)):
+                log = files.enter_context((output / f"rank-{first + rank}.log").open("w")) if rank else None
+                local = {"LOCAL_RANK": str(rank)} if ranks else {}
+                started.append(_start(folder, meeting | local, log))
+            _watch(started, folder)
+        finally:
+            _end(started)
+
+
+def _meeting(cfg: DictConfig) -> dict[str, str]:
+    """What several nodes know of each other; of one job alone, nothing."""
+    if int(cfg.trainer.get("num_nodes", 1)) == 1:
+        return {}
+    known = {name: os.environ[name] for name in MEETING if name in os.environ}
+    return known | ({"NODE_RANK": os.environ["SLURM_NODEID"]} if "SLURM_NODEID" in os.environ else {})
+
+
+def _start(folder: Path, place: dict[str, str], log: IO[str] | None) -> subprocess.Popen:
+    """Its standard input is closed when this process ends, however it ends."""
+    environment = {key: value for key, value in os.environ.items() if key not in PLACE} | place
+    return subprocess.Popen(
+        [sys.executable, "-m", RANK, str(folder)], env=environment, stdin=subprocess.PIPE,
+        stdout=log, stderr=subprocess.STDOUT if log else None, start_new_session=True,
+    )  # fmt: skip
+
+
+def _watch(started: list[subprocess.Popen], folder: Path) -> None:
+    while None in (ends := [process.poll() for process in started]) and not any(ends):
+        time.sleep(0.1)
+    failed = [rank for rank, status in enumerate(ends) if status]
+    if not failed:
+        return
+    # the first to fail: one that was killed leaves no word, the others fail for its absence
+    reports = {rank: folder / f"error-{rank}.json" for rank in failed}
+    first = min(failed, key=lambda rank: reports[rank].stat().st_mtime if reports[rank].exists() else 0)
+    status, report = ends[first] or 0, reports[first]
+    told = json.loads(report.read_text()) if report.exists() else {}
+    for process in started:
+        process.send_signal(signal.SIGTERM)  # nothing to those that have ended
+    until = time.monotonic() + GRACE
+    while time.monotonic() < until and any(process.poll() is None for process in started):
+        time.sleep(0.1)
+    if told.get("type") == InputError.__name__:
+        raise InputError(told["text"])
+    how = f"was killed ({signal.Signals(-status).name})" if status < 0 else f"ended with status {status}"
+    what = f"failed: {told['type']}: {told['text']}" if told else how
+    raise RankFailed(
+        f"rank {first} of {len(started)} {what}" if len(started) > 1 else f"the job's process {what}"
+    )
+
+
+def _end(started: list[subprocess.Popen]) -> None:
+    """With everything that they started."""
+    for process in started:
+        if process.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stdin:
+            process.stdin.close()

@@ -1,0 +1,47 @@
+"""One rank of a job, or a job in a process of its own: ``python -m dori.rank FOLDER``, by ``launch``."""
+
+import json
+import os
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from dori.app import quiet, study, work
+from dori.config import build
+from dori.distributed.group import joined
+from dori.errors import InputError
+
+
+def main(folder: Path) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # another rank failed: tell the logger, and end
+    threading.Thread(target=_end_with_launcher, daemon=True).start()
+    job = json.loads((folder / "job.json").read_text())
+    cfg, output = OmegaConf.create(job["config"]), Path(job["output"])
+    rank = os.environ.get("LOCAL_RANK")
+    try:
+        if rank is None:
+            study(cfg, output)
+            return 0
+        quiet()
+        with joined(build(cfg.trainer)(), folder) as place:
+            work(cfg, output, leads=place == 0)
+        return 0
+    except Exception as error:
+        told = {"type": type(error).__name__, "text": str(error)}
+        (folder / f"error-{rank or 0}.json").write_text(json.dumps(told))
+        if not isinstance(error, InputError):
+            traceback.print_exc()
+        return 1
+
+
+def _end_with_launcher() -> None:
+    os.read(0, 1)  # nothing is ever written: it returns when the launcher is gone
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))
