@@ -22,5 +22,5 @@ def check_positive(name: str, value: float) -> None:
 
 
 def check_share(name: str, value: float) -> None:
-    if not 0 < value < 1:
+    if not 0 < value <= 1:
         raise InputError(f"{name} must lie between 0 and 1, but is {value}")

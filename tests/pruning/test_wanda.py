@@ -111,7 +111,7 @@ def test_the_model_is_left_as_it_was(make_diffusion: Make) -> None:
     assert not any(module._forward_pre_hooks for module in model.unet.modules())
 
 
-@pytest.mark.parametrize("ratio", [0, 1, 2, -0.1, float("nan")])
+@pytest.mark.parametrize("ratio", [0, 1.01, 2, -0.1, float("nan")])
 def test_a_ratio_outside_the_unit_interval_is_refused(ratio: float) -> None:
     with pytest.raises(InputError, match=f"pruning.ratio must lie between 0 and 1, but is {ratio}"):
         Wanda(ratio=ratio)

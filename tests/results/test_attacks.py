@@ -32,7 +32,9 @@ def several(make_rows: Callable[..., Rows]) -> list[Rows]:
         for row in rows:
             row["pruning"] = base if row["setting"].startswith(base) else "none"
             if row["setting"] == f"{base}+{attack}":
-                row["metrics"]["Work"] = {"value": 120.0, "low": 80.0, "high": None, "n": 48}
+                row["metrics"]["Work"] = {
+                    "value": 120.0, "low": 80.0, "high": None, "n": 48, "survival": [[400.0, 0.4, 0.3, 0.6]],
+                }  # fmt: skip
         return rows
 
     return [job(b, a, h) for b in ("wanda", "nemo") for a, h in (("dori", 40), ("random_search", 9))]
@@ -48,7 +50,7 @@ def test_a_line_for_each_attack_and_one_for_none(several: list[Rows]) -> None:
     assert lines["no attack"]["MR wanda [95 %]"].startswith("0.10 [")
     assert lines["dori"]["MR twin [95 %]"].startswith("0.02 [")
     assert lines["dori"]["MR unseen"] == "0.04 / 0.04"
-    assert lines["dori"]["median work"] == "120 / 120"
+    assert lines["dori"]["median work"] == "120 [80, > 400] / 120 [80, > 400]"
     assert lines["no attack"]["Displacement"] == "–"
     assert lines["dori"]["gradients"] == "400"
 
