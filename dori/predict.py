@@ -6,7 +6,8 @@ attacks as for sampling. Chunks are dealt to ranks by index: a padding sampler w
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -90,6 +91,18 @@ class Predictor:
             )
         with process_group():
             trainer.predict(ChunkModule(networks, work), ChunkData(chunks), return_predictions=False)
+
+    @contextmanager
+    def placed(self, networks: list[nn.Module]) -> Iterator[None]:
+        """The networks on this process's device, for work that is not in chunks."""
+        device = self.make().strategy.root_device
+        try:
+            for network in networks:
+                network.to(device)
+            yield
+        finally:
+            for network in networks:
+                network.cpu()
 
 
 def replace_file(path: Path, write: Callable[[Path], Any]) -> None:

@@ -92,3 +92,15 @@ def test_a_file_gets_its_name_when_it_is_whole(tmp_path: Path) -> None:
     replace_file(tmp_path / "file.png", lambda tmp: tmp.write_text("half"))
     assert [p.name for p in tmp_path.iterdir()] == ["file.png"]
     assert (tmp_path / "file.png").read_text() == "half"
+
+
+def test_networks_are_placed_where_the_trainer_would_and_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, moves = nn.Linear(1, 1), []
+    monkeypatch.setattr(nn.Module, "to", lambda self, device: moves.append(torch.device(device)))
+    monkeypatch.setattr(nn.Module, "cpu", lambda self: moves.append("back"))
+    strategy = SimpleNamespace(root_device=torch.device("cuda", 1))
+    predictor = Predictor(lambda **_: SimpleNamespace(strategy=strategy))  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match="inside"), predictor.placed([network]):
+        assert moves == [torch.device("cuda", 1)]
+        raise RuntimeError("inside")
+    assert moves[-1] == "back"

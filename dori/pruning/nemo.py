@@ -167,7 +167,7 @@ class NeMo:
         As released: where theta comes to ``theta_min``, the candidates of the step before stay, and
         the score that they reached becomes the threshold.
         """
-        answers = [a[0] for a in activations(probe.modules, probe.y).values()]
+        answers = [a[0].cpu() for a in activations(probe.modules, probe.y).values()]
         theta, k = self.theta, self.k
         while True:
             listed = statistics.outliers(answers, theta, k)

@@ -163,8 +163,9 @@ class Run:
         inputs = {"model": self.diffusion.fingerprint, "recipe": recipe, **self._similarity}
 
         def compute(folder: Path) -> dict:
-            selection = select(self.keep)
-            parts = selection.masks
+            with self.predictor(name).placed(self.diffusion.networks):
+                selection = select(self.keep)
+            parts = [{layer: part.cpu() for layer, part in mask.items()} for mask in selection.masks]
             if own:
                 for place, mask in enumerate(parts):
                     masks.save(mask, folder / f"mask-{place:05d}.safetensors", recipe)
