@@ -8,10 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dori.results import extraction, subspace
+from dori.results import extraction, locality, subspace
 from dori.results.comparison import varying
 from dori.results.curves import label_of
 from dori.results.extraction_plot import write_extraction
+from dori.results.locality_plots import WRITERS
+from dori.results.locality_table import tables
 from dori.results.rows import Rows
 from dori.results.table import Block, rates
 from dori.results.verdict import Verdict
@@ -44,6 +46,8 @@ def findings(rows: Rows) -> list[Finding]:
         found.append(_extraction(own))
     if masks := [row for row in rows if row["kind"] == "masks"]:
         found.append(_subspace(rows, masks))
+    if any(row["kind"] == "triggers" for row in rows):
+        found += [_locality(rows, kind, verdict) for kind, verdict in locality.verdicts(rows).items()]
     return found
 
 
@@ -56,6 +60,18 @@ def _subspace(rows: Rows, masks: Rows) -> Finding:
         verdicts=[("", subspace.verdict(rows))],
         tables=rates(masks, list(subspace.METRICS)),
         words=subspace.METRICS,
+    )
+
+
+def _locality(rows: Rows, kind: str, verdict: Verdict) -> Finding:
+    return Finding(
+        title=locality.TITLES[kind],
+        file=f"locality_{kind}.png",
+        caption=locality.CAPTIONS[kind],
+        write=lambda path: WRITERS[kind](path, rows) if verdict.code != "no_triggers" else None,
+        verdicts=[("", verdict)],
+        tables=tables(rows, kind),
+        words=locality.WORDS if kind == "embeddings" else {},
     )
 
 
