@@ -41,11 +41,11 @@ def selected(answers: Tensor) -> list[masks.Mask]:
 
 def curve(answers: Tensor, k: int, whose: int) -> float:
     """Left after pruning by k triggers of the image, or of the one ``whose`` places on."""
-    some, drawn = selected(answers), []
+    some, drawn, nothing = selected(answers), [], torch.zeros(NEURONS, dtype=torch.bool)
     orders = [ordered(EACH, 0, str(i)) for i in range(IMAGES)]
     for image in range(IMAGES):
         from_ = GROUPS[(image + whose) % IMAGES]
-        cut = masks.union(*(some[from_[place]] for place in orders[image][:k]))["layer"]
+        cut = masks.union(*(some[from_[place]] for place in orders[image][:k])).get("layer", nothing)
         kept = answers[GROUPS[image]].masked_fill(cut, 0).amax(1)
         drawn.append((kept > 0.5).numpy())
     value = left(drawn, orders, k)[0]["value"]
