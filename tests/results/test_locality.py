@@ -45,13 +45,8 @@ def told(make_rows: Callable[..., Rows]) -> Callable[..., Rows]:
         for group in (*GROUPS, "trigger and its start"):
             apart = 9.0 if group == "trigger and its start" else 20.0
             metrics = {name: figure(apart) for name in ("L2", "Cosine", "Token_L2")}
-            rows.append(
-                row(
-                    group,
-                    "embeddings",
-                    metrics | {"L2_ratio": figure(ratio)} if group == GROUPS[0] else metrics,
-                )
-            )
+            metrics |= {"L2_ratio": figure(ratio)} if group == GROUPS[0] else {}
+            rows.append(row(group, "embeddings", metrics))
         points = [[0.1 * i, -0.2 * i, i % 9, i % 2 == 1] for i in range(36)]
         rows.append(row("starts and ends", "map", {}, points={"PCA": points, "t-SNE": points}))
         for group in GROUPS[:2]:
@@ -72,8 +67,8 @@ def told(make_rows: Callable[..., Rows]) -> Callable[..., Rows]:
             )
             for what, left in (("own triggers", own), ("other images' triggers", others),
                                ("ordinary prompts", 0.9), ("random weights", 0.9)):  # fmt: skip
-                metrics = {f"{name}/{k}": figure(value) for k in (1, 4)
-                           for name, value in (("Left", left), ("Used", used), ("FID", 20.0), ("Weights", 900.0))}  # fmt: skip
+                cut = {"Left": left, "Used": used, "FID": 20.0, "Weights": 900.0}
+                metrics = {f"{name}/{k}": figure(value) for k in (1, 4) for name, value in cut.items()}
                 rows.append(row(f"{method}: {what}", "cuts", metrics))
         names = ("magnitude", "nemo", "saliency", "wanda")
         for i, a in enumerate(names):
