@@ -18,13 +18,14 @@ TRIGGER, PROMPT, ORDINARY, RANDOM = "trigger", "memorized prompt", "ordinary pro
 class Member:
     """An embedding, as a target that carries it; ``unit``: the image whose trigger it is, else itself.
 
-    ``start`` (tokens, width): where a trigger's search began.
+    ``start`` (tokens, width): where a trigger's search began; ``begun``: from which sort of start.
     """
 
     target: Target
     kind: str
     unit: str
     start: Tensor | None = None
+    begun: str = ""
 
 
 Members = list[Member]

@@ -1,7 +1,9 @@
 """Means over pairs, with intervals from a bootstrap over images: pairs share members.
 
 A matrix of values of all pairs is first averaged into cells, one for each two images, so that an
-image counts once whatever the number of its triggers. A resample draws images with replacement; two
+image counts once whatever the number of its triggers. In a cell each two sorts of start count alike:
+an image's pairs hold fewer of one sort than pairs of different images do, and starts of one sort are
+alike. A resample draws images with replacement; two
 draws of one image are no pair of different images, and are left out.
 """
 
@@ -20,19 +22,23 @@ Array = NDArray[np.float64]
 Statistic = Callable[[Array, Array], Array]  # cells (n, n) and weights (r, n) of the images -> (r,)
 
 
-def cells(values: Array, groups: list[NDArray]) -> Array:
-    """Mean of ``values`` (n, n) over the pairs of each two groups; NaN where there is none.
+def cells(values: Array, members: Members, kind: str) -> Array:
+    """Mean of ``values`` (n, n) over the pairs of each two units of a kind; NaN where there is none.
 
     A member is no pair with itself; pairs whose value is NaN are left out.
     """
+    groups, begun = units(members, kind), np.array([member.begun for member in members])
     values = values.copy()
     np.fill_diagonal(values, np.nan)
     found = np.full((len(groups), len(groups)), np.nan)
     for a, rows in enumerate(groups):
         for b, columns in enumerate(groups):
-            part = values[np.ix_(rows, columns)]
-            if not np.isnan(part).all():
-                found[a, b] = np.nanmean(part)
+            parts = [
+                values[np.ix_(rows[begun[rows] == one], columns[begun[columns] == other])]
+                for one in np.unique(begun[rows]) for other in np.unique(begun[columns])
+            ]  # fmt: skip
+            means = [np.nanmean(part) for part in parts if not np.isnan(part).all()]
+            found[a, b] = np.mean(means) if means else np.nan
     return found
 
 
@@ -81,16 +87,16 @@ def _off_diagonal(table: Array) -> Array:
 
 def of_pairs(values: Array, members: Members) -> dict[str, Estimate]:
     """Mean of ``values`` (n, n) for each of the ``GROUPS`` of pairs."""
-    triggers = cells(values, units(members, TRIGGER))
+    triggers = cells(values, members, TRIGGER)
     found = {ONE: over_images(within, triggers), DIFFERENT: over_images(between, triggers)}
     for name, kind in BESIDE.items():
-        found[name] = over_images(between, cells(values, units(members, kind)))
+        found[name] = over_images(between, cells(values, members, kind))
     return found
 
 
 def compared(values: Array, members: Members) -> Estimate:
     """How much of the mean over pairs of different images remains within an image: their ratio."""
-    return over_images(ratio, cells(values, units(members, TRIGGER)))
+    return over_images(ratio, cells(values, members, TRIGGER))
 
 
 def each(values: Array, members: Members) -> Estimate:

@@ -92,7 +92,7 @@ def _triggers(
         if best[restart] > run.evaluation.threshold and attacked.triggers["failed"][row] < 0:
             embedding, begun = (attacked.triggers[key][row] for key in ("embeddings", "start"))
             named = replace(target, name=f"{target.name}/{start}/{restart:03d}", embedding=embedding)
-            found.append(Member(named, TRIGGER, target.name, begun))
+            found.append(Member(named, TRIGGER, target.name, begun, start))
     return found
 
 

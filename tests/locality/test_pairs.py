@@ -12,8 +12,9 @@ from dori.metrics.intervals import Estimate
 from tests import tiny
 
 
-def member(name: str, unit: str, kind: str = TRIGGER) -> Member:
-    return Member(Target(name, "", "verbatim", tiny.picture(0), embedding=torch.zeros(2, 3)), kind, unit)
+def member(name: str, unit: str, kind: str = TRIGGER, begun: str = "") -> Member:
+    target = Target(name, "", "verbatim", tiny.picture(0), embedding=torch.zeros(2, 3))
+    return Member(target, kind, unit, begun=begun)
 
 
 def value(figure: Estimate) -> float:
@@ -61,6 +62,18 @@ def test_two_draws_of_one_image_are_no_pair_of_different_ones() -> None:
     same = np.array([[a.unit == b.unit for b in members] for a in members])
     figure = pairs.of_pairs(np.where(same, -1000.0, 4.0), members)[pairs.DIFFERENT]
     assert (figure["value"], figure["low"], figure["high"]) == (4, 4, 4)
+
+
+def test_starts_of_one_sort_do_not_make_other_images_look_alike() -> None:
+    """All that matters here is from which sort of start a trigger came: no image has anything of its own."""
+    members = [
+        member(f"{unit}{sort}{i}", unit, begun=sort) for unit in "ABC" for sort in "go" for i in range(2)
+    ]
+    same = np.array([[a.begun == b.begun for b in members] for a in members])
+    values = np.where(same, 1.0, 5.0)
+    figure = pairs.compared(values, members)
+    assert (figure["value"], figure["low"], figure["high"]) == (1, 1, 1)
+    assert value(pairs.of_pairs(values, members)[pairs.ONE]) == 3
 
 
 def test_pairs_left_out_count_nowhere() -> None:
