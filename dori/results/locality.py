@@ -23,8 +23,8 @@ CAPTIONS = {
     "over images.",
     "activations": "Mean distance of the activations at fixed noise, layer by layer, in units of the layer's "
     "own size (root mean square norm on ordinary prompts). Bands are 95 % intervals over images.",
-    "weights": "Left: overlap of what a method selects for each pair; the upright bars are what chance gives "
-    "at equal counts. Right: four criteria on the same layers at equal count: overlap for the same image, "
+    "weights": "Top: overlap of what a method selects for each pair; the upright bars are what chance gives "
+    "at equal counts. Bottom: four criteria on the same layers at equal count: overlap for the same image, "
     "in brackets by chance.",
     "cuts": "Share of an image's triggers that still bring it back after pruning, with the mask of k of its "
     "triggers, for the triggers beyond those k; dotted: for the k themselves. Masks have equal counts. Bands "
@@ -174,6 +174,10 @@ def _weights(rows: Rows) -> Verdict:
         inside, across = (figure_of(rows, "weights", name, "IoU") for name in (one, different))
         chance, empty = (figure_of(rows, "weights", one, name) for name in ("IoU_chance", "Empty"))
         ratio = figure_of(rows, "weights", one, "IoU_ratio")
+        if inside is None:
+            codes.append("same")
+            parts.append(f"{method}: too few triggers of one image for which it selects anything.")
+            continue
         told = "cannot be told apart from"
         if ratio and ratio.low is not None and ratio.high is not None:
             told = "above" if ratio.low > 1 else "below" if ratio.high < 1 else told

@@ -1,4 +1,4 @@
-"""The four figures of the locality study, as wide as a page's column and told apart without colour."""
+"""The four figures of the locality study: readable at a column's width, told apart without colour."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -34,7 +34,7 @@ LINES = {  # colour, line, marker
     BESIDE[1]: (QUIET, "-", "v"), BESIDE[2]: (QUIET, "--", "D"),
     OWN: (REPLICA, "-", "o"), OTHERS: (INK, "--", "s"), CHANCE: (QUIET, "--", "D"),
 }  # fmt: skip
-WIDTH = 6.6
+WIDTH = 4.6  # inches, of which a paper's column shows three quarters: no letter below 7.5 points
 
 
 def _figure(height: float) -> Figure:
@@ -46,18 +46,20 @@ def _figure(height: float) -> Figure:
 def write_space(path_: Path, rows: Rows) -> None:
     """Starts and ends on two maps, distances of pairs, and the way between triggers."""
     with styled():
-        figure = _figure(5.4)
-        grid = figure.subplots(2, 2, height_ratios=(1.25, 1))
+        figure = _figure(6.4)
+        places = figure.add_gridspec(3, 2, height_ratios=(1.2, 1, 1))
+        maps = [figure.add_subplot(places[0, 0]), figure.add_subplot(places[0, 1])]
+        bars, line = figure.add_subplot(places[1, :]), figure.add_subplot(places[2, :])
         row = next((row for row in rows if row["kind"] == "map"), None)
-        for axes, (name, points) in zip(grid[0], (row or {}).get("points", {}).items(), strict=False):
+        for axes, (name, points) in zip(maps, (row or {}).get("points", {}).items(), strict=False):
             _map(axes, name, points)
-        _bars(grid[1, 0], GROUPS, [figure_of(rows, "embeddings", group, "L2") for group in GROUPS])
-        grid[1, 0].set_xlabel("L2 distance of embeddings")
+        _bars(bars, GROUPS, [figure_of(rows, "embeddings", group, "L2") for group in GROUPS])
+        bars.set_xlabel("L2 distance of embeddings")
         for group in (ONE, DIFFERENT):
-            _line(grid[1, 1], group, path(rows, group))
-        grid[1, 1].set_ylim(-0.03, 1.03)
-        grid[1, 1].set(xlabel="place on the line between two triggers", ylabel="share that bring the image")
-        grid[1, 1].legend(fontsize=8)
+            _line(line, group, path(rows, group))
+        line.set_ylim(-0.03, 1.03)
+        line.set(xlabel="place on the line between two triggers", ylabel="share with the image")
+        line.legend(fontsize=8)
         save(figure, path_)
 
 
@@ -113,18 +115,18 @@ def write_activations(path_: Path, rows: Rows) -> None:
         "Wanda's layers (feed-forward)": [name for name in names if not name.endswith("to_v")],
     }
     with styled():
-        figure = _figure(3.4)
-        grid = figure.subplots(1, 2, sharey=True, width_ratios=(1, 1.6))
+        figure = _figure(5.2)
+        grid = figure.subplots(2, 1)
         for axes, (title, layers) in zip(grid, panels.items(), strict=True):
             for group in (ONE, DIFFERENT, *BESIDE):
                 found = [(float(i), f) for i, layer in enumerate(layers)
                          if (f := estimate(members.get(group), f"Relative_L2/{layer}"))]  # fmt: skip
                 _line(axes, group, found)
             axes.set_title(title, loc="left", fontsize=9, fontweight="bold")
-            axes.set_xticks(range(len(layers)), [_short(layer) for layer in layers], rotation=90, fontsize=7)
+            axes.set_xticks(range(len(layers)), [_short(layer) for layer in layers], rotation=90, fontsize=8)
             axes.set_ylim(bottom=0)
-        grid[0].set_ylabel("L2 by the layer's own size")
-        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8)
+            axes.set_ylabel("L2 by the layer's size")
+        figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=8)
         save(figure, path_)
 
 
@@ -140,9 +142,9 @@ def write_weights(path_: Path, rows: Rows) -> None:
     """Overlap by groups of pairs for each method, and the criteria against each other."""
     found = methods(rows, "weights")
     with styled():
-        figure = _figure(2.0 + 0.9 * len(found))
-        left, right = figure.subfigures(1, 2, width_ratios=(1.1, 1))
-        grid = left.subplots(len(found), 1, sharex=True, squeeze=False)
+        figure = _figure(2.6 + 1.5 * len(found))
+        upper, lower = figure.subfigures(2, 1, height_ratios=(1.5 * len(found), 2.6))
+        grid = upper.subplots(len(found), 1, sharex=True, squeeze=False)
         for axes, method in zip(grid[:, 0], found, strict=True):
             groups = (ONE, DIFFERENT, *BESIDE)
             names = [f"{method}: {group}" for group in groups]
@@ -153,7 +155,7 @@ def write_weights(path_: Path, rows: Rows) -> None:
             axes.set_title(method, loc="left", fontsize=9, fontweight="bold")
             axes.set_xlim(0, 1)
         grid[-1, 0].set_xlabel("IoU of what is selected")
-        panels = right.subplots(2, 1)
+        panels = lower.subplots(1, 2)
         for axes, some in zip(panels, ("values", "feed_forward"), strict=True):
             _matrix(axes, rows, some)
         save(figure, path_)
@@ -171,15 +173,13 @@ def _matrix(axes: Axes, rows: Rows, some: str) -> None:
         table[i, j] = own.value
         colour = "white" if own.value > 0.5 else INK
         text = f"{number(own.value)}\n({number(chance.value)})"
-        axes.text(j, i, text, ha="center", va="center", fontsize=6.5, color=colour)
+        axes.text(j, i, text, ha="center", va="center", fontsize=7.5, color=colour)
     axes.imshow(table, cmap="Greys", vmin=0, vmax=1.1, aspect="auto")
-    axes.set_xticks(range(len(names)), names, fontsize=7, rotation=20)
-    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.set_xticks(range(len(names)), names, fontsize=8, rotation=35)
+    axes.set_yticks(range(len(names)), names if some == "values" else [""] * len(names), fontsize=8)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(
-        f"same image, {some.replace('_', '-')} layers", loc="left", fontsize=8.5, fontweight="bold"
-    )
+    axes.set_title(f"{some.replace('_', '-')} layers", loc="left", fontsize=9, fontweight="bold")
 
 
 def write_cuts(path_: Path, rows: Rows) -> None:
@@ -207,7 +207,7 @@ def write_cuts(path_: Path, rows: Rows) -> None:
             axes.set_xlabel("triggers pruned by, k")
         grid[0, 0].set_ylabel("share that still replicate")
         figure.legend(
-            *grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=3, fontsize=8
+            *grid[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=8
         )
         save(figure, path_)
 

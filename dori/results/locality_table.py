@@ -1,11 +1,12 @@
 """The tables of the locality study: every figure with its interval, and n."""
 
-from dori.results.estimate import MISSING, counted, estimate, significant, with_interval
+from dori.results.estimate import MISSING, counted, estimate, number, significant, with_interval
 from dori.results.locality import cuts
 from dori.results.rows import Row, Rows
 from dori.results.table import Block
 
-PLAIN = ("IoU_chance", "Empty", "Selected", "Weights", "FID", "IoU_different")  # shown without an interval
+SIZES = ("Selected", "Weights", "FID")  # shown without an interval, as these shares are
+SHARES = ("IoU_chance", "IoU_different", "Empty")
 COLUMNS = {
     "embeddings": {"L2": "L2", "cosine": "Cosine", "L2 per token": "Token_L2"},
     "activations": {"L2 by the layer's size": "Relative_L2"},
@@ -59,4 +60,7 @@ def _cell(row: Row, metric: str) -> str:
     figure = estimate(row, metric)
     if figure is None:
         return MISSING
-    return significant(figure.value) if metric.split("/")[0] in PLAIN else with_interval(figure)
+    name = metric.split("/")[0]
+    if name in SIZES:
+        return significant(figure.value)
+    return number(figure.value) if name in SHARES else with_interval(figure)

@@ -121,7 +121,7 @@ def test_figures_and_tables_are_told_from_the_rows_alone(told: Callable[..., Row
     for finding in findings(rows):
         finding.write(tmp_path / finding.file)
         with Image.open(tmp_path / finding.file) as image:
-            assert image.width > 900
+            assert image.width > 700
         for block in finding.tables:
             assert all(len(line) == len(block.columns) for line in block.lines)
     (cuts,) = tables(rows, "cuts")
