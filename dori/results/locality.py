@@ -30,6 +30,14 @@ CAPTIONS = {
     "triggers, for the triggers beyond those k; dotted: for the k themselves. Masks have equal counts. Bands "
     "are 95 % intervals over images.",
 }
+CLAIMS = {  # of Finding DoRI
+    "embeddings": "triggers of one image lie all over the embedding space",
+    "activations": "triggers of one image drive the model through different activations",
+    "weights": "methods select different weights for different triggers of one image",
+}
+BORNE_OUT = {
+    "not_local": "is borne out here", "local": "is not borne out here", "unknown": "cannot be tested here",
+}  # fmt: skip
 WORDS = {
     "L2": "Euclidean distance of whole embeddings; mean over pairs, every image counts once",
     "Cosine": "1 minus the cosine of whole embeddings",
@@ -74,6 +82,11 @@ def verdicts(rows: Rows) -> dict[str, Verdict]:
     }  # fmt: skip
 
 
+def _claim(kind: str, code: str) -> str:
+    """Whether the paper's claim is what is seen here; in part, for codes in between."""
+    return f"The paper's claim, that {CLAIMS[kind]}, {BORNE_OUT.get(code, 'is borne out in part here')}."
+
+
 def _counts(rows: Rows) -> str:
     row = next(row for row in rows if row["kind"] == "triggers")
     share, images = estimate(row, "Share"), estimate(row, "Images")
@@ -112,7 +125,12 @@ def _space(rows: Rows) -> Verdict:
         f" {_value(of(BESIDE[0]))} apart, ordinary prompts {_value(of(BESIDE[1]))}, random embeddings of the"
         f" triggers' norm {_value(of(BESIDE[2]))}; a trigger and its own start {_value(of(OWN_START))}."
     )
-    return Verdict(code, f"Triggers of one image {words}", text, (*_inherited(rows), *_paths(rows)))
+    return Verdict(
+        code,
+        f"Triggers of one image {words}",
+        text,
+        (_claim("embeddings", code), *_inherited(rows), *_paths(rows)),
+    )
 
 
 def _inherited(rows: Rows) -> list[str]:
@@ -164,7 +182,8 @@ def _activations(rows: Rows) -> Verdict:
         f" {_cite(of(ONE, 'Relative_L2_ratio'))} times. Memorized prompts lie {_value(of(BESIDE[0]))} apart,"
         f" ordinary prompts {_value(of(BESIDE[1]))}, random embeddings {_value(of(BESIDE[2]))}."
     )
-    return Verdict(code, f"The activations of an image's triggers {words}", text)
+    headline = f"The activations of an image's triggers {words}"
+    return Verdict(code, headline, text, (_claim("activations", code),))
 
 
 def _weights(rows: Rows) -> Verdict:
@@ -201,7 +220,12 @@ def _weights(rows: Rows) -> Verdict:
         code = "more" if set(codes) == {"more"} else "mixed"
         which = [m for m, c in zip(methods(rows, "weights"), codes, strict=True) if c == "more"]
         headline = f"{' and '.join(which)}: triggers of one image agree more than those of different images"
-    return Verdict(code, headline, " ".join(parts))
+    notes = [_claim("weights", code)]
+    if "wanda" in headline:
+        notes.append(
+            "The paper's own figure for Wanda, too, seems to agree more within an image than across."
+        )
+    return Verdict(code, headline, " ".join(parts), tuple(notes))
 
 
 def _two(row: Row) -> bool:

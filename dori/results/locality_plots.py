@@ -34,6 +34,7 @@ LINES = {  # colour, line, marker
     BESIDE[1]: (QUIET, "-", "v"), BESIDE[2]: (QUIET, "--", "D"),
     OWN: (REPLICA, "-", "o"), OTHERS: (INK, "--", "s"), CHANCE: (QUIET, "--", "D"),
 }  # fmt: skip
+LAYERS = {"values": "value layers", "feed_forward": "feed-forward layers"}
 WIDTH = 4.6  # inches, of which a paper's column shows three quarters: no letter below 7.5 points
 
 
@@ -83,6 +84,8 @@ def _bars(axes: Axes, labels: Sequence[str], figures: Sequence[Estimate | None])
     for place, figure in enumerate(figures):
         axes.axhline(place, color=LINE, linewidth=0.6, zorder=0)
         if figure is None:
+            axes.annotate("none", (0.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=8,
+                          color=QUIET, backgroundcolor="white")  # fmt: skip
             continue
         colour = REPLICA if place == 0 else INK
         low = figure.value if figure.low is None else figure.low
@@ -156,7 +159,7 @@ def write_weights(path_: Path, rows: Rows) -> None:
             axes.set_xlim(0, 1)
         grid[-1, 0].set_xlabel("IoU of what is selected")
         panels = lower.subplots(1, 2)
-        for axes, some in zip(panels, ("values", "feed_forward"), strict=True):
+        for axes, some in zip(panels, LAYERS, strict=True):
             _matrix(axes, rows, some)
         save(figure, path_)
 
@@ -179,7 +182,7 @@ def _matrix(axes: Axes, rows: Rows, some: str) -> None:
     axes.set_yticks(range(len(names)), names if some == "values" else [""] * len(names), fontsize=8)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    axes.set_title(f"{some.replace('_', '-')} layers", loc="left", fontsize=9, fontweight="bold")
+    axes.set_title(LAYERS[some], loc="left", fontsize=9, fontweight="bold")
 
 
 def write_cuts(path_: Path, rows: Rows) -> None:
