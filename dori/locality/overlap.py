@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import hypergeom
 from torch import Tensor
 
-from dori.locality.members import Members, of_kind, units
+from dori.locality.members import Members, units
 from dori.pruning.masks import Mask
 
 BITS = 2**26  # unpacked at once
@@ -115,10 +115,3 @@ def chance(counts: NDArray[np.int64], sizes: list[int], members: Members) -> Arr
                 for i, j in pairs[:: max(1, len(pairs) // CHANCE_PAIRS)]:
                     found[i, j] = found[j, i] = expected_iou(counts[i], counts[j], sizes)
     return found
-
-
-def only(values: Array, members: Members, kind: str) -> Array:
-    """The rows and columns of one kind, NaN elsewhere."""
-    kept, places = np.full_like(values, np.nan), of_kind(members, kind)
-    kept[np.ix_(places, places)] = values[np.ix_(places, places)]
-    return kept

@@ -14,6 +14,7 @@ from dori.results.curves import label_of
 from dori.results.extraction_plot import write_extraction
 from dori.results.locality_plots import WRITERS
 from dori.results.locality_table import tables
+from dori.results.locality_words import CAPTIONS, TITLES, WORDS
 from dori.results.rows import Rows
 from dori.results.table import Block, rates
 from dori.results.verdict import Verdict
@@ -65,13 +66,13 @@ def _subspace(rows: Rows, masks: Rows) -> Finding:
 
 def _locality(rows: Rows, kind: str, verdict: Verdict) -> Finding:
     return Finding(
-        title=locality.TITLES[kind],
+        title=TITLES[kind],
         file=f"locality_{kind}.png",
-        caption=locality.CAPTIONS[kind],
+        caption=CAPTIONS[kind],
         write=lambda path: WRITERS[kind](path, rows) if verdict.code != "no_triggers" else None,
         verdicts=[("", verdict)],
         tables=tables(rows, kind),
-        words=locality.WORDS if kind == "embeddings" else {},
+        words=WORDS if kind == "embeddings" else {},
     )
 
 

@@ -9,20 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dori.results.estimate import Estimate, estimate, number
-from dori.results.locality import (
-    BESIDE,
-    CHANCE,
-    DIFFERENT,
-    GROUPS,
-    ONE,
-    OTHERS,
-    OWN,
-    USUAL,
-    cuts,
-    figure_of,
-    methods,
-    path,
-)  # fmt: skip
+from dori.results.locality_rows import cuts, figure_of, methods, path
+from dori.results.locality_words import BESIDE, CHANCE, DIFFERENT, GROUPS, ONE, OTHERS, OWN, USUAL
 from dori.results.rows import Rows
 from dori.results.style import INK, LINE, QUIET, REPLICA, save, styled
 

@@ -1,7 +1,7 @@
 """The tables of the locality study: every figure with its interval, and n."""
 
 from dori.results.estimate import MISSING, counted, estimate, number, significant, with_interval
-from dori.results.locality import cuts
+from dori.results.locality_rows import cuts
 from dori.results.rows import Row, Rows
 from dori.results.table import Block
 
@@ -41,8 +41,8 @@ def _table(rows: Rows, columns: dict[str, str], title: str) -> Block:
     for row in rows:
         counts = [estimate(row, metric) for metric in columns.values()]
         n = next((counted(figure) for figure in counts if figure), MISSING)
-        lines.append((row["setting"], *(_cell(row, metric) for metric in columns.values()), n))
-    return Block(title, (title, *columns, "n"), tuple(lines), 1)
+        lines.append((row["setting"], n, *(_cell(row, metric) for metric in columns.values())))
+    return Block(title, (title, "n", *columns), tuple(lines), 1)
 
 
 def _cuts(rows: Rows) -> Block:

@@ -14,8 +14,9 @@ from dori.errors import InputError, check_positive, check_share
 from dori.locality.distances import check_perplexity
 from dori.pruning import Method, Saliency
 from dori.pruning.layers import layers_of
+from dori.studies.locality_criteria import criteria_rows
 from dori.studies.locality_cuts import cut_rows
-from dori.studies.locality_inside import activation_rows, criteria_rows, selection_of, weight_rows
+from dori.studies.locality_inside import activation_rows, selection_of, weight_rows
 from dori.studies.locality_space import distance_rows, map_row, path_rows
 from dori.studies.locality_triggers import beside, search, summary
 from dori.studies.rows import Row

@@ -140,6 +140,16 @@ def test_figures_and_tables_are_told_from_the_rows_alone(told: Callable[..., Row
     assert "Pruned by some triggers" in (tmp_path / "report.html").read_text()
 
 
+def test_a_method_that_selects_nothing_is_not_said_to_fail(told: Callable[..., Rows]) -> None:
+    rows = told()
+    for each in rows:
+        if each["setting"] == "nemo: own triggers":
+            each["metrics"]["Weights/1"] = figure(0)
+    verdict = locality.verdicts(rows)["cuts"]
+    assert verdict.code == "mixed"
+    assert "nemo: nothing is selected to prune" in verdict.headline
+
+
 def test_without_triggers_it_says_so(told: Callable[..., Rows]) -> None:
     rows = [r for r in told() if r["kind"] in ("verbatim", "unseen", "triggers")]
     (finding,) = findings(rows)
