@@ -54,11 +54,12 @@ def activations(
     reduce: Reduce = everything,
 ) -> dict[str, Tensor]:  # fmt: skip
     """Outputs of the layers for each embedding (n, tokens, width), at NeMo's timestep on ``noise``."""
-    place = {"device": diffusion.device, "dtype": diffusion.dtype}
+    device, dtype = diffusion.device, diffusion.dtype
     with recorded(layers, reduce) as kept:
         for part in y.split(diffusion.batch):
-            t = torch.full((len(part),), diffusion.noise_timestep, device=diffusion.device)
-            diffusion.predict_noise(noise.to(**place).expand(len(part), -1, -1, -1), t, part.to(**place))
+            t = torch.full((len(part),), diffusion.noise_timestep, device=device)
+            z = noise.to(device, dtype).expand(len(part), -1, -1, -1)
+            diffusion.predict_noise(z, t, part.to(device, dtype))
     return {name: torch.cat(parts) for name, parts in kept.items()}
 
 

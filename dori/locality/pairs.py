@@ -69,7 +69,7 @@ def over_images(statistic: Statistic, table: Array, seed: int = 0, resamples: in
     Images without what it is about (pairs of their own, or with others) are left out.
     """
     own, others = ~np.isnan(np.diag(table)), ~np.isnan(_off_diagonal(table)).all(1)
-    kept = {within: own, between: others, ratio: own & others}[statistic]
+    kept = own if statistic is within else others if statistic is between else own & others
     table, n = table[np.ix_(kept, kept)], int(kept.sum())
     if n == 0:
         return estimate(np.nan, np.nan, np.nan, 0)

@@ -146,10 +146,12 @@ def _weights(rows: Rows) -> Verdict:
     if criteria:
         named = (f"{row['setting']} {value(estimate(row, 'IoU/values'))} and"
                  f" {value(estimate(row, 'IoU/feed_forward'))}" for row in criteria)  # fmt: skip
-        chance = estimate(criteria[0], "IoU_chance/values"), estimate(criteria[0], "IoU_chance/feed_forward")
+        by_chance = [
+            value(estimate(criteria[0], f"IoU_chance/{some}")) for some in ("values", "feed_forward")
+        ]
         parts.append(
             f"Different criteria at equal count, on value and on feed-forward layers: {'; '.join(named)}"
-            f" (chance {value(chance[0])} and {value(chance[1])})."
+            f" (chance {' and '.join(by_chance)})."
         )
     headline = "Triggers of one image select no more of the same weights than those of different images"
     code = "not_local"

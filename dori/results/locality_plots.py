@@ -134,9 +134,9 @@ def write_weights(path_: Path, rows: Rows) -> None:
     found = methods(rows, "weights")
     with styled():
         figure = _figure(2.6 + 1.5 * len(found))
-        upper, lower = figure.subfigures(2, 1, height_ratios=(1.5 * len(found), 2.6))
-        grid = upper.subplots(len(found), 1, sharex=True, squeeze=False)
-        for axes, method in zip(grid[:, 0], found, strict=True):
+        places = figure.add_gridspec(len(found) + 1, 2, height_ratios=[*[1.5] * len(found), 2.6])
+        grid = [figure.add_subplot(places[i, :]) for i in range(len(found))]
+        for axes, method in zip(grid, found, strict=True):
             groups = (ONE, DIFFERENT, *BESIDE)
             names = [f"{method}: {group}" for group in groups]
             _bars(axes, groups, [figure_of(rows, "weights", name, "IoU") for name in names])
@@ -145,8 +145,8 @@ def write_weights(path_: Path, rows: Rows) -> None:
                     axes.plot([chance.value] * 2, [place - 0.35, place + 0.35], color=QUIET, linewidth=1.6)
             axes.set_title(method, loc="left", fontsize=9, fontweight="bold")
             axes.set_xlim(0, 1)
-        grid[-1, 0].set_xlabel("IoU of what is selected")
-        panels = lower.subplots(1, 2)
+        grid[-1].set_xlabel("IoU of what is selected")
+        panels = [figure.add_subplot(places[-1, i]) for i in range(2)]
         for axes, some in zip(panels, LAYERS, strict=True):
             _matrix(axes, rows, some)
         save(figure, path_)

@@ -100,7 +100,10 @@ def _figures(
     found = {f"Left/{k}": others, f"FID/{k}": _fid(run, subject)}
     if chosen:
         sizes = [masks.count(mask) for mask in chosen]
-        found |= {f"Used/{k}": used, f"Weights/{k}": estimate(np.mean(sizes), np.nan, np.nan, len(sizes))}
+        found |= {
+            f"Used/{k}": used,
+            f"Weights/{k}": estimate(float(np.mean(sizes)), np.nan, np.nan, len(sizes)),
+        }
     return found
 
 

@@ -45,7 +45,8 @@ def search(run: Run, starts: dict[str, Callable]) -> Found:
     twin = Subject("twin", run.diffusion.twin) if run.diffusion.twin else None
     assert run.attack is not None
     rows: dict[str, Row] = {}
-    frames, triggers = [], {target.name: [] for target in memorized}
+    frames: list[pd.DataFrame] = []
+    triggers: dict[str, Members] = {target.name: [] for target in memorized}
     for name, start in starts.items():
         part = _started(run, name, start)
         attacked = part.attacked(run.original, everyone)
