@@ -1,6 +1,7 @@
 """Targets: the images whose memorization is tested, each with its prompt and its kind."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +26,7 @@ class Target:
         family: the other training images of a template, of which it keeps the frame.
         changing: boolean H x W, the region in which a family's members differ.
         half: ``development`` (settings may be chosen on it) or ``held_out``.
+        embedding: (tokens, width), in the place of the prompt's own: a trigger that an attack found.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Target:
     family: tuple[np.ndarray, ...] = ()
     changing: np.ndarray | None = None
     half: str = "held_out"
+    embedding: Tensor | None = None
 
     def pixels(self) -> np.ndarray:
         """uint8 (H, W, 3), as stored."""
@@ -49,6 +52,8 @@ class Target:
         if self.changing is not None:
             arrays.append(self.changing)
         digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays))
+        if self.embedding is not None:
+            digest.update(self.embedding.float().cpu().contiguous().numpy().tobytes())
         return [self.name, self.prompt, self.kind, digest.hexdigest()]
 
 
@@ -86,6 +91,15 @@ class Data:
 
     def of(self, *kinds: str) -> list[Target]:
         return [target for target in self.targets if target.kind in kinds]
+
+
+def embedded(targets: list[Target], encode: Callable[[list[str]], Tensor]) -> Tensor:
+    """Of each target its prompt's embedding, or the one in its place: (n, tokens, width)."""
+    y = encode([target.prompt for target in targets])
+    for i, target in enumerate(targets):
+        if target.embedding is not None:
+            y[i] = target.embedding.to(y)
+    return y
 
 
 def tensor(images: list[np.ndarray], size: int) -> Tensor:

@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dori.data import Data, Target
+from dori.data.targets import embedded
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError, check_positive, unknown
 from dori.pruning import noise_difference as nd
@@ -76,7 +77,7 @@ class NeMo:
         statistics.check(layers)
         ordinary = self._ordinary_scores(diffusion, data, keep)
         threshold = self.threshold if self.threshold is not None else float(ordinary.mean() + ordinary.std())
-        y = diffusion.encode_prompts([target.prompt for target in targets])
+        y = embedded(targets, diffusion.encode_prompts)
         noise = nd.noises(diffusion, self.seeds, self.seed)
         evaluations = len(targets) * self.seeds
         masks, scores = [], {}

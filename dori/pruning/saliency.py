@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from dori.data import Data, Target
-from dori.data.targets import tensor
+from dori.data.targets import embedded, tensor
 from dori.diffusion import StableDiffusion, frozen
 from dori.errors import InputError, check_positive
 from dori.pruning.budget import Budget, highest
@@ -66,11 +66,12 @@ class Saliency(Budget):
         count, size = min(self.ordinary, len(everyday.images)), diffusion.resolution
         names = [f"ordinary/{i:05d}" for i in range(count)]
         images = everyday.tensor(size, 0, count)
-        usual = self.saliency(diffusion, layers, names, everyday.captions[:count], images)
+        y = diffusion.encode_prompts(everyday.captions[:count])
+        usual = self.saliency(diffusion, layers, names, y, images)
         masks = []
         for some, quota in zip([[t] for t in targets] if self.per_prompt else [targets], quotas, strict=True):
-            names, prompts = [t.name for t in some], [t.prompt for t in some]
-            own = self.saliency(diffusion, layers, names, prompts, tensor([t.pixels() for t in some], size))
+            names, y = [t.name for t in some], embedded(some, diffusion.encode_prompts)
+            own = self.saliency(diffusion, layers, names, y, tensor([t.pixels() for t in some], size))
             masks.append(highest({name: own[name] - usual[name] for name in layers}, quota))
         return Selection(masks, evaluations + self.evaluations(len(targets), count))
 
@@ -79,11 +80,13 @@ class Saliency(Budget):
         return (targets + ordinary) * self.pairs
 
     def saliency(
-        self, diffusion: StableDiffusion, layers: list[str], names: list[str], prompts: list[str],
-        images: Tensor,
-    ) -> Scores:  # fmt: skip
-        """|w * dL/dw| of pairs of prompts and uint8 images (n, 3, H, W); draws derive from ``names``."""
-        y, z = diffusion.encode_prompts(prompts), diffusion.encode_images(images)
+        self, diffusion: StableDiffusion, layers: list[str], names: list[str], y: Tensor, images: Tensor
+    ) -> Scores:
+        """|w * dL/dw| of pairs of embeddings (n, tokens, width) and uint8 images (n, 3, H, W).
+
+        Draws derive from ``names``.
+        """
+        z = diffusion.encode_images(images)
         modules = layers_of(diffusion.unet, layers)
         weights = [layer.weight for layer in modules.values()]
         total = [torch.zeros_like(w, dtype=torch.promote_types(w.dtype, torch.float32)) for w in weights]

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dori.data import Data, Target
+from dori.data.targets import embedded
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError, check_positive, check_share, unknown
 from dori.pruning.layers import layers_of
@@ -18,13 +19,12 @@ from dori.pruning.selection import Keep, Selection
 
 @contextmanager
 def _summed_squares(layers: dict[str, nn.Linear]) -> Iterator[dict[str, Tensor]]:
-    """Per input column, the sum over samples and tokens of the squared L2-normalised inputs."""
+    """Per sample and input column, the sum over tokens of the squared L2-normalised inputs."""
     sums: dict[str, Tensor] = {}
 
     def add(name: str, x: Tensor) -> None:
-        rows = F.normalize(x.flatten(0, -2).float(), dim=1)
-        total = rows.square().sum(0, dtype=torch.float64).cpu()
-        sums[name] = sums[name] + total if name in sums else total
+        rows = F.normalize(x.flatten(1, -2).float(), dim=-1)
+        sums[name] = rows.square().sum(1, dtype=torch.float64).cpu()
 
     hooks = [
         layer.register_forward_pre_hook(lambda _, inputs, name=name: add(name, inputs[0]))
@@ -74,22 +74,29 @@ class Wanda:
             raise InputError(f"pruning.steps ({self.steps}) must reach pruning.used ({self.used})")
 
     @torch.no_grad()
-    def norms(self, diffusion: StableDiffusion, y: Tensor) -> list[dict[str, Tensor]]:
-        """Squared column norms, summed over prompts, for each used timestep; y (n, tokens, width)."""
+    def norms(
+        self, diffusion: StableDiffusion, y: Tensor, each: bool, layers: dict[str, nn.Linear] | None = None
+    ) -> list[dict[str, Tensor]]:
+        """Squared column norms at each used timestep: (n, columns) of ``each``, or their sum (1, columns).
+
+        ``y`` (n, tokens, width); ``layers``: others than the feed-forward ones.
+        """
         shape = diffusion.latent_shape
         noise = torch.randn(1, *shape, generator=torch.Generator().manual_seed(self.seed))
         noise = noise.to(diffusion.device, diffusion.dtype)
-        layers = layers_of(diffusion.unet, "feed_forward")
-        totals: list[dict[str, Tensor]] = [{} for _ in range(self.used)]
+        layers = layers or layers_of(diffusion.unet, "feed_forward")
+        found: list[dict[str, Tensor]] = [{} for _ in range(self.used)]
         for part in y.split(diffusion.samples_per_call):
             z = noise.expand(len(part), *shape)
             with _summed_squares(layers) as sums:
                 walk = diffusion.denoise(part, z, steps=self.steps, guidance=self.guidance)
-                for total, _ in zip(totals, walk, strict=False):
+                for step, _ in zip(found, walk, strict=False):
                     for name, value in sums.items():
-                        total[name] = total.get(name, 0) + value
-                    sums.clear()
-        return totals
+                        # with guidance, a prompt has two samples
+                        own = value.view(-1, len(part), value.shape[1]).sum(0)
+                        rows = torch.cat([step[name], own]) if name in step else own
+                        step[name] = rows if each else rows.sum(0, keepdim=True)
+        return found
 
     def evaluations(self, prompts: int, ordinary: int = 0) -> int:
         """U-Net samples: the empty prompt's inputs are the same beside every prompt, so run once."""
@@ -106,12 +113,15 @@ class Wanda:
     def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
         """The mask of the targets' prompts, or one for each; ``data.captions`` for that base."""
         ordinary = data.captions if self.base == "ordinary" else []
-        sets = [[t.prompt] for t in targets] if self.per_prompt else [[t.prompt for t in targets]]
-        found = [self.mask(diffusion, prompts, ordinary) for prompts in sets]
-        return Selection(found, sum(self.evaluations(len(prompts), len(ordinary)) for prompts in sets))
+        found = self.masks(diffusion, embedded(targets, diffusion.encode_prompts), ordinary, self.per_prompt)
+        return Selection(found, self.evaluations(len(targets), len(ordinary)))
 
     def mask(self, diffusion: StableDiffusion, prompts: list[str], ordinary: list[str] | None = None) -> Mask:
-        """The mask of a set of memorized prompts; ``ordinary``: captions for that base.
+        """The mask of a set of memorized prompts; ``ordinary``: captions for that base."""
+        return self.masks(diffusion, diffusion.encode_prompts(prompts), ordinary or [], False)[0]
+
+    def masks(self, diffusion: StableDiffusion, y: Tensor, ordinary: list[str], each: bool) -> list[Mask]:
+        """The one mask of a set of embeddings (n, tokens, width), or one of ``each``.
 
         Raises:
             InputError: a ratio that keeps no weight of the narrowest layer.
@@ -120,10 +130,20 @@ class Wanda:
             raise InputError(
                 "pruning.base=ordinary needs ordinary captions: give data.ordinary, or base=empty"
             )
-        memorized = self.norms(diffusion, diffusion.encode_prompts(prompts))
         captions = ordinary if self.base == "ordinary" and ordinary else [""]
-        base = self.norms(diffusion, diffusion.encode_prompts(captions))
-        scale = len(prompts) / len(captions)
+        memorized = self.norms(diffusion, y, each)
+        base = self.norms(diffusion, diffusion.encode_prompts(captions), each=False)
+        scale = (1 if each else len(y)) / len(captions)
+        usual = [{name: x[0] * scale for name, x in step.items()} for step in base]
+        return [
+            self._above(diffusion, [{name: x[i] for name, x in step.items()} for step in memorized], usual)
+            for i in range(len(y) if each else 1)
+        ]
+
+    def _above(
+        self, diffusion: StableDiffusion, memorized: list[dict[str, Tensor]], base: list[dict[str, Tensor]]
+    ) -> Mask:
+        """From squared column norms at each timestep to the weights that score high, and above the base."""
         mask: Mask = {}
         for name, layer in layers_of(diffusion.unet, "feed_forward").items():
             weight = layer.weight.detach().abs().double().cpu()
@@ -139,6 +159,6 @@ class Wanda:
                 # ties go to the lower column: a stable sort, the same on every device
                 top = score.argsort(dim=1, descending=True, stable=True)[:, :keep]
                 chosen = torch.zeros_like(part).scatter_(1, top, True)
-                part |= chosen & (score > weight * (at_base[name] * scale).sqrt())
+                part |= chosen & (score > weight * at_base[name].sqrt())
             mask[name] = part
         return mask

@@ -97,7 +97,8 @@ def _attacks(rows: Rows, base: str) -> set[str]:
 
 def _mitigations(rows: Rows) -> set[str]:
     """Every base but the original, the twin and, beside others, the random baseline."""
-    bases = {split(row["setting"])[0] for row in rows} - {"original", "twin"}
+    settings = {row["setting"] for row in rows if row["kind"] in (*TARGETS, "ordinary")}
+    bases = {split(setting)[0] for setting in settings} - {"original", "twin"}
     if len(bases) > 1:
         bases -= {"random"}
     return bases or {"original"}

@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dori.results import budget, budget_words, extraction, subspace, transfer, work
+from dori.results import budget, budget_words, extraction, locality, subspace, transfer, work
 from dori.results.budget_plot import write_budget
 from dori.results.comparison import CARRIED, varying
 from dori.results.curves import label_of
 from dori.results.extraction_plot import write_extraction
 from dori.results.injection import Curve
+from dori.results.locality_plots import WRITERS
+from dori.results.locality_table import tables
+from dori.results.locality_words import CAPTIONS, TITLES, WORDS
 from dori.results.rows import Rows
 from dori.results.table import Block, rates
 from dori.results.verdict import Verdict
@@ -51,6 +54,8 @@ def findings(rows: Rows, x: str | None = None) -> list[Finding]:
         found.append(_extraction(own))
     if masks := [row for row in rows if row["kind"] == "masks"]:
         found.append(_subspace(rows, masks))
+    if any(row["kind"] == "triggers" for row in rows):
+        found += [_locality(rows, kind, verdict) for kind, verdict in locality.verdicts(rows).items()]
     if any(CARRIED in row["setting"] for row in rows):
         found.append(_transfer(rows))
     if lines := budget.curves(rows, x):
@@ -107,6 +112,18 @@ def _subspace(rows: Rows, masks: Rows) -> Finding:
         verdicts=[("", subspace.verdict(rows))],
         tables=rates(masks, list(subspace.METRICS)),
         words=subspace.METRICS,
+    )
+
+
+def _locality(rows: Rows, kind: str, verdict: Verdict) -> Finding:
+    return Finding(
+        title=TITLES[kind],
+        file=f"locality_{kind}.png",
+        caption=CAPTIONS[kind],
+        write=lambda path: WRITERS[kind](path, rows) if verdict.code != "no_triggers" else None,
+        verdicts=[("", verdict)],
+        tables=tables(rows, kind),
+        words=WORDS if kind == "embeddings" else {},
     )
 
 

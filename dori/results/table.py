@@ -42,9 +42,10 @@ class Block:
 
 def blocks(rows: Rows) -> list[Block]:
     """One block per kind of target, then one for the quality on ordinary captions."""
+    rows = [row for row in rows if row["kind"] in KINDS]
     swept = varying(rows)
     framed = any(estimate(row, "SSCD_Frame") for row in rows)
-    kinds = sorted({row["kind"] for row in rows} - {"masks"}, key=lambda kind: rank(KINDS, kind))
+    kinds = sorted({row["kind"] for row in rows}, key=lambda kind: rank(KINDS, kind))
     found = []
     for kind in kinds:
         members = [row for row in rows if row["kind"] == kind]

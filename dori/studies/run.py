@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from dori.attacks import Attack
 from dori.config import build, identity
 from dori.data import MEMORIZED, Data, Target
+from dori.data.targets import embedded
 from dori.diffusion import StableDiffusion
 from dori.diffusion.images import draw
 from dori.errors import InputError
@@ -102,6 +103,8 @@ class Run:
         names, texts = [t.name for t in targets], [t.prompt for t in targets]
         seeds = (seeds or self.diffusion.images_per_prompt) * (attacked.restarts if attacked else 1)
         what: Any = texts if attacked is None else attacked.result.fingerprint
+        if any(target.embedding is not None for target in targets):
+            what = [target.identity for target in targets]
         result = self._draw(subject, setting, targets, names, texts, what, seeds, attacked)
         return Pictures(setting, subject, targets, texts, result, seeds, attacked)
 
@@ -125,7 +128,11 @@ class Run:
 
         def compute(folder: Path) -> dict:
             triggers = attacked.triggers if attacked else {}
-            embeddings = triggers["embeddings"] if attacked else model.encode_prompts(texts)
+            if attacked:
+                embeddings = triggers["embeddings"]
+            else:
+                encode = model.encode_prompts
+                embeddings = embedded(targets, encode) if targets else encode(texts)
             everything = [(subject.mask_of(), list(range(len(names))))]
             for mask, places in subject.groups(targets) if targets else everything:
                 with subject.applied(mask):

@@ -1,0 +1,172 @@
+"""What the locality study bears out: a verdict for each of the paper's claims, from the rows alone."""
+
+from dori.results.estimate import Estimate, estimate, number
+from dori.results.locality_cuts import cut_verdict
+from dori.results.locality_rows import cited, figure_of, methods, path, value
+from dori.results.locality_words import BESIDE, DIFFERENT, ONE, OWN_START
+from dori.results.rows import Row, Rows
+from dori.results.verdict import Verdict, cite
+
+CLAIMS = {  # of Finding DoRI
+    "embeddings": "triggers of one image lie all over the embedding space",
+    "activations": "triggers of one image drive the model through different activations",
+    "weights": "methods select different weights for different triggers of one image",
+}
+BORNE_OUT = {
+    "not_local": "is borne out here", "local": "is not borne out here", "unknown": "cannot be tested here",
+}  # fmt: skip
+
+
+def verdicts(rows: Rows) -> dict[str, Verdict]:
+    """By the kind of row that each is about; without triggers the first alone says so."""
+    if not any(row["kind"] == "embeddings" for row in rows):
+        return {"embeddings": Verdict("no_triggers", "No verdict on locality", _counts(rows))}
+    return {
+        "embeddings": _space(rows), "activations": _activations(rows), "weights": _weights(rows),
+        "cuts": cut_verdict(rows),
+    }  # fmt: skip
+
+
+def _claim(kind: str, code: str) -> str:
+    """Whether the paper's claim is what is seen here; in part, for codes in between."""
+    return f"The paper's claim, that {CLAIMS[kind]}, {BORNE_OUT.get(code, 'is borne out in part here')}."
+
+
+def _counts(rows: Rows) -> str:
+    row = next(row for row in rows if row["kind"] == "triggers")
+    share, images = estimate(row, "Share"), estimate(row, "Images")
+    count = row["metrics"]["Triggers"]
+    text = (
+        f"Of {count['n']:,} attempts on memorized images, {cited(share)} give an embedding that replicates;"
+        f" {count['value']:g} triggers of {number(images.value if images else 0, 0)} images are compared."
+    )
+    left = row.get("left_out") or []
+    if left:
+        text += f" Left out, with fewer than two triggers: {', '.join(left)}."
+    return text
+
+
+def alike(ratio: Estimate | None) -> tuple[str, str]:
+    """A code and words for a ratio of pairs of one image to pairs of different images."""
+    if ratio is None or ratio.low is None or ratio.high is None:
+        return "unknown", "cannot be told: there is one image alone"
+    if ratio.high < 0.5:
+        return "local", "are far closer to each other than to those of other images"
+    if ratio.high < 1:
+        return "closer", "are closer to each other than to those of other images, but not by half"
+    if ratio.low > 1:
+        return "not_local", "are further from each other than from those of other images"
+    return "not_local", "are no closer to each other than to those of other images"
+
+
+def _space(rows: Rows) -> Verdict:
+    def of(setting: str, metric: str = "L2") -> Estimate | None:
+        return figure_of(rows, "embeddings", setting, metric)
+
+    code, words = alike(of(ONE, "L2_ratio"))
+    text = (
+        f"{_counts(rows)} Two triggers of one image lie {cited(of(ONE))} apart (L2), of different images"
+        f" {cited(of(DIFFERENT))}: {cited(of(ONE, 'L2_ratio'))} times. Memorized prompts lie"
+        f" {value(of(BESIDE[0]))} apart, ordinary prompts {value(of(BESIDE[1]))}, random embeddings of the"
+        f" triggers' norm {value(of(BESIDE[2]))}; a trigger and its own start {value(of(OWN_START))}."
+    )
+    return Verdict(
+        code,
+        f"Triggers of one image {words}",
+        text,
+        (_claim("embeddings", code), *_inherited(rows), *_paths(rows)),
+    )
+
+
+def _inherited(rows: Rows) -> list[str]:
+    moved, apart = (figure_of(rows, "embeddings", group, "L2") for group in (OWN_START, ONE))
+    if moved is None or apart is None or moved.value >= apart.value:
+        return []
+    return [
+        f"A trigger stays nearer to its start than to the image's next trigger"
+        f" ({number(moved.value / apart.value)} of that distance): how far triggers are spread is in part how"
+        " far the starts were, and says that there are triggers in many places."
+    ]
+
+
+def _paths(rows: Rows) -> list[str]:
+    found = {setting: path(rows, setting) for setting in (ONE, DIFFERENT)}
+    middle = {s: min(points, key=lambda p: abs(p[0] - 0.5)) for s, points in found.items() if points}
+    if ONE not in middle:
+        return []
+    at, figure = middle[ONE]
+    text = f"On the line between two triggers of an image, at {at:g}, the image comes in {cite(figure)}"
+    if DIFFERENT in middle:
+        text += f" (towards another image's trigger: {cite(middle[DIFFERENT][1])})"
+    ends = found[ONE][0][1].value
+    if figure.value > 0.9 * ends:
+        return [text + ": as at the ends, so these lie in one connected region."]
+    if figure.value < 0.1 * ends:
+        return [
+            text + ": the line leaves the region, so they lie in separate ones as far as a line can tell."
+        ]
+    return [text + ": some pairs lie in one connected region, others do not."]
+
+
+def _activations(rows: Rows) -> Verdict:
+    def of(setting: str, metric: str = "Relative_L2") -> Estimate | None:
+        return figure_of(rows, "activations", setting, metric)
+
+    code, words = alike(of(ONE, "Relative_L2_ratio"))
+    text = (
+        f"In units of each layer's own size, mean over layers, the activations of two triggers of one image"
+        f" lie {cited(of(ONE))} apart, of different images {cited(of(DIFFERENT))}:"
+        f" {cited(of(ONE, 'Relative_L2_ratio'))} times. Memorized prompts lie {value(of(BESIDE[0]))} apart,"
+        f" ordinary prompts {value(of(BESIDE[1]))}, random embeddings {value(of(BESIDE[2]))}."
+    )
+    headline = f"The activations of an image's triggers {words}"
+    return Verdict(code, headline, text, (_claim("activations", code),))
+
+
+def _weights(rows: Rows) -> Verdict:
+    parts, codes = [], []
+    for method in methods(rows, "weights"):
+        one, different = (f"{method}: {group}" for group in (ONE, DIFFERENT))
+        inside, across = (figure_of(rows, "weights", name, "IoU") for name in (one, different))
+        chance, empty = (figure_of(rows, "weights", one, name) for name in ("IoU_chance", "Empty"))
+        ratio = figure_of(rows, "weights", one, "IoU_ratio")
+        if inside is None:
+            codes.append("same")
+            parts.append(f"{method}: too few triggers of one image for which it selects anything.")
+            continue
+        told = "cannot be told apart from"
+        if ratio and ratio.low is not None and ratio.high is not None:
+            told = "above" if ratio.low > 1 else "below" if ratio.high < 1 else told
+        codes.append({"above": "more", "below": "less"}.get(told, "same"))
+        parts.append(
+            f"{method}: IoU {cited(inside)} for triggers of one image, {told} {cited(across)} for triggers of"
+            f" different images (chance {value(chance)}; both are empty in {value(empty)} of the pairs)."
+        )
+    criteria = [row for row in rows if row["kind"] == "criteria" and _two(row)]
+    if criteria:
+        named = (f"{row['setting']} {value(estimate(row, 'IoU/values'))} and"
+                 f" {value(estimate(row, 'IoU/feed_forward'))}" for row in criteria)  # fmt: skip
+        by_chance = [
+            value(estimate(criteria[0], f"IoU_chance/{some}")) for some in ("values", "feed_forward")
+        ]
+        parts.append(
+            f"Different criteria at equal count, on value and on feed-forward layers: {'; '.join(named)}"
+            f" (chance {' and '.join(by_chance)})."
+        )
+    headline = "Triggers of one image select no more of the same weights than those of different images"
+    code = "not_local"
+    if "more" in codes:
+        code = "more" if set(codes) == {"more"} else "mixed"
+        which = [m for m, c in zip(methods(rows, "weights"), codes, strict=True) if c == "more"]
+        headline = f"{' and '.join(which)}: triggers of one image agree more than those of different images"
+    notes = [_claim("weights", code)]
+    if "wanda" in headline:
+        notes.append(
+            "The paper's own figure for Wanda, too, seems to agree more within an image than across."
+        )
+    return Verdict(code, headline, " ".join(parts), tuple(notes))
+
+
+def _two(row: Row) -> bool:
+    one, other = row["setting"].split(" and ")
+    return one != other

@@ -1,0 +1,118 @@
+"""Inside the model: what triggers activate, and which weights pruning methods select for them."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import load_file, save_file
+
+from dori.config import identity
+from dori.locality import activations, overlap, pairs
+from dori.locality.members import ORDINARY, TRIGGER, Members, embeddings, of_kind
+from dori.metrics.intervals import Estimate, estimate
+from dori.predict import replace_file
+from dori.pruning import Method
+from dori.pruning.layers import layers_of
+from dori.studies.locality_triggers import identities, study_row
+from dori.studies.rows import Row
+from dori.studies.run import Run
+
+SETS = ("values", "feed_forward")
+CODE = ["locality", "pruning", "diffusion", "predict.py", "data/targets.py", "randomness.py"]
+LIKE = {pairs.ONE: TRIGGER, pairs.DIFFERENT: TRIGGER, **pairs.BESIDE}
+
+
+def activation_rows(run: Run, members: Members, block: int) -> list[Row]:
+    """Mean L2 of the activations at fixed noise, per layer, raw and by the size of the layer's own.
+
+    That size is the root mean square norm of the layer's activations on ordinary prompts.
+    """
+    model, label = run.diffusion, "activations at fixed noise"
+    inputs = {
+        "model": model.fingerprint, "members": identities(members), "seed": run.cfg.seed,
+        "timestep": model.noise_timestep,
+    }  # fmt: skip
+
+    def compute(folder: Path) -> dict:
+        layers = {name: layer for some in SETS for name, layer in layers_of(model.unet, some).items()}
+        noise = activations.fixed_noise(model, run.cfg.seed)
+        y = embeddings(model, members)
+        files = {first: folder / f"part-{block}-{first:05d}.safetensors" for first in range(0, len(y), block)}
+
+        def work(first: int) -> None:
+            if not files[first].exists():
+                found = activations.block_distances(model, layers, y, noise, first, block)
+                replace_file(files[first], partial(save_file, found))
+
+        run.predictor(label).run(model.networks, work, list(files))
+        whole = activations.whole([load_file(file) for file in files.values()])
+        replace_file(folder / "activations.safetensors", lambda tmp: save_file(whole, tmp))
+        for file in folder.glob("part-*"):
+            file.unlink()
+        return {"unet_evaluations": activations.samples(len(y), block)}
+
+    result = run.stages.run("activations", inputs, CODE, compute, label)
+    found = {name: x.numpy() for name, x in load_file(result.folder / "activations.safetensors").items()}
+    usual = of_kind(members, ORDINARY) or list(range(len(members)))
+    raw = {name: matrix for name, matrix in found.items() if not name.startswith("norm/")}
+    scaled = {n: x / np.sqrt((found[f"norm/{n}"][usual] ** 2).mean()) for n, x in raw.items()}
+    overall = np.mean(list(scaled.values()), axis=0)
+    metrics: dict[str, dict[str, Estimate]] = {group: {} for group in pairs.GROUPS}
+    tables = {"Relative_L2": overall} | {f"L2/{n}": x for n, x in raw.items()}
+    tables |= {f"Relative_L2/{n}": x for n, x in scaled.items()}
+    for name, table in tables.items():
+        for group, figure in pairs.of_pairs(table, members).items():
+            metrics[group][name] = figure
+    metrics[pairs.ONE]["Relative_L2_ratio"] = pairs.compared(overall, members)
+    done = result.info["unet_evaluations"]
+    return [
+        study_row(run, group, "activations", figures, result.fingerprint, done)
+        for group, figures in metrics.items()
+    ]
+
+
+def selection_of(run: Run, name: str, method: Method, members: Members) -> overlap.Packed:
+    """What a method selects for each member, in stages of a unit or a kind each."""
+    chunks: dict[str, Members] = {}
+    for member in members:
+        chunks.setdefault(member.unit if member.kind == TRIGGER else member.kind, []).append(member)
+    parts = []
+    for some in chunks.values():
+        targets = [member.target for member in some]
+
+        def compute(folder: Path, targets: list = targets) -> dict:
+            selection = method.select(run.diffusion, targets, run.data, run.keep)
+            save_file(overlap.packed(selection.masks), folder / "masks.safetensors")
+            return {"unet_evaluations": selection.evaluations}
+
+        inputs = {
+            "pruning": identity(run.cfg.study.methods[name]), "targets": identities(some),
+            "captions": run.data.captions, "ordinary": run.data.ordinary.identity,
+        }  # fmt: skip
+        folder = run.keep(f"selection_{name}", inputs, compute)
+        parts.append(load_file(folder / "masks.safetensors"))
+    return overlap.joined(parts)
+
+
+def weight_rows(run: Run, name: str, selection: overlap.Packed, members: Members) -> list[Row]:
+    """IoU of what one method selects for each pair, beside chance; empty pairs apart."""
+    shared, counts = overlap.shared(selection)
+    sizes = overlap.layers(selection)
+    tables = {
+        "IoU": overlap.iou(shared, counts, np.nan),
+        "IoU_with_empty": overlap.iou(shared, counts, 1.0),
+        "IoU_chance": overlap.chance(counts, list(sizes.values()), members),
+        "Empty": np.logical_and.outer(counts.sum(1) == 0, counts.sum(1) == 0).astype(float),
+    }
+    metrics: dict[str, dict[str, Estimate]] = {group: {} for group in pairs.GROUPS}
+    for key, table in tables.items():
+        for group, figure in pairs.of_pairs(table, members).items():
+            metrics[group][key] = figure
+    for group, kind in LIKE.items():
+        own = counts.sum(1)[of_kind(members, kind)]
+        metrics[group]["Selected"] = estimate(own.mean() if len(own) else np.nan, np.nan, np.nan, len(own))
+    metrics[pairs.ONE]["IoU_ratio"] = pairs.compared(tables["IoU"], members)
+    what = [identity(run.cfg.study.methods[name]), identities(members)]
+    return [
+        study_row(run, f"{name}: {group}", "weights", figures, what) for group, figures in metrics.items()
+    ]
