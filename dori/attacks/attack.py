@@ -123,9 +123,13 @@ class Attack:
 
     def solve(
         self, diffusion: StableDiffusion, data: Data, attempts: list[Attempt], wanted: list[Budget],
-        batch: int, replicated: Replicated | None = None,
+        batch: int, replicated: Replicated | None = None, warm: Tensor | None = None,
     ) -> tuple[dict[Budget, dict[str, Tensor]], int]:  # fmt: skip
-        """All budgets from one solve, on the same noise; and how many samples fitted in a call."""
+        """All budgets from one solve, on the same noise; and how many samples fitted in a call.
+
+        ``warm`` embeddings (attempts, tokens, width) are where to climb from; the ball stays around
+        the start.
+        """
         targets = [target for target, _ in attempts]
         sizes, n = list(dict.fromkeys(budget.epsilon for budget in wanted)), len(attempts)
         start = embed(diffusion, self.start(data, attempts, self.seed))
@@ -134,14 +138,15 @@ class Attack:
         given = [size for size in sizes if size is not None]
         ball = {"epsilon": start.new_tensor(given).repeat_interleave(n)[:, None, None]} if given else {}
         draw, snapshots = self.noise(diffusion, attempts), {budget.steps for budget in wanted}
-        kept = {0: start.repeat(len(sizes), 1, 1)}
+        centre = start.repeat(len(sizes), 1, 1)
+        kept = {0: centre if warm is None else warm.to(start).repeat(len(sizes), 1, 1)}
 
         def noise(step: int) -> tuple[Tensor, Tensor]:
             eps, t = draw(step)
             return eps.repeat(len(sizes), 1, 1, 1, 1), t.repeat(len(sizes), 1)
 
-        def constrain(y: Tensor, start: Tensor) -> Tensor:
-            return self.constraint(torch.where(allowed, y, start), start, **ball)
+        def constrain(y: Tensor, _start: Tensor) -> Tensor:
+            return self.constraint(torch.where(allowed, y, centre), centre, **ball)
 
         reached = torch.full((n * len(sizes),), -1)
 

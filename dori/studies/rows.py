@@ -148,14 +148,14 @@ def base_row(
     run: Run, pictures: Pictures, kind: str, metrics: dict, failed: list[str], unet: int, gradient: int
 ) -> Row:
     subject, cfg = pictures.subject, run.cfg
-    mask = subject.mask.info["unet_evaluations"] if subject.mask else 0
+    before = subject.made.info["unet_evaluations"] if subject.made else 0
     return {
         "setting": pictures.setting, "kind": kind, "model": subject.diffusion.name,
-        "pruning": subject.name if subject.mask else "none", "defense": cfg.defense.name,
+        "pruning": subject.pruning, "defense": subject.defense,
         "attack": cfg.attack.name if pictures.attacked else "none",
         "params": run.params(pictures), "metrics": metrics, "failed": failed,
         "fingerprint": pictures.result.fingerprint,
-        "unet_evaluations": unet + mask, "gradient_evaluations": gradient,
+        "unet_evaluations": unet + before, "gradient_evaluations": gradient,
     }  # fmt: skip
 
 

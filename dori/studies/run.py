@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 from dori.attacks import Attack
 from dori.config import build, identity
 from dori.data import MEMORIZED, Data, Target
+from dori.defenses import Finetuning
 from dori.diffusion import StableDiffusion
 from dori.diffusion.images import draw
 from dori.errors import InputError
@@ -36,6 +37,7 @@ class Run:
     diffusion: StableDiffusion
     data: Data
     pruning: Method | None
+    defense: Finetuning | None
     attack: Attack | None
     evaluation: Evaluation
     trainer: partial[Trainer]
@@ -48,14 +50,17 @@ class Run:
         diffusion = build(cfg.model)
         data = build(cfg.data)
         pruning = build(cfg.pruning) if "_target_" in cfg.pruning else None
+        defense = build(cfg.defense) if "_target_" in cfg.defense else None
         attack = build(cfg.attack) if "_target_" in cfg.attack else None
         evaluation = build(cfg.evaluation)
         diffusion.check_prompts([*(t.prompt for t in data.targets), *data.ordinary.captions])
-        if attack:
-            attack.check(diffusion, data)
+        for part in (attack, defense):
+            if part:
+                part.check(diffusion, data)
         shared = {"precision": str(cfg.trainer.precision)}
         stages = Stages(Path(cfg.cache).expanduser(), shared)
-        return cls(cfg, stages, diffusion, data, pruning, attack, evaluation, build(cfg.trainer))
+        trainer = build(cfg.trainer)
+        return cls(cfg, stages, diffusion, data, pruning, defense, attack, evaluation, trainer)
 
     @cached_property
     def evaluation_identity(self) -> Any:
@@ -64,6 +69,7 @@ class Run:
     def params(self, pictures: Pictures) -> dict[str, Any]:
         """What a row was made with, flat: the axes along which rows are compared."""
         cfg, model = self.cfg, pictures.subject.diffusion
+        trained = pictures.subject.defense != "none"
         seeds = pictures.seeds if pictures.targets else model.images_per_prompt
         attack = cfg.attack if pictures.attacked else {}
         budget = spent(cfg.attack, pictures.attacked.budget) if pictures.attacked else {}
@@ -74,7 +80,8 @@ class Run:
             "steps": budget.get("steps"), "start": choice.get("start"),
             "constraint": choice.get("constraint"), "epsilon": budget.get("epsilon"),
             "restarts": attack.get("restarts"), "tokens": attack.get("tokens"),
-            "ratio": cfg.pruning.get("ratio") if pictures.subject.mask else None,
+            "ratio": cfg.pruning.get("ratio") if pictures.subject.pruning != "none" else None,
+            **{key: cfg.defense.get(key) if trained else None for key in ("epochs", "updates")},
             "images_per_prompt": seeds // pictures.restarts, "sampling_steps": model.sampling_steps,
             "guidance": model.guidance, "seed": cfg.seed,
         }  # fmt: skip
