@@ -17,7 +17,7 @@ from dori.results.curves import name_of
 from dori.results.rows import Rows, plain
 
 PICTURES = 400  # of the per-image table that carry their image; the others carry figures alone
-BUDGETS = ("steps", "gradient_evaluations", "epsilon", "restarts")
+BUDGETS = ("steps", "gradient_evaluations", "epsilon", "restarts", "epochs")
 
 
 def log_results(
@@ -99,6 +99,13 @@ def log_curve(logger: Logger | None, name: str, budget: str, points: Iterable[tu
             logger.experiment.log(figures)
         else:
             logger.log_metrics(figures, step=index)
+
+
+def log_history(logger: Logger | None, lines: Sequence[Mapping[str, float]]) -> None:
+    """Log how a training went, one curve per figure over its epochs."""
+    for name in sorted({name for line in lines for name in line} - {"epoch"}):
+        points = [(line["epoch"], line[name]) for line in lines if name in line]
+        log_curve(logger, f"training/{name}", "epochs", points)
 
 
 def image_table(images: pd.DataFrame) -> wandb.Table:
