@@ -26,7 +26,7 @@ from dori.config import PACKAGE, ROOT
 from dori.data import minnow
 from dori.defenses import Finetuning
 from dori.defenses.material import Material
-from dori.defenses.module import FinetuningModule
+from dori.defenses.module import FinetuningModule, placed
 from dori.defenses.terms import Step
 from dori.diffusion import StableDiffusion
 from dori.randomness import derive
@@ -75,7 +75,7 @@ def update(module: FinetuningModule, material: Material, y: Tensor, optimizer: t
     optimizer.zero_grad()
     for term in module.settings.terms.values():
         samples = term.draw(material, step)
-        some = {k: v.to(y.dtype) if v.is_floating_point() else v for k, v in samples.items()}
+        some = {key: placed(value, y.device, material.diffusion.dtype) for key, value in samples.items()}
         term.loss(material.diffusion, some).mean().backward()
     nn.utils.clip_grad_norm_(material.diffusion.unet.parameters(), module.settings.clip)
     optimizer.step()

@@ -11,7 +11,7 @@ from dori.attacks import Attack
 from dori.data import MEMORIZED, Data, Target
 from dori.defenses.surrogates import Surrogates
 from dori.defenses.terms import Term
-from dori.defenses.validation import Validation
+from dori.defenses.validation import Validation, check_attack
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError, check_positive
 
@@ -29,7 +29,7 @@ class Finetuning:
     Args:
         name: how rows and reports call it.
         terms: what is minimised, a sum, by name.
-        attack: DoRI's settings for the inner loop; none: surrogates at the prompts' own embeddings.
+        attack: of the inner loop; null: surrogates at the prompts' own embeddings.
         surrogates: where the images come from that are learned in place of the memorized ones.
         validation: how the training is watched.
         optimizer: of ``torch.optim``, given the weights.
@@ -85,8 +85,7 @@ class Finetuning:
                 raise InputError(f"defense.{key} must be {' or '.join(known)}, but is {getattr(self, key)!r}")
         if not 0 <= self.ema < 1:
             raise InputError(f"defense.ema must be 0 or more and below 1, but is {self.ema}")
-        if self.attack and len(self.attack.budgets) > 1:
-            raise InputError("defense.attack takes one budget: set its epsilons and snapshots to null")
+        check_attack("defense.attack", self.attack)
         _try(self.optimizer)
 
     def trained(self, data: Data) -> list[Target]:

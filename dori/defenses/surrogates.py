@@ -27,6 +27,8 @@ class Surrogates:
     threshold: float = 0.5
 
     def __post_init__(self) -> None:
+        if not hasattr(self.pruning, "select"):
+            raise InputError("defense.surrogates.pruning is no method: choose one, e.g. wanda_2x")
         check_positive("defense.surrogates.images", self.images)
         check_share("defense.surrogates.threshold", self.threshold)
 

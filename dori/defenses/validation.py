@@ -16,6 +16,14 @@ from dori.randomness import generator
 Similarity = Callable[[Tensor, list[Target]], Tensor]
 
 
+def check_attack(key: str, attack: Attack | None) -> None:
+    """Raises InputError: an option that is no attack, or an attack that gives more than one result."""
+    if attack is not None and not isinstance(attack, Attack):
+        raise InputError(f"{key} is no attack; to do without one set {key}=null")
+    if attack and len(attack.budgets) > 1:
+        raise InputError(f"{key} takes one budget: set its epsilons and snapshots to null")
+
+
 @dataclass(frozen=True)
 class Validation:
     """The memorization rate after an attack, and the loss on ordinary pairs; ours.
@@ -24,7 +32,7 @@ class Validation:
     above the original model's. Lower is better.
 
     Args:
-        attack: on the averaged weights, from its own start.
+        attack: on the averaged weights, from its own start; null: none.
         targets: the first so many that are trained on.
         images: of each embedding.
         ordinary: pairs that are held out of the ordinary data.
@@ -42,8 +50,7 @@ class Validation:
     def __post_init__(self) -> None:
         for key in ("images", "ordinary", "pairs", "every"):
             check_positive(f"defense.validation.{key}", getattr(self, key))
-        if self.attack and len(self.attack.budgets) > 1:
-            raise InputError("defense.validation.attack takes one budget: set epsilons and snapshots to null")
+        check_attack("defense.validation.attack", self.attack)
 
     def measure(self, material: Material, similarity: Similarity, threshold: float) -> dict[str, float]:
         """``ordinary_loss``, and with an attack ``MR`` and ``SSCD_Orig`` (median) of the best image."""

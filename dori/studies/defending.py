@@ -137,7 +137,8 @@ def inputs_of(
     for key in SPEED:
         del settings[key]
     for attack in (settings["attack"], settings["validation"]["attack"]):
-        attack.pop("batch", None)
+        if attack:
+            del attack["batch"]
     training = run.data.training
     assert training is not None
     return {

@@ -23,13 +23,13 @@ SMALL = [
     "defense.validation.attack.pairs=1", "defense.validation.targets=1", "defense.validation.images=1",
     "defense.validation.pairs=1",
 ]  # fmt: skip
-INNER = ("defense.attack.steps=2", "defense.attack.pairs=2", "defense.attack.batch=8")
+LACKING = {"surrogate": "defense.attack.", "adversarial_only": "defense.terms.ordinary."}
 Fit = Callable[..., StableDiffusion]
 
 
 def configured(*words: str, option: str = "adversarial") -> Finetuning:
     """The settings of ``defense=<option>``, made small."""
-    given = [word for word in SMALL if option != "surrogate" or word not in INNER]
+    given = [word for word in SMALL if not word.startswith(LACKING.get(option, "-"))]
     return build(tiny.composed(f"defense={option}", *given, *words).defense)
 
 
