@@ -64,6 +64,30 @@ def share(k: int, n: int, confidence: float = 0.95) -> Estimate:
     return estimate(k / n, *clopper_pearson(k, n, confidence), n)
 
 
+def paired_shares(a: Tensor | ArrayLike, b: Tensor | ArrayLike, confidence: float = 0.95) -> Estimate:
+    """share(a) - share(b) of two settings on the same prompts, each boolean (n,).
+
+    Exact, as McNemar's test is: given that d prompts differ, the share of them that only ``a`` has
+    lies in its Clopper-Pearson interval (p, q), and the difference in d/n (2p - 1, 2q - 1). A
+    bootstrap of two of two prompts would give [1, 1].
+
+    Raises:
+        ValueError: if the lengths differ, or ``confidence`` is not between 0 and 1.
+
+    >>> paired_shares([1, 1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0, 0])["low"] > 0
+    True
+    """
+    check_confidence(confidence)
+    x, y = _vector(a).astype(bool), _vector(b).astype(bool)
+    _check_paired(x, y)
+    n, differing, only_a = len(x), int((x != y).sum()), int((x & ~y).sum())
+    if n == 0:
+        return estimate(math.nan, -1.0, 1.0, 0)
+    low, high = clopper_pearson(only_a, differing, confidence) if differing else (0.5, 0.5)
+    bounds = ((2 * end - 1) * differing / n for end in (low, high))
+    return estimate((2 * only_a - differing) / n, *bounds, n)
+
+
 def bootstrap(
     values: Tensor | ArrayLike,
     statistic: Statistic,
@@ -102,10 +126,7 @@ def paired_bootstrap(
     {'value': 2.0, 'low': 2.0, 'high': 2.0, 'n': 3}
     """
     x, y = _vector(a), _vector(b)
-    if len(x) != len(y):
-        raise ValueError(
-            f"{len(x)} and {len(y)} values cannot be paired: give both settings the same prompts"
-        )
+    _check_paired(x, y)
     order = np.lexsort((y, x))
 
     def difference(x: NDArray[Any], y: NDArray[Any], axis: int) -> Any:
@@ -164,6 +185,13 @@ def _vector(values: Tensor | ArrayLike) -> NDArray[np.float64]:
         counts = f"{len(wrong)} of {len(vector)} values are not finite, the first at index {wrong[0]}"
         raise ValueError(f"{counts}: list those targets as failed and leave them out")
     return vector
+
+
+def _check_paired(x: NDArray[Any], y: NDArray[Any]) -> None:
+    if len(x) != len(y):
+        raise ValueError(
+            f"{len(x)} and {len(y)} values cannot be paired: give both settings the same prompts"
+        )
 
 
 def check_confidence(confidence: float) -> None:

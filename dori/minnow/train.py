@@ -17,7 +17,7 @@ from torch import Tensor
 from transformers import CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from dori.minnow import autoencoder, clip, descriptor, population, tokenizer, unet
-from dori.minnow.export import export
+from dori.minnow.export import WEIGHTS, export
 from dori.minnow.unet import Encoded
 
 PHASES = ("pretraining", "memorization", "consolidation")  # of the U-Net
@@ -27,8 +27,8 @@ PARTS = ("descriptor", "clip", "decoder", "encoder", "pretraining", "memorized",
 class Recipe:
     """The parts of the recipe, each a method that returns at once where its result exists."""
 
-    def __init__(self, cfg: dict, work: Path):
-        self.cfg, self.work, self.seed = cfg, work, cfg["seed"]
+    def __init__(self, cfg: dict, work: Path, out: Path = WEIGHTS):
+        self.cfg, self.work, self.out, self.seed = cfg, work, out, cfg["seed"]
         work.mkdir(parents=True, exist_ok=True)
 
     def pictures(self, group: str, count: int, draw: int = 0) -> Tensor:
@@ -141,20 +141,21 @@ class Recipe:
         )  # fmt: skip
 
     def export(self) -> None:
-        export(self.work, self.cfg)
+        export(self.work, self.cfg, self.out)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     here = Path(__file__).parent
     parser = argparse.ArgumentParser(prog="python -m dori.minnow.train", description=__doc__)
     parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
     parser.add_argument("--work", type=Path, default=Path("runs/minnow"), help="checkpoints and results")
     parser.add_argument("--recipe", type=Path, default=here / "recipe.yaml")
     parser.add_argument("--threads", type=int, default=1, help="one per process is fastest")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    recipe = Recipe(yaml.safe_load(arguments.recipe.read_text()), arguments.work)
-    for part in arguments.part or PARTS:
+    parser.add_argument("--out", type=Path, default=WEIGHTS, help="of the export; what was there is replaced")
+    given = parser.parse_args(arguments)
+    torch.set_num_threads(given.threads)
+    recipe = Recipe(yaml.safe_load(given.recipe.read_text()), given.work, given.out)
+    for part in given.part or PARTS:
         if part not in PARTS:
             parser.error(f"unknown part {part!r}; known: {', '.join(PARTS)}")
         getattr(recipe, part)()

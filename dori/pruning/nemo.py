@@ -94,7 +94,7 @@ class NeMo:
             masks.append(mask)
         facts = {
             "scores": scores, "ordinary_scores": ordinary.tolist(), "threshold": threshold,
-            "below": sum(score <= threshold + TIE for score in scores.values()),
+            "unpruned": [name for name, score in scores.items() if score <= threshold + TIE],
         }  # fmt: skip
         return Selection(masks if self.per_prompt else [union(*masks)], evaluations, facts)
 
@@ -136,11 +136,12 @@ class NeMo:
         def without_layer(state: Listed, layer: int) -> Listed:
             return [[] if i == layer else neurons for i, neurons in enumerate(state)]
 
-        def scores(states: list[Listed]) -> Tensor:
-            return probe.scores([probe.mask(state) for state in states])
+        def similarities(states: list[Listed], seeds: list[int]) -> Tensor:
+            return probe.similarities([probe.mask(state) for state in states], seeds)
 
+        seeds, width = len(probe.seeds), probe.diffusion.batch
         full = [layer for layer in order if listed[layer]]
-        listed, score = greedy(listed, score, full, without_layer, scores, threshold, probe.width)
+        listed, score = greedy(listed, score, full, without_layer, similarities, seeds, threshold, width)
         probe.record(probe.mask(listed))
         for layer in order:
             name = probe.layers[layer]
@@ -150,11 +151,11 @@ class NeMo:
                 rest.remove(neuron)
                 return [rest if i == layer else neurons for i, neurons in enumerate(state)]
 
-            def suffix(states: list[Listed], name: str = name) -> Tensor:
-                return probe.scores([probe.mask(state) for state in states], since=name)
+            def suffix(states: list[Listed], seeds: list[int], name: str = name) -> Tensor:
+                return probe.similarities([probe.mask(state) for state in states], seeds, since=name)
 
             listed, score = greedy(
-                listed, score, list(listed[layer]), without, suffix, threshold, probe.width, probe.same
+                listed, score, list(listed[layer]), without, suffix, seeds, threshold, width, probe.same
             )
         return probe.mask(listed)
 
@@ -170,7 +171,7 @@ class NeMo:
         theta, k = self.theta, self.k
         while True:
             listed = statistics.outliers(answers, theta, k)
-            score = float(probe.scores([probe.mask(listed)])[0])
+            score = probe.score(probe.mask(listed))
             if score <= threshold + TIE:
                 return listed, score, threshold
             if theta > self.theta_min:

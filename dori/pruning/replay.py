@@ -49,11 +49,11 @@ def record(unet: nn.Module, layers: list[str], forward: Callable[[], Any]) -> tu
 
 
 @contextmanager
-def replayed(unet: nn.Module, outputs: Outputs, copies: int) -> Iterator[None]:
-    """Recorded modules return what they did, for ``copies`` times the samples, one set after another."""
+def replayed(unet: nn.Module, outputs: Outputs, samples: list[int], copies: int) -> Iterator[None]:
+    """Recorded modules return what they did for some samples, ``copies`` times, one set after another."""
 
     def repeat(x: Any) -> Any:
-        return x.repeat(copies, *[1] * (x.dim() - 1)) if isinstance(x, Tensor) else x
+        return x[samples].repeat(copies, *[1] * (x.dim() - 1)) if isinstance(x, Tensor) else x
 
     modules = {name: unet.get_submodule(name) for name in outputs}
     for name, module in modules.items():

@@ -40,6 +40,13 @@ def above(one: Estimate, other: Estimate) -> bool:
     return low > high
 
 
+def differs(one: Estimate, other: Estimate, difference: Estimate | None) -> bool:
+    """Whether ``one`` lies above ``other``: by their paired difference, of either sign, if there is one."""
+    if difference is None or difference.low is None or difference.high is None:
+        return above(one, other)
+    return one.value > other.value and (difference.low > 0 or difference.high < 0)
+
+
 def number(value: float | None, digits: int = 2) -> str:
     """``0.71``, with a true minus sign, and none before a zero."""
     if value is None:

@@ -12,7 +12,16 @@ WIDE = 0.4  # an interval of MR wider than this supports no claim about size
 
 def notes(c: Comparison) -> Iterator[str]:
     """One sentence per thing that a reader of the verdict should know, each with its figures."""
-    for note in (_baseline(c), _floor(c), _templates(c), _quality(c), _twin(c), _few(c), _failed(c)):
+    for note in (
+        _baseline(c),
+        _score(c),
+        _floor(c),
+        _templates(c),
+        _quality(c),
+        _twin(c),
+        _few(c),
+        _failed(c),
+    ):
         if note:
             yield note
 
@@ -25,6 +34,21 @@ def _baseline(c: Comparison) -> str | None:
     if above(baseline, after):
         return f"{told}: it matters which weights are pruned."
     return f"{told}: choosing the weights makes no difference beyond the intervals."
+
+
+def _score(c: Comparison) -> str | None:
+    unpruned, area = (c.figure(c.mitigation, name) for name in ("Unpruned", "Score_AUC"))
+    score, threshold = (c.figure(c.mitigation, name) for name in ("Score", "Score_threshold"))
+    if unpruned is None or score is None or threshold is None:
+        return None
+    told = (
+        f"{c.mitigation}'s own score is {with_deviation(score)} on these prompts, and "
+        f"{round(unpruned.value * (unpruned.n or 0))} of {unpruned.n} are not above its threshold of "
+        f"{number(threshold.value)}: nothing is pruned for them"
+    )
+    if area is None:
+        return f"{told}."
+    return f"{told}. It tells them from ordinary captions with an AUC of {with_interval(area)}."
 
 
 def _floor(c: Comparison) -> str | None:

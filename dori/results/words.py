@@ -33,6 +33,13 @@ METRICS_EXPLAINED = {
     "± the median absolute deviation",
     "MR": "memorization rate: share of prompts of which at least one seed exceeds SSCD 0.7, with its "
     "95 % Clopper–Pearson interval",
+    "MR_difference": "MR minus that before the attack, or, where nothing attacks, minus the original "
+    "model's: on the same prompts, with its exact (McNemar) interval",
+    "MR_over_twin": "MR under attack minus that of the same attack on the twin, on the same prompts",
+    "Score": "the pruning method's own memorization score of a prompt, median ± median absolute deviation",
+    "Score_threshold": "above it the method takes a prompt for memorized",
+    "Score_AUC": "how well that score tells memorized prompts from ordinary captions; 0.5 is chance",
+    "Unpruned": "share of prompts that are not above the threshold, for which nothing is pruned",
     "SSCD_Frame": "SSCD_Orig with the changing part greyed out in both pictures",
     "Displacement": "how far the attack moved the text embedding, relative to the embedding's own "
     "norm; 1 means by as much as it is long",

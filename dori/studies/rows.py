@@ -20,7 +20,9 @@ from dori.metrics.memorization_rate import MemorizationRate
 from dori.metrics.sscd import Over, over_seeds
 from dori.metrics.sscd_gen import SSCDGen
 from dori.studies.features import Features, describe, originals_of, reference_of, similarities
+from dori.studies.paired import differences, hits
 from dori.studies.run import Run
+from dori.studies.scores import scores
 from dori.studies.subjects import Pictures
 
 Row = dict[str, Any]
@@ -40,13 +42,21 @@ def rows_of(
     first = drawn[0]
     originals = originals_of(run, first.targets)
     described = [describe(run, each) for each in drawn]
+    similar = [
+        similarities(features, originals, pictures.targets, first.targets)
+        for pictures, features in zip(drawn, described, strict=True)
+    ]
+    found = [
+        hits(pictures, each["orig"], run.evaluation.threshold)
+        for pictures, each in zip(drawn, similar, strict=True)
+    ]
     rows, frames = [], []
-    for pictures, features in zip(drawn, described, strict=True):
-        similar = similarities(features, originals, pictures.targets, first.targets)
-        frames.append(image_frame(run, pictures, similar, features, described[0], first.targets))
+    for place, (pictures, each, features) in enumerate(zip(drawn, similar, described, strict=True)):
+        frames.append(image_frame(run, pictures, each, features, described[0], first.targets))
         for kind in KINDS:
             if any(target.kind == kind for target in pictures.targets):
-                row = row_of(run, pictures, kind, similar, features, described[0], first.targets, measure)
+                row = row_of(run, pictures, kind, each, features, described[0], first.targets, measure)
+                row["metrics"] |= differences(place, drawn, found, kind) | scores(pictures, kind)
                 rows.append(row)
     return rows + quality_rows(run, quality), pd.concat(frames, ignore_index=True)
 

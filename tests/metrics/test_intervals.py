@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from dori.metrics.intervals import (
     bootstrap,
@@ -14,6 +15,7 @@ from dori.metrics.intervals import (
     estimate,
     median_estimate,
     paired_bootstrap,
+    paired_shares,
 )
 
 similarities = st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=20)
@@ -101,3 +103,20 @@ def test_median_and_its_absolute_deviation_by_hand():
     got = median_estimate(torch.tensor([0.0, 0.25, 0.5, 1.0, 0.75]))
     assert (got["value"], got["mad"], got["n"]) == (0.5, 0.25, 5)
     assert median_estimate([])["mad"] is None
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
+def test_paired_shares_decides_as_mcnemars_exact_test(pairs):
+    a, b = zip(*pairs, strict=True)
+    found = paired_shares(a, b)
+    assert found["value"] == pytest.approx(np.mean(a) - np.mean(b))
+    assert -1 <= found["low"] <= found["value"] <= found["high"] <= 1
+    only_a, only_b = (sum(x and not y for x, y in side) for side in (pairs, zip(b, a, strict=True)))
+    p = stats.binomtest(only_a, only_a + only_b, 0.5).pvalue if only_a + only_b else 1.0
+    assert (found["low"] > 0 or found["high"] < 0) == (p < 0.05)
+
+
+def test_two_of_two_prompts_are_not_certain():
+    assert paired_shares([1, 1], [0, 0])["low"] < 0
+    with pytest.raises(ValueError, match="same prompts"):
+        paired_shares([1], [1, 0])

@@ -168,3 +168,37 @@ def test_one_verdict_per_mitigation_attack_and_params(make_rows):
     found = verdicts(rows)
     assert [comparison.params["ratio"] for comparison, _ in found] == [0.05, 0.1]
     assert all(c.row("wanda", "verbatim")["params"] == c.params for c, _ in found)
+
+
+def with_difference(rows, setting, metric, value, low, high):
+    for row in rows:
+        if (row["setting"], row["kind"]) == (setting, "verbatim"):
+            row["metrics"][metric] = {"value": value, "low": low, "high": high, "n": 48}
+    return rows
+
+
+def test_a_difference_on_the_same_prompts_decides_where_intervals_overlap(make_rows):
+    rows = make_rows(hits=hits(wanda=12, recovered=20))
+    assert one(rows).code == "recovery_unclear"
+    verdict = one(with_difference(rows, "wanda+dori", "MR_difference", 0.17, 0.02, 0.3))
+    assert verdict.code == "suppressed" and "a change of 0.17 [0.02, 0.30] on the same" in verdict.text
+    rows = make_rows(hits=hits(original=40, wanda=30, recovered=40))
+    assert one(rows).code == "mitigation_failed"
+    assert one(with_difference(rows, "wanda", "MR_difference", -0.2, -0.3, -0.05)).code != "mitigation_failed"
+
+
+def test_a_difference_to_the_twin_decides_whether_it_is_recall(make_rows):
+    rows = with_difference(make_rows(hits=hits(twin=24)), "wanda+dori", "MR_over_twin", 0.19, -0.01, 0.3)
+    assert one(rows).code == "injection"
+    assert one(with_difference(rows, "wanda+dori", "MR_over_twin", 0.19, 0.04, 0.3)).code == "suppressed"
+
+
+def test_a_methods_own_score_is_told(make_rows):
+    rows = make_rows(hits=hits())
+    for row in rows:
+        if (row["setting"], row["kind"]) == ("wanda", "verbatim"):
+            figures = {"Score": 0.41, "Score_threshold": 0.3, "Score_AUC": 0.97, "Unpruned": 0.125}
+            for name, value in figures.items():
+                row["metrics"][name] = {"value": value, "low": value, "high": value, "n": 48}
+    text = str(one(rows))
+    assert "6 of 48 are not above its threshold of 0.30" in text and "AUC of 0.97" in text

@@ -63,6 +63,15 @@ def test_every_setting_and_kind_has_its_row(rows: list[dict]) -> None:
     assert len(set(keys)) == len(keys)
 
 
+def test_differences_are_those_of_the_rates_on_the_same_prompts(rows: list[dict]) -> None:
+    for kind in KINDS:
+        rates = {setting: named(rows, setting, kind)["metrics"]["MR"]["value"] for setting in SETTINGS}
+        assert "MR_difference" not in named(rows, "original", kind)["metrics"]
+        for setting, reference in (("random", "original"), ("wanda", "original"), ("wanda+dori", "wanda")):
+            difference = named(rows, setting, kind)["metrics"]["MR_difference"]["value"]
+            assert difference == pytest.approx(rates[setting] - rates[reference])
+
+
 def test_rows_have_the_keys_of_the_contract(rows: list[dict]) -> None:
     keys = {
         "setting", "kind", "model", "pruning", "defense", "attack", "params", "metrics", "failed",
