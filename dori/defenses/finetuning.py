@@ -110,6 +110,11 @@ class Finetuning:
             raise InputError(
                 f"defense={self.name} needs ordinary pictures, to train on and to watch: set data.training"
             )
+        if data.training.count <= self.validation.ordinary:
+            raise InputError(
+                f"data.training has {data.training.count} pictures, and defense.validation.ordinary takes"
+                f" {self.validation.ordinary}: none is left to train on"
+            )
         for attack in (self.attack, self.validation.attack):
             if attack:
                 attack.check(diffusion, data)

@@ -1,14 +1,18 @@
 """What a defense learns from: encoded once, looked up at every update."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from dori.attacks import Attack
 from dori.attacks.parts import first_batch
-from dori.data import Data, Ordinary, Target
+from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
+from dori.predict import Predictor, replace_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,11 +52,26 @@ class Material:
         return torch.cat(parts)
 
 
-def encoded(diffusion: StableDiffusion, ordinary: Ordinary, batch: int = 64) -> Tensor:
-    """Latents (n, c, h, w) of ordinary pictures, a batch of them in memory at a time."""
-    n, side = len(ordinary.images), diffusion.resolution
-    parts = [
-        diffusion.encode_images(ordinary.tensor(side, first, min(first + batch, n))).cpu()
-        for first in range(0, n, batch)
-    ]
-    return torch.cat(parts)
+def encode(
+    diffusion: StableDiffusion, pictures: Callable[[list[int]], Tensor], count: int, folder: Path,
+    predictor: Predictor,
+) -> None:  # fmt: skip
+    """``latents.safetensors``, (count, c, h, w), of uint8 pictures (n, 3, H, W) asked for by their places.
+
+    Finished parts are kept.
+    """
+    size = max(1, diffusion.batch // 2)
+
+    def work(chunk: list[int]) -> None:
+        path = folder / f"part-{chunk[0]:05d}.safetensors"
+        if not path.exists():
+            latents = diffusion.encode_images(pictures(chunk)).cpu()
+            replace_file(path, lambda tmp: save_file({"latents": latents}, tmp))
+
+    chunks = [list(range(first, min(first + size, count))) for first in range(0, count, size)]
+    predictor.run(diffusion.networks, work, chunks)
+    paths = sorted(folder.glob("part-*.safetensors"))
+    merged = {"latents": torch.cat([load_file(path)["latents"] for path in paths])}
+    replace_file(folder / "latents.safetensors", lambda tmp: save_file(merged, tmp))
+    for path in paths:
+        path.unlink()

@@ -1,17 +1,19 @@
 """The model under test that a defense has trained: surrogates -> screening -> training, each a stage."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
 from dori.config import identity
 from dori.data import MEMORIZED, Target
 from dori.defenses import Finetuning
 from dori.defenses.fit import fit
-from dori.defenses.material import Material, encoded
+from dori.defenses.material import Material, encode
 from dori.diffusion import StableDiffusion
 from dori.diffusion.images import load
 from dori.errors import InputError
@@ -47,7 +49,7 @@ def defend(run: Run, defense: Finetuning, start: Subject) -> Subject:
     def compute(folder: Path) -> Info:
         trainee = run.diffusion.with_unet(run.diffusion.unet_folder)
         with pruned(trainee.unet, start.mask_of()):
-            material = material_of(run, defense, trainee, targets, pictures, kept)
+            material = material_of(run, defense, trainee, pictures, kept)
             evaluation = run.evaluation
 
             def measure() -> dict[str, float]:
@@ -112,21 +114,42 @@ def screen(run: Run, defense: Finetuning) -> None:
 
 
 def material_of(
-    run: Run, defense: Finetuning, diffusion: StableDiffusion, targets: list[Target], pictures: Pictures,
+    run: Run, defense: Finetuning, diffusion: StableDiffusion, pictures: Pictures,
     kept: dict[str, list[int]],
 ) -> Material:  # fmt: skip
-    """Encodes what the training looks at."""
-    assert run.data.training is not None
-    pairs, held = run.data.training.pairs(), defense.validation.ordinary
-    latents = encoded(diffusion, pairs)
-    surrogates = {}
-    for i, target in enumerate(targets):
-        images = load(pictures.result.folder, i, pictures.seeds)[kept[target.name]]
-        surrogates[target.name] = diffusion.encode_images(images).cpu()
+    """What the training looks at, encoded."""
+    training, held, targets = run.data.training, defense.validation.ordinary, pictures.targets
+    assert training is not None
+    pairs, places = training.pairs(), [(t.name, i, j) for i, t in enumerate(targets) for j in kept[t.name]]
+
+    def ordinary(chunk: list[int]) -> Tensor:
+        return pairs.tensor(diffusion.resolution, chunk[0], chunk[-1] + 1)
+
+    def surrogate(chunk: list[int]) -> Tensor:
+        some = (places[k] for k in chunk)
+        return torch.stack([load(pictures.result.folder, i, pictures.seeds)[j] for _, i, j in some])
+
+    latents = encoded(run, "training pictures", training.identity, ordinary, training.count)
+    of = [pictures.result.fingerprint, [list(place) for place in places]]
+    own = encoded(run, "surrogates", of, surrogate, len(places))
     return Material(
-        diffusion, run.data, targets, surrogates, pairs.captions[:-held], latents[:-held],
-        pairs.captions[-held:], latents[-held:],
+        diffusion, run.data, targets,
+        {t.name: own[[k for k, (name, _, _) in enumerate(places) if name == t.name]] for t in targets},
+        pairs.captions[:-held], latents[:-held], pairs.captions[-held:], latents[-held:],
     )  # fmt: skip
+
+
+def encoded(run: Run, what: str, of: Any, images: Callable[[list[int]], Tensor], count: int) -> Tensor:
+    """The stage of some pictures' latents (count, c, h, w)."""
+    inputs, label = {"model": run.diffusion.fingerprint, "of": of}, f"latents: {what}"
+
+    def compute(folder: Path) -> Info:
+        encode(run.diffusion, images, count, folder, run.predictor(label))
+        return {}
+
+    code = [*SAMPLING, "defenses/material.py"]
+    result = run.stages.run("latents", inputs, code, compute, label)
+    return load_file(result.folder / "latents.safetensors")["latents"]
 
 
 def inputs_of(

@@ -10,9 +10,10 @@ import torch
 
 from dori.config import build
 from dori.data import Data, Ordinary, Target
+from dori.data.targets import tensor
 from dori.defenses import Finetuning
 from dori.defenses.fit import fit
-from dori.defenses.material import Material, encoded
+from dori.defenses.material import Material
 from dori.diffusion import StableDiffusion
 from tests import tiny
 
@@ -38,11 +39,10 @@ def material_of(diffusion: StableDiffusion, count: int = 3) -> Material:
     texts = tiny.prompts(count + 7)
     targets = [Target(f"verbatim/{i}", texts[i], "verbatim", tiny.picture(i)) for i in range(count)]
     pairs = Ordinary(texts[count:], [tiny.picture(50 + i) for i in range(7)])
-    latents = encoded(diffusion, pairs)
-    surrogates = {
-        t.name: encoded(diffusion, Ordinary(["", ""], [tiny.picture(20 + 2 * i), tiny.picture(21 + 2 * i)]))
-        for i, t in enumerate(targets)
-    }
+    latents = diffusion.encode_images(pairs.tensor(diffusion.resolution, 0, 7))
+    images = tensor([tiny.picture(20 + i) for i in range(2 * count)], diffusion.resolution)
+    both = diffusion.encode_images(images).split(2)
+    surrogates = {target.name: pair for target, pair in zip(targets, both, strict=True)}
     return Material(
         diffusion, Data(targets, pairs), targets, surrogates, pairs.captions[:5], latents[:5],
         pairs.captions[5:], latents[5:],

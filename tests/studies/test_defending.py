@@ -192,6 +192,7 @@ def test_an_option_that_is_nothing_is_refused(word: str, text: str) -> None:
 
 @pytest.mark.parametrize(("words", "text"), [
     (["data.training=null"], "needs ordinary pictures.* set data.training"),
+    (["defense.validation.ordinary=6"], "data.training has 6 pictures, .* none is left to train on"),
     (["model.dtype=float16"], r"trains weights in torch.float16: set model.dtype=float32"),
     (["defense.epochs=0"], "defense.epochs must be above zero"),
     (["defense.targets=third"], "defense.targets must be all or half, but is 'third'"),
