@@ -8,6 +8,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from safetensors.torch import save_file
 
+from dori.defenses.history import best
 from dori.errors import InputError
 from dori.predict import replace_file
 
@@ -21,7 +22,9 @@ class Best(Checkpoint):
         self.path = path
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        if module.newest_is_best and trainer.is_global_zero:
+        newest = module.history[-1]
+        looked = newest["epoch"] == trainer.current_epoch + 1
+        if looked and best(module.history) is newest and trainer.is_global_zero:
             weights = {key: value.contiguous() for key, value in module.average.module.state_dict().items()}
             replace_file(self.path, lambda tmp: save_file(weights, tmp))
 

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 from dori.data import Target
 from dori.defenses.adversary import Adversary
 from dori.defenses.finetuning import Finetuning
+from dori.defenses.history import Line, scored, stalled
 from dori.defenses.lora import add_lora
 from dori.defenses.material import Material
 from dori.defenses.terms import Step
@@ -46,26 +47,9 @@ class FinetuningModule(lightning.LightningModule):
         self.average = AveragedModel(self.unet, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
         self.average.requires_grad_(False)
         self.adversary = Adversary(settings.attack, settings.warm_steps, settings.seed)
-        self.history: list[dict[str, float]] = []
+        self.history: list[Line] = []
         self.losses: dict[str, float] = {}  # sums over the updates of the epoch
         self.samples = 0  # through the U-Net, forward and backward, in updates
-
-    @property
-    def newest_is_best(self) -> bool:
-        """Whether the epoch that just ended was looked at, and none before it has as low a score."""
-        looked = self.history[1:]
-        return bool(looked) and self.best == len(looked) - 1 and looked[-1]["epoch"] == self.current_epoch + 1
-
-    @property
-    def best(self) -> int:
-        """Place of the lowest score among the epochs that were looked at."""
-        scores = [line["score"] for line in self.history[1:]]
-        return scores.index(min(scores))
-
-    @property
-    def stalled(self) -> bool:
-        patience, looked = self.settings.patience, len(self.history) - 1
-        return patience is not None and looked > 0 and looked - 1 - self.best >= patience
 
     @property
     def batches(self) -> int:
@@ -92,7 +76,7 @@ class FinetuningModule(lightning.LightningModule):
     def on_train_start(self) -> None:
         if not self.history:
             self.look(0)
-        self.trainer.should_stop = self.stalled
+        self.trainer.should_stop = stalled(self.history, self.settings.patience)
 
     def training_step(self, batch: Any, batch_idx: int) -> None:
         epoch, settings = self.current_epoch, self.settings
@@ -147,15 +131,13 @@ class FinetuningModule(lightning.LightningModule):
         last = epoch == self.settings.epochs
         if last or epoch % self.settings.validation.every == 0:
             self.look(epoch, trained)
-        self.trainer.should_stop = self.stalled
+        self.trainer.should_stop = stalled(self.history, self.settings.patience)
 
     def look(self, epoch: int, trained: dict[str, float] | None = None) -> None:
         """A line of the history, from the averaged weights."""
         with self.averaged(), frozen(self.unet):
             found = self.measure()
-        before = self.history[0]["ordinary_loss"] if self.history else found["ordinary_loss"]
-        score = found.get("MR", 0.0) + max(0.0, found["ordinary_loss"] / before - 1)
-        self.history.append({"epoch": epoch, **(trained or {}), **found, "score": score})
+        self.history.append({"epoch": epoch, **(trained or {}), **scored(self.history, found)})
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
