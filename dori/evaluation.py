@@ -85,6 +85,11 @@ class Evaluation:
     @torch.no_grad()
     def replicated(self, images: Tensor, targets: list[Target]) -> Tensor:
         """Whether any of the images (n, each, 3, H, W) of a target is a copy: SSCD_Orig > threshold, (n,)."""
+        return self.similarity(images, targets).amax(1) > self.threshold
+
+    @torch.no_grad()
+    def similarity(self, images: Tensor, targets: list[Target]) -> Tensor:
+        """SSCD_Orig (n, each) of the images (n, each, 3, H, W) of n targets."""
         network, originals = self.networks["sscd"], []
         for target in targets:
             if target.name not in self._families:
@@ -92,7 +97,7 @@ class Evaluation:
                 self._families[target.name] = network(self._unit(family)).float()
             originals.append(self._families[target.name])
         parts = [network(self._unit(part)).float() for part in images.flatten(0, 1).split(self.batch)]
-        return sscd_orig(torch.cat(parts).unflatten(0, images.shape[:2]), originals).amax(1) > self.threshold
+        return sscd_orig(torch.cat(parts).unflatten(0, images.shape[:2]), originals)
 
     @cached_property
     def _families(self) -> dict[str, Tensor]:
@@ -114,12 +119,14 @@ class Evaluation:
         once(lambda: _merge(out))
 
     @torch.no_grad()
-    def describe_reference(self, ordinary: Ordinary, out: Path, predictor: Predictor) -> None:
-        """The held-out pictures of the ordinary captions: quality (n, d)."""
+    def describe_reference(
+        self, ordinary: Ordinary, out: Path, predictor: Predictor, network: str = "quality"
+    ) -> None:
+        """The pictures of ordinary captions as a network sees them, by its name (n, d)."""
 
         def work(chunk: list[int]) -> None:
             images = ordinary.tensor(self.resolution, chunk[0], chunk[-1] + 1)
-            _write(out, chunk[0], {"quality": self.networks["quality"](self._unit(images))})
+            _write(out, chunk[0], {network: self.networks[network](self._unit(images))})
 
         self._run(work, len(ordinary.images), 1, predictor)
         once(lambda: _merge(out))

@@ -53,7 +53,7 @@ class ChunkModule(lightning.LightningModule):
 
 
 class StageBar(TQDMProgressBar):
-    """Lightning's bar under the name of the stage."""
+    """Lightning's bars under the name of the stage."""
 
     def __init__(self, label: str):
         super().__init__()
@@ -66,6 +66,12 @@ class StageBar(TQDMProgressBar):
     @property
     def predict_description(self) -> str:
         return self.label
+
+    def on_train_epoch_start(self, trainer: lightning.Trainer, *arguments: Any) -> None:
+        super().on_train_epoch_start(trainer, *arguments)
+        self.train_progress_bar.set_description(
+            f"{self.label}, epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
+        )
 
 
 @dataclass(frozen=True)

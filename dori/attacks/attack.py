@@ -148,9 +148,12 @@ class Attack:
 
     def solve(
         self, diffusion: StableDiffusion, data: Data, attempts: list[Attempt], wanted: list[Budget],
-        batch: int, replicated: Replicated | None = None,
+        batch: int, replicated: Replicated | None = None, warm: Tensor | None = None,
     ) -> tuple[dict[Budget, dict[str, Tensor]], int]:  # fmt: skip
         """All budgets from one solve, on the same noise; and how many samples fitted in a call.
+
+        ``warm`` embeddings (attempts, tokens, width) are where to climb from; the ball stays around
+        the start.
 
         Returns:
             what ``sliced`` says of each budget.
@@ -163,13 +166,13 @@ class Attack:
         given = [size for size in sizes if size is not None]
         ball = {"epsilon": start.new_tensor(given).repeat_interleave(n)[:, None, None]} if given else {}
         draw, snapshots = self.noise(diffusion, attempts), {budget.steps for budget in wanted}
-        kept = {0: start}
+        kept = {0: start if warm is None else torch.cat([warm.to(start)] * len(sizes))}
 
         def noise(step: int) -> tuple[Tensor, Tensor]:
             eps, t = draw(step)
             return eps.repeat(len(sizes), 1, 1, 1, 1), t.repeat(len(sizes), 1)
 
-        def constrain(y: Tensor, start: Tensor) -> Tensor:
+        def constrain(y: Tensor, _start: Tensor) -> Tensor:
             return self.constraint(problem.confine(y, start), start, **ball)
 
         reached = torch.full((n * len(sizes),), -1)
@@ -187,7 +190,7 @@ class Attack:
             return reached >= 0
 
         solution = self._climb(attempts)(
-            diffusion, latents, start, noise, steps=max(snapshots), objective=problem.objective,
+            diffusion, latents, kept[0], noise, steps=max(snapshots), objective=problem.objective,
             constraint=constrain, batch=max(1, batch // self.space.samples), callback=look,
         )  # fmt: skip
         found, places = {}, torch.arange(n)

@@ -18,6 +18,13 @@ from dori.predict import Predictor, replace_file
 AUTOMATIC = {"cuda": 1024, "cpu": 64}  # samples in a U-Net call to begin with; halved until they fit
 
 
+def first_batch(attack: Attack) -> int:
+    """Samples in a U-Net call to begin with."""
+    if attack.batch == "auto":
+        return AUTOMATIC["cuda" if torch.cuda.is_available() else "cpu"]
+    return int(attack.batch)
+
+
 def write_parts(
     attack: Attack, diffusion: StableDiffusion, data: Data, targets: list[Target], places: list[int],
     folders: dict[Budget, Path], predictor: Predictor, replicated: Replicated | None = None,
@@ -29,11 +36,8 @@ def write_parts(
     """
     attempts = attack.attempts(targets)
     rows = [place * attack.restarts + r for place in places for r in range(attack.restarts)]
-    batch = (
-        AUTOMATIC["cuda" if torch.cuda.is_available() else "cpu"] if attack.batch == "auto" else attack.batch
-    )
-    size = max(1, int(batch) // (attack.pairs * attack.space.samples))
-    fitting = int(batch)
+    fitting = first_batch(attack)
+    size = max(1, fitting // (attack.pairs * attack.space.samples))
 
     def solve(chunk: list[int]) -> None:
         nonlocal fitting

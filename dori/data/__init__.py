@@ -1,5 +1,5 @@
 from dori.data.folder import folder
 from dori.data.minnow import minnow
-from dori.data.targets import CONTROLS, KINDS, MEMORIZED, Data, Ordinary, Target
+from dori.data.targets import CONTROLS, KINDS, MEMORIZED, Data, Ordinary, Target, Training
 
-__all__ = ["CONTROLS", "KINDS", "MEMORIZED", "Data", "Ordinary", "Target", "folder", "minnow"]
+__all__ = ["CONTROLS", "KINDS", "MEMORIZED", "Data", "Ordinary", "Target", "Training", "folder", "minnow"]

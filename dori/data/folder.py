@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from dori.data.targets import KINDS, Data, Ordinary, Target
+from dori.data.targets import KINDS, Data, Ordinary, Target, Training
 from dori.errors import InputError, unknown
 
 
@@ -102,7 +102,14 @@ def _ordinary(source: Path) -> Ordinary:
     return Ordinary(list(table.prompt), [source.parent / name for name in table.image])
 
 
-def folder(path: str, targets: int | str, ordinary: str | None = None) -> Data:
+def _training(source: Path) -> Training:
+    pairs = _ordinary(source)
+    if not pairs.images:
+        raise InputError(f"data.training {source} needs a column 'image' beside its captions")
+    return Training(lambda: pairs, len(pairs.images), pairs.identity)
+
+
+def folder(path: str, targets: int | str, ordinary: str | None = None, training: str | None = None) -> Data:
     """Targets from the table at ``path``: columns prompt, image (relative to it), kind.
 
     Optional column ``changing``: a mask image, white where a template's copies differ.
@@ -110,6 +117,8 @@ def folder(path: str, targets: int | str, ordinary: str | None = None) -> Data:
     Args:
         targets: at most so many of each kind, or ``all``.
         ordinary: table of captions for quality; its column ``image`` gives FID and KID a reference.
+        training: table of captions and images such as the model was trained on, for a defense to
+            train with; other ones than ``ordinary``.
 
     Raises:
         InputError: every broken row, by line.
@@ -124,4 +133,4 @@ def folder(path: str, targets: int | str, ordinary: str | None = None) -> Data:
     limit = len(everything) if targets == "all" else int(targets)
     chosen = [t for kind in KINDS for t in [t for t in everything if t.kind == kind][:limit]]
     everyday = Ordinary([]) if ordinary is None else _ordinary(Path(ordinary))
-    return Data(chosen, everyday, everyday.captions)
+    return Data(chosen, everyday, everyday.captions, None if training is None else _training(Path(training)))

@@ -2,13 +2,15 @@
 
 import math
 
-from dori.data.targets import KINDS, Data, Ordinary, Target
+from dori.data.targets import KINDS, Data, Ordinary, Target, Training
 from dori.errors import InputError
 from dori.minnow import population
+from dori.stages import code_version
 
 COUNTS = {"verbatim": 32, "template": 8, "seen": 48, "unseen": 48}
 CAPTIONS = 256  # for methods that compare with ordinary captions
 REFERENCE = 1024  # held-out pictures for FID and KID
+SEEN = 12288  # ordinary pictures that minnow was trained on; the first are the seen controls
 GROUPS = {"seen": "ordinary"}  # the first ordinary pictures are the seen controls
 
 
@@ -32,10 +34,23 @@ def _count(kind: str, targets: int | str) -> int:
     return min(wanted, COUNTS[kind])
 
 
-def minnow(targets: int | str, ordinary: int | None = None) -> Data:
+def _training(count: int) -> Training:
+    """Ordinary pictures that minnow saw, those after the seen controls, drawn again."""
+    first = COUNTS["seen"]
+
+    def pairs() -> Ordinary:
+        pictures = [population.picture("ordinary", index) for index in range(first, first + count)]
+        return Ordinary([p.caption for p in pictures], [p.pixels() for p in pictures])
+
+    code = [code_version(f"minnow/{name}.py") for name in ("population", "pictures")]
+    return Training(pairs, count, ["minnow", first, count, code])
+
+
+def minnow(targets: int | str, ordinary: int | None = None, training: int = 1024) -> Data:
     """``targets`` verbatim pictures, half as many of the other kinds; ``all``: every one there is.
 
     The default of ``ordinary`` is 1,024, on which FID can be claimed, with ``all``; otherwise 128.
+    ``training``: ordinary pictures that minnow saw, for a defense to train with; seen controls are none.
 
     Raises:
         InputError: a count that minnow does not have.
@@ -46,7 +61,10 @@ def minnow(targets: int | str, ordinary: int | None = None) -> Data:
         ordinary = REFERENCE if targets == "all" else 128
     if not 0 <= ordinary <= REFERENCE:
         raise InputError(f"data.ordinary must be 0 to {REFERENCE} for minnow, but is {ordinary}")
+    if not 1 <= training <= SEEN - COUNTS["seen"]:
+        raise InputError(f"data.training must be 1 to {SEEN - COUNTS['seen']} for minnow, but is {training}")
     chosen = [_target(kind, index) for kind in KINDS for index in range(_count(kind, targets))]
     reference = [population.picture("reference", index) for index in range(ordinary)]
     ordinary_pictures = Ordinary([p.caption for p in reference], [p.pixels() for p in reference])
-    return Data(chosen, ordinary_pictures, population.captions("calibration", CAPTIONS))
+    captions = population.captions("calibration", CAPTIONS)
+    return Data(chosen, ordinary_pictures, captions, _training(training))

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,12 +83,28 @@ class Ordinary:
 
 
 @dataclass(frozen=True, eq=False)
+class Training:
+    """Ordinary pairs such as the model was trained on, made when they are asked for.
+
+    ``identity`` says what ``pairs`` gives, without making it.
+    """
+
+    pairs: Callable[[], Ordinary]
+    count: int
+    identity: Any
+
+
+@dataclass(frozen=True, eq=False)
 class Data:
-    """What a study is run on; ``captions`` are ordinary ones for methods, apart from ``ordinary``."""
+    """What a study is run on; ``captions`` are ordinary ones for methods, apart from ``ordinary``.
+
+    ``training``: what a defense goes on training with, apart from both.
+    """
 
     targets: list[Target]
     ordinary: Ordinary
     captions: list[str] = field(default_factory=list)
+    training: Training | None = None
 
     def of(self, *kinds: str) -> list[Target]:
         return [target for target in self.targets if target.kind in kinds]

@@ -1,5 +1,6 @@
 """A Stable-Diffusion-style pipeline as a few functions; everything else in dori speaks to this."""
 
+import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -70,6 +71,19 @@ class StableDiffusion:
         self.unet_folder = Path(unet) if unet else self.folder / "unet"
         if not any(self.unet_folder.glob("*.safetensors")):
             raise InputError(f"model.unet {unet!r} is no folder of a U-Net with safetensors")
+
+    def with_unet(self, folder: Path) -> "StableDiffusion":
+        """The same model with weights of its own, read at the first use: the U-Net's from ``folder``."""
+        other = copy.copy(self)
+        for name in ("fingerprint", "pipeline", "_empty"):
+            other.__dict__.pop(name, None)
+        other.unet_folder, other.twin = Path(folder), None
+        return other
+
+    @property
+    def stored_dtype(self) -> torch.dtype:
+        """Of the weights as they are loaded; reads none."""
+        return self._load["torch_dtype"]
 
     @cached_property
     def fingerprint(self) -> str:

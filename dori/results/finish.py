@@ -17,8 +17,9 @@ from dori.results.plots import write_distributions
 from dori.results.render import show
 from dori.results.report import write_report
 from dori.results.rows import Row, write_images, write_rows
+from dori.results.saving import history, save_model, write_history
 from dori.results.table import blocks
-from dori.results.tracking import finish, log_results
+from dori.results.tracking import finish, log_history, log_results
 from dori.results.verdict import verdicts
 from dori.stages import write_atomically
 
@@ -59,14 +60,16 @@ class Job:
         for name, attacked in run.attacks.items():
             shutil.copy(attacked.result.folder / "triggers.safetensors", out / f"triggers-{name}.safetensors")
         if run.cfg.save_model and run.mitigated:
-            with run.mitigated.applied() as diffusion:
-                diffusion.save(out / "model")
+            save_model(run, rows, targets, self.config, out / "model")
         write_grid(out / "grid.png", rows, images, targets, run.evaluation.threshold)
         write_distributions(out / "sscd.png", images, run.evaluation.threshold)
         for finding in findings(rows):
             finding.write(out / finding.file)
         write_report(out / "report.html", rows, images, targets, stages, self.config)
         log_results(self.logger, rows, images, out / "grid.png", out / "report.html", self.config)
+        if lines := history(run.mitigated):
+            write_history(out / "training.csv", lines)
+            log_history(self.logger, lines)
         self._print(rows)
 
     def _print(self, rows: list[Row]) -> None:

@@ -70,6 +70,7 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
     from dori.results.comparison import varying
     from dori.results.findings import findings
     from dori.results.paper_table import paper_table, write_paper_table
+    from dori.results.removal import removals
     from dori.results.render import show
     from dori.results.report import write_sweep_report
     from dori.results.rows import merge, read_rows, write_rows
@@ -103,6 +104,8 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
             show([sweep(rows, x)] if plotted else [table] if table else blocks(rows))
         for finding in found:
             show(finding.tables)
+    for _, verdict in removals(rows):
+        Console().print(f"[bold]{verdict}[/bold]")
     Console().print(
         f"{len(done)} of {len(jobs)} jobs merged: {folder / 'report.html'}", soft_wrap=True, highlight=False
     )

@@ -17,6 +17,7 @@ from dori.results.curves import label_of
 from dori.results.estimate import number
 from dori.results.findings import findings
 from dori.results.paper_table import paper_table
+from dori.results.removal import removals
 from dori.results.rows import Rows
 from dori.results.sweep_table import sweep
 from dori.results.table import blocks, halves
@@ -73,7 +74,7 @@ def write_sweep_report(path: Path, rows: Rows, x: str | None, problems: Sequence
         path, rows, x,
         title=f"{_title(rows, [c for c, _ in found])} over {', '.join(names) or 'one setting'}",
         subtitle=f"{len(found)} studies, merged",
-        verdicts=[(label_of(c, names), verdict) for c, verdict in found],
+        verdicts=[*removals(rows), *((label_of(c, names), verdict) for c, verdict in found)],
         figures=_figures(path.parent, CAPTIONS, ("sweep.png",)),
         swept=[table] if table else [],
         problems=problems,

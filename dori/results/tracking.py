@@ -104,11 +104,14 @@ def log_curve(logger: Logger, curve: Curve) -> None:
     values = [f"{name}={name_of(value)}" for name, value in curve.others.items()]
     for index, point in enumerate(curve.points):
         named = {",".join([f"curve/{name}", *values]): value for name, value in figures(point).items()}
-        line = {axis: point.budget, **named}
-        if isinstance(logger, WandbLogger):
-            logger.experiment.log(line)
-        else:
-            logger.log_metrics(line, step=index)
+        _log_line(logger, {axis: point.budget, **named}, index)
+
+
+def _log_line(logger: Logger, line: dict[str, float], index: int) -> None:
+    if isinstance(logger, WandbLogger):
+        logger.experiment.log(line)
+    else:
+        logger.log_metrics(line, step=index)
 
 
 def log_sweep(rows: Rows, config: DictConfig, folder: Path, x: str | None = None) -> None:
@@ -141,6 +144,18 @@ def figures(point: Point) -> dict[str, float]:
         if each.displacement:
             found[f"Displacement_{place}"] = each.displacement.value
     return found
+
+
+def log_history(logger: Logger | None, lines: Sequence[Mapping[str, float]]) -> None:
+    """How a training went: ``training/{figure}`` against ``budget/epochs``."""
+    if logger is None:
+        return
+    if isinstance(logger, WandbLogger):
+        logger.experiment.define_metric("budget/epochs")
+        logger.experiment.define_metric("training/*", step_metric="budget/epochs")
+    for index, line in enumerate(lines):
+        named = {f"training/{name}": value for name, value in line.items() if name != "epoch"}
+        _log_line(logger, {"budget/epochs": line["epoch"], **named}, index)
 
 
 def image_table(images: pd.DataFrame) -> wandb.Table:

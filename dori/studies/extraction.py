@@ -8,6 +8,7 @@ from dori.errors import InputError
 from dori.metrics.extraction import Extraction
 from dori.metrics.intervals import Estimate
 from dori.studies.attacking import within_budgets
+from dori.studies.defending import defend
 from dori.studies.pruning import at_random, prune
 from dori.studies.rows import Row, rows_of
 from dori.studies.run import Run
@@ -18,7 +19,7 @@ def extraction(run: Run, samples: int, clique: int) -> tuple[list[Row], pd.DataF
     """original -> mask -> mitigated -> attack on all, and on the twin -> ``samples`` of each -> cliques.
 
     A prompt is extracted where at least ``clique`` of its samples are near-duplicates of each other
-    and of the training image: samples of the prompt before and after pruning, then of the trigger
+    and of the training image: samples of the prompt before and after mitigation, then of the trigger
     embedding that the attack finds in the pruned model. A count and no share of the samples: so more
     samples can only find more.
 
@@ -33,6 +34,9 @@ def extraction(run: Run, samples: int, clique: int) -> tuple[list[Row], pd.DataF
     if run.pruning:
         subject = run.mitigated = prune(run, run.pruning)
         drawn += [run.draw(each, everyone, seeds=samples) for each in (at_random(run, subject), subject)]
+    if run.defense:
+        subject = run.mitigated = defend(run, run.defense, subject)
+        drawn.append(run.draw(subject, everyone, seeds=samples))
 
     twin = Subject("twin", run.diffusion.twin) if run.diffusion.twin else None
     if run.attack:

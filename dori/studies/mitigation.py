@@ -4,6 +4,7 @@ import pandas as pd
 
 from dori.data import MEMORIZED
 from dori.studies.attacking import within_budgets
+from dori.studies.defending import defend
 from dori.studies.pruning import at_random, prune
 from dori.studies.rows import Row, rows_of
 from dori.studies.run import Run
@@ -13,11 +14,12 @@ from dori.studies.subjects import Subject
 def mitigation(
     run: Run, baseline: bool = True, attack_original: bool = False
 ) -> tuple[list[Row], pd.DataFrame]:
-    """original -> mask -> mitigated -> attack on all, and on the twin -> recovered -> rows.
+    """original -> mask, training -> mitigated -> attack on all, and on the twin -> recovered -> rows.
 
     Controls (seen and unseen images) are attacked with the same budget as the memorized ones, in the
     mitigated model and, with ``attack_original``, in the untouched one; random pruning of as many
-    weights stands beside the mitigation (``baseline``). An attack with several budgets
+    weights stands beside the mitigation (``baseline``). A defense trains from the weights before it,
+    the original ones or the pruned ones. An attack with several budgets
     (``attack.epsilons``, ``attack.snapshots``) gives rows for each.
     """
     everyone, memorized = run.data.targets, run.data.of(*MEMORIZED)
@@ -32,6 +34,11 @@ def mitigation(
         for each in [*beside, subject]:
             drawn.append(run.draw(each, everyone))
             quality += run.draw_ordinary(each)
+
+    if run.defense:
+        subject = run.mitigated = defend(run, run.defense, subject)
+        drawn.append(run.draw(subject, everyone))
+        quality += run.draw_ordinary(subject)
 
     twin = Subject("twin", run.diffusion.twin) if run.diffusion.twin else None
     if twin:

@@ -12,25 +12,29 @@ from dori.studies.run import Run
 from dori.studies.subjects import Subject
 
 
-def prune(run: Run, method: Method, settings: DictConfig | None = None) -> Subject:
-    """The model pruned for the memorized targets; ``settings``: the method's, default the job's.
+def prune(
+    run: Run, method: Method, cfg: DictConfig | None = None, memorized: list[Target] | None = None
+) -> Subject:
+    """The model pruned for the memorized targets, or some of them; ``cfg``: the method's, if not the run's.
 
     A method that prunes for each prompt on its own does so for the controls' prompts too.
     """
-    if not run.data.of(*MEMORIZED):
+    some = run.data.of(*MEMORIZED) if memorized is None else memorized
+    if not some:
         raise InputError("pruning needs memorized prompts, but the data has none")
-    targets = run.data.targets if method.per_prompt else run.data.of(*MEMORIZED)
+    targets = run.data.targets if method.per_prompt and memorized is None else some
     own = {target.name: i for i, target in enumerate(targets)} if method.per_prompt else None
-    return Subject(method.name, run.diffusion, find(run, method, targets, method.name, own, settings))
+    mask = find(run, method, targets, method.name, own, cfg)
+    return Subject(method.name, run.diffusion, mask, pruning=method.name, made=mask)
 
 
 def find(
     run: Run, method: Method, targets: list[Target], name: str, own: dict[str, int] | None = None,
-    settings: DictConfig | None = None,
+    cfg: DictConfig | None = None,
 ) -> Result:  # fmt: skip
     """The stage of a method's mask for some targets."""
     recipe = {
-        "pruning": identity(settings or run.cfg.pruning), "targets": [target.identity for target in targets],
+        "pruning": identity(cfg or run.cfg.pruning), "targets": [target.identity for target in targets],
         "captions": run.data.captions, "ordinary": run.data.ordinary.identity,
     }  # fmt: skip
     return run.find_mask(
@@ -49,4 +53,5 @@ def at_random(run: Run, subject: Subject) -> Subject:
         return Selection([random.like(subject.mask_of(n) or {}, run.cfg.seed, n or "") for n in names])
 
     recipe = {"like": subject.mask.fingerprint, "seed": run.cfg.seed}
-    return Subject("random", run.diffusion, run.find_mask(like, "random", recipe, own or None))
+    mask = run.find_mask(like, "random", recipe, own or None)
+    return Subject("random", run.diffusion, mask, pruning="random", made=mask)

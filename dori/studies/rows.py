@@ -175,14 +175,14 @@ def base_row(
     models = {
         each.name: each for each in (subject, *([pictures.attacked.subject] if pictures.attacked else []))
     }
-    mask = sum(each.mask.info["unet_evaluations"] for each in models.values() if each.mask)
+    before = sum(each.made.info["unet_evaluations"] for each in models.values() if each.made)
     return {
         "setting": pictures.setting, "kind": kind, "model": subject.diffusion.name,
-        "pruning": subject.name if subject.mask else "none", "defense": cfg.defense.name,
+        "pruning": subject.pruning, "defense": subject.defense,
         "attack": cfg.attack.name if pictures.attacked else "none",
         "params": run.params(pictures), "metrics": metrics, "failed": failed,
         "fingerprint": pictures.result.fingerprint,
-        "unet_evaluations": unet + mask, "gradient_evaluations": gradient,
+        "unet_evaluations": unet + before, "gradient_evaluations": gradient,
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from dori.attacks import Attack
 from dori.config import build, identity
 from dori.data import MEMORIZED, Data, Target
 from dori.data.targets import embedded
+from dori.defenses import Finetuning
 from dori.diffusion import StableDiffusion
 from dori.diffusion.images import draw
 from dori.errors import InputError
@@ -40,6 +41,7 @@ class Run:
     diffusion: StableDiffusion
     data: Data
     pruning: Method | None
+    defense: Finetuning | None
     attack: Attack | None
     evaluation: Evaluation
     trainer: partial[Trainer]
@@ -52,14 +54,17 @@ class Run:
         diffusion = build(cfg.model)
         data = build(cfg.data)
         pruning = build(cfg.pruning) if "_target_" in cfg.pruning else None
+        defense = build(cfg.defense) if "_target_" in cfg.defense else None
         attack = build(cfg.attack) if "_target_" in cfg.attack else None
         evaluation = build(cfg.evaluation)
         diffusion.check_prompts([*(t.prompt for t in data.targets), *data.ordinary.captions])
-        if attack:
-            attack.check(diffusion, data)
+        for part in (attack, defense):
+            if part:
+                part.check(diffusion, data)
         shared = {"precision": str(cfg.trainer.precision)}
         stages = Stages(Path(cfg.cache).expanduser(), shared)
-        return cls(cfg, stages, diffusion, data, pruning, attack, evaluation, build(cfg.trainer))
+        trainer = build(cfg.trainer)
+        return cls(cfg, stages, diffusion, data, pruning, defense, attack, evaluation, trainer)
 
     @cached_property
     def evaluation_identity(self) -> Any:
@@ -68,6 +73,7 @@ class Run:
     def params(self, pictures: Pictures) -> dict[str, Any]:
         """What a row was made with, flat: the axes along which rows are compared."""
         cfg, model = self.cfg, pictures.subject.diffusion
+        trained = pictures.subject.defense != "none"
         seeds = pictures.seeds if pictures.targets else model.images_per_prompt
         attacked = pictures.attacked
         attack = {**choices(cfg.attack), **spent(cfg.attack, attacked.budget)} if attacked else {}
@@ -75,7 +81,8 @@ class Run:
         own_seed = attack.pop("seed", None)
         return {
             **dict.fromkeys(ATTACK), **attack, "attack_seed": None if own_seed == cfg.seed else own_seed,
-            "ratio": cfg.pruning.get("ratio") if pictures.subject.mask else None,
+            "ratio": cfg.pruning.get("ratio") if pictures.subject.pruning != "none" else None,
+            **{key: cfg.defense.get(key) if trained else None for key in ("epochs", "updates")},
             "images_per_prompt": seeds // pictures.restarts, "sampling_steps": model.sampling_steps,
             "guidance": model.guidance, "seed": cfg.seed,
         }  # fmt: skip

@@ -20,11 +20,17 @@ from dori.stages import Result
 
 @dataclass(frozen=True)
 class Subject:
-    """A model under test: weights, with masks or without; ``name`` is the rows' setting."""
+    """A model under test: weights, with masks or without; ``name`` is the rows' setting.
+
+    ``pruning`` and ``defense`` name what was done to it, ``made`` is the last stage of that.
+    """
 
     name: str
     diffusion: StableDiffusion
     mask: Result | None = None
+    pruning: str = "none"
+    defense: str = "none"
+    made: Result | None = None
 
     @property
     def inputs(self) -> dict[str, Any]:

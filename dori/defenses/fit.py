@@ -1,0 +1,53 @@
+"""``Trainer.fit`` of a defense, in a folder that outlives a killed run."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import lightning
+from diffusers import UNet2DConditionModel
+from safetensors.torch import load_file
+
+from dori.defenses.checkpoint import Best, Last, Recipe, last_good
+from dori.defenses.finetuning import Finetuning
+from dori.defenses.lora import save_lora
+from dori.defenses.material import Material
+from dori.defenses.module import FinetuningModule, Measure
+from dori.predict import StageBar
+from dori.stages import write_atomically
+
+
+def fit(
+    settings: Finetuning, material: Material, measure: Measure, make: partial[lightning.Trainer],
+    folder: Path, recipe: Recipe, label: str,
+) -> dict[str, Any]:  # fmt: skip
+    """Leaves the trained U-Net in ``folder``, in diffusers' format, and ``training.json``; what it counted.
+
+    Checkpoints lie in the folder while it trains; a training that was killed goes on from the last
+    and ends with the same weights.
+    """
+    last, best, done = folder / "last.ckpt", folder / "best.safetensors", folder / "training.json"
+    if not done.exists():
+        module = FinetuningModule(settings, material, measure)
+        bar = [StageBar(label)] if make.keywords.get("enable_progress_bar", True) else []
+        trainer = make(
+            max_epochs=settings.epochs, callbacks=[*bar, Best(best), Last(last, settings.save_every, recipe)],
+            enable_checkpointing=True, logger=False, num_sanity_val_steps=0,
+        )  # fmt: skip
+        trainer.fit(module, ckpt_path=last_good(last, recipe), weights_only=True)
+        unet = module.average.module
+        if settings.keep == "best":
+            unet.load_state_dict(load_file(best))
+        save(unet, folder, lora=settings.lora is not None)
+        found = {"history": module.history, "counted": module.evaluations()}
+        write_atomically(done, json.dumps(found, indent=1))
+    for path in (last, best):
+        path.unlink(missing_ok=True)
+    return json.loads(done.read_text())["counted"]
+
+
+def save(unet: UNet2DConditionModel, folder: Path, lora: bool) -> None:
+    if lora:
+        save_lora(unet, folder)
+    unet.save_pretrained(folder, safe_serialization=True)

@@ -1,0 +1,77 @@
+"""What a defense learns from: encoded once, looked up at every update."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from dori.attacks import Attack
+from dori.attacks.parts import first_batch
+from dori.data import Data, Target
+from dori.diffusion import StableDiffusion
+from dori.predict import Predictor, replace_file
+
+
+@dataclass(frozen=True, eq=False)
+class Material:
+    """Targets with their surrogates, and ordinary pairs; all latents scaled, on the CPU.
+
+    Args:
+        diffusion: the model that is trained; its networks move with the trainer.
+        data: what the starts of an attack choose from.
+        targets: memorized images that are attacked and forgotten.
+        surrogates: of each target by name, latents (k, c, h, w) of the images to learn in its place.
+        captions, latents: ordinary pairs to train on, latents (n, c, h, w).
+        held_captions, held_latents: ordinary pairs to watch, never trained on.
+    """
+
+    diffusion: StableDiffusion
+    data: Data
+    targets: list[Target]
+    surrogates: dict[str, Tensor]
+    captions: list[str]
+    latents: Tensor
+    held_captions: list[str]
+    held_latents: Tensor
+
+    def attack(self, attack: Attack, targets: list[Target], warm: Tensor | None = None) -> Tensor:
+        """Embeddings (targets * restarts, tokens, width) that an attack finds in the model as it is."""
+        (budget,) = attack.budgets
+        attempts, size = attack.attempts(targets), first_batch(attack)
+        each, parts = max(1, size // attack.pairs), []
+        for first in range(0, len(attempts), each):
+            some = slice(first, first + each)
+            found, size = attack.solve(
+                self.diffusion, self.data, attempts[some], [budget], size,
+                warm=None if warm is None else warm[some],
+            )  # fmt: skip
+            parts.append(found[budget]["embeddings"])
+        return torch.cat(parts)
+
+
+def encode(
+    diffusion: StableDiffusion, pictures: Callable[[list[int]], Tensor], count: int, folder: Path,
+    predictor: Predictor,
+) -> None:  # fmt: skip
+    """``latents.safetensors``, (count, c, h, w), of uint8 pictures (n, 3, H, W) asked for by their places.
+
+    Finished parts are kept.
+    """
+    size = max(1, diffusion.batch // 2)
+
+    def work(chunk: list[int]) -> None:
+        path = folder / f"part-{chunk[0]:05d}.safetensors"
+        if not path.exists():
+            latents = diffusion.encode_images(pictures(chunk)).cpu()
+            replace_file(path, lambda tmp: save_file({"latents": latents}, tmp))
+
+    chunks = [list(range(first, min(first + size, count))) for first in range(0, count, size)]
+    predictor.run(diffusion.networks, work, chunks)
+    paths = sorted(folder.glob("part-*.safetensors"))
+    merged = {"latents": torch.cat([load_file(path)["latents"] for path in paths])}
+    replace_file(folder / "latents.safetensors", lambda tmp: save_file(merged, tmp))
+    for path in paths:
+        path.unlink()

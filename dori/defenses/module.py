@@ -1,0 +1,172 @@
+"""The training itself: attack, update the weights, average them, look how far it has come."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import lightning
+import torch
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.utils.data import DataLoader
+
+from dori.data import Target
+from dori.defenses.adversary import Adversary
+from dori.defenses.finetuning import Finetuning
+from dori.defenses.history import Line, scored, stalled
+from dori.defenses.lora import add_lora
+from dori.defenses.material import Material
+from dori.defenses.terms import Step
+from dori.diffusion import frozen
+from dori.errors import InputError
+from dori.randomness import generator
+
+# the model as it is -> figures by name, see Validation.measure
+Measure = Callable[[], dict[str, float]]
+
+
+class FinetuningModule(lightning.LightningModule):
+    """Trains the U-Net of ``material.diffusion`` in place; ``average`` holds what comes out.
+
+    One batch is one attack on some targets and the updates after it. All random numbers derive from
+    the place in the training, so a checkpoint needs none of their state; it holds weights, average,
+    optimizer, embeddings and history.
+    """
+
+    def __init__(self, settings: Finetuning, material: Material, measure: Measure):
+        super().__init__()
+        self.automatic_optimization = False
+        self.settings, self.material, self.measure = settings, material, measure
+        self.unet = material.diffusion.unet
+        if settings.lora:
+            add_lora(self.unet, settings.lora, settings.seed)
+        else:
+            self.unet.requires_grad_(True)
+        self.average = AveragedModel(self.unet, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
+        self.average.requires_grad_(False)
+        self.adversary = Adversary(settings.attack, settings.warm_steps, settings.seed)
+        self.history: list[Line] = []
+        self.losses: dict[str, float] = {}  # sums over the updates of the epoch
+        self.samples = 0  # through the U-Net, forward and backward, in updates
+
+    @property
+    def batches(self) -> int:
+        """Attacks of an epoch."""
+        return math.ceil(len(self.material.targets) / self.settings.batch)
+
+    def order(self, epoch: int) -> list[list[Target]]:
+        """The targets of an epoch's attacks, each target once."""
+        targets, size = self.material.targets, self.settings.batch
+        order = torch.randperm(len(targets), generator=generator(self.settings.seed, "order", epoch))
+        return [[targets[i] for i in part.tolist()] for part in order.split(size)]
+
+    def train_dataloader(self) -> DataLoader:
+        # what a batch is follows from its number: so a training that goes on needs no loader's state
+        return DataLoader(range(self.batches), batch_size=None)  # type: ignore[arg-type]
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return self.settings.optimizer([p for p in self.unet.parameters() if p.requires_grad])
+
+    def on_fit_start(self) -> None:
+        for network in self.material.diffusion.networks:
+            network.to(self.device)
+
+    def on_train_start(self) -> None:
+        if not self.history:
+            self.look(0)
+        self.trainer.should_stop = stalled(self.history, self.settings.patience)
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        epoch, settings = self.current_epoch, self.settings
+        targets = self.order(epoch)[batch_idx]
+        embeddings = self.adversary(self.material, targets, epoch)
+        first = (epoch * self.batches + batch_idx) * settings.updates
+        for number in range(first, first + settings.updates):
+            self.update(Step(settings.seed, number, targets, embeddings))
+
+    def update(self, step: Step) -> None:
+        """One step of the optimizer on the sum of the terms."""
+        optimizer = self.optimizers()
+        assert isinstance(optimizer, LightningOptimizer)
+        optimizer.zero_grad()
+        losses = {name: self.accumulate(name, step) for name in self.settings.terms}
+        if not all(math.isfinite(loss) for loss in losses.values()):
+            told = ", ".join(f"{name} {loss}" for name, loss in losses.items())
+            raise InputError(
+                f"defense={self.settings.name}: the loss is not finite at update {step.number} ({told}): set"
+                " a lower defense.optimizer.lr"
+            )
+        trained = [p for p in self.unet.parameters() if p.requires_grad]
+        torch.nn.utils.clip_grad_norm_(trained, self.settings.clip)
+        optimizer.step()
+        self.average.update_parameters(self.unet)
+        for name, loss in losses.items():
+            self.losses[name] = self.losses.get(name, 0.0) + loss
+
+    def accumulate(self, name: str, step: Step) -> float:
+        """Adds a term's gradient, in parts that fit the memory; its mean loss."""
+        term, diffusion, total = self.settings.terms[name], self.material.diffusion, 0.0
+        samples = term.draw(self.material, step)
+        count = len(next(iter(samples.values())))
+        for part in torch.arange(count).split(self.settings.micro_batch):
+            some = {key: placed(value[part], self.device, diffusion.dtype) for key, value in samples.items()}
+            loss = term.loss(diffusion, some)
+            self.manual_backward(loss.sum() * (term.weight / count))
+            total += float(loss.detach().sum())
+        self.samples += count
+        return total / count
+
+    def evaluations(self) -> dict[str, int]:
+        """Samples through the U-Net that the training needed; what only watches it is left out."""
+        attacks = self.adversary.evaluations
+        return {"unet_evaluations": attacks + self.samples, "attack_evaluations": attacks}
+
+    def on_train_epoch_end(self) -> None:
+        epoch = self.current_epoch + 1
+        updates = self.batches * self.settings.updates
+        trained = {f"loss_{name}": total / updates for name, total in self.losses.items()}
+        self.losses = {}
+        last = epoch == self.settings.epochs
+        if last or epoch % self.settings.validation.every == 0:
+            self.look(epoch, trained)
+        self.trainer.should_stop = stalled(self.history, self.settings.patience)
+
+    def look(self, epoch: int, trained: dict[str, float] | None = None) -> None:
+        """A line of the history, from the averaged weights."""
+        with self.averaged(), frozen(self.unet):
+            found = self.measure()
+        self.history.append({"epoch": epoch, **(trained or {}), **scored(self.history, found)})
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The averaged weights take the place of the trained ones, inside."""
+        pairs = list(zip(self.unet.parameters(), self.average.module.parameters(), strict=True))
+
+        def swap() -> None:
+            for one, other in pairs:
+                one.data, other.data = other.data, one.data
+
+        swap()
+        try:
+            yield
+        finally:
+            swap()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        adversary = self.adversary
+        checkpoint["defense"] = {
+            "embeddings": adversary.found, "evaluations": adversary.evaluations, "history": self.history,
+            "losses": self.losses, "samples": self.samples,
+        }  # fmt: skip
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        kept = checkpoint["defense"]
+        self.adversary.found, self.adversary.evaluations = kept["embeddings"], kept["evaluations"]
+        self.history, self.losses, self.samples = kept["history"], kept["losses"], kept["samples"]
+
+
+def placed(value: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """On the device, in its precision; whole numbers stay what they are."""
+    return value.to(device, dtype) if value.is_floating_point() else value.to(device)

@@ -1,0 +1,47 @@
+"""What a job hands out of a mitigation: the pipeline with its card, and how the training went."""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from dori.results.card import write_card
+from dori.results.rows import Rows
+from dori.stages import write_atomically
+
+if TYPE_CHECKING:
+    from dori.studies.run import Run
+    from dori.studies.subjects import Subject
+
+LORA = "pytorch_lora_weights.safetensors"
+
+
+def save_model(
+    run: "Run", rows: Rows, targets: Sequence[Mapping[str, Any]], config: Mapping[str, Any], folder: Path
+) -> None:
+    """The mitigated pipeline in diffusers' format, its adapters if it has any, and a card."""
+    subject = run.mitigated
+    assert subject is not None
+    with subject.applied() as diffusion:
+        diffusion.save(folder)
+    adapters = subject.made.folder / LORA if subject.made else None
+    lora = adapters is not None and adapters.exists()
+    if lora:
+        (folder / "lora").mkdir(exist_ok=True)
+        shutil.copy(adapters, folder / "lora" / LORA)  # type: ignore[arg-type]
+    write_card(folder / "README.md", rows, subject.name, run.diffusion.fingerprint, targets, config, lora)
+
+
+def history(subject: "Subject | None") -> list[dict[str, float]]:
+    """The lines of a training, one per epoch that was looked at; none where nothing was trained."""
+    if subject is None or subject.defense == "none" or subject.made is None:
+        return []
+    return json.loads((subject.made.folder / "training.json").read_text())["history"]
+
+
+def write_history(path: Path, lines: Sequence[Mapping[str, float]]) -> None:
+    """``training.csv``."""
+    write_atomically(path, pd.DataFrame(lines).to_csv(index=False))

@@ -1,0 +1,57 @@
+"""Removal takes several attacks, none of which reaches more than it injects."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from dori.results.removal import removals
+
+
+def hits(recovered: int, twin: int = 1, unseen: int = 0) -> dict[str, dict[str, int]]:
+    found = {
+        "original": {"verbatim": 47, "unseen": 0}, "adversarial": {"verbatim": 0},
+        "adversarial+dori": {"verbatim": recovered, "unseen": unseen},
+    }  # fmt: skip
+    return found | ({} if twin < 0 else {"twin": {"verbatim": 0}, "twin+dori": {"verbatim": twin}})
+
+
+Make = Callable[..., list[dict[str, Any]]]
+
+
+def rows(make_rows: Make, *cases: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
+    """One attack per case, each with another number of steps."""
+    return [row for i, case in enumerate(cases) for row in make_rows(hits=case, steps=50 * (i + 1))]
+
+
+def test_no_attack_above_the_twin_is_removal(make_rows: Make) -> None:
+    ((name, verdict),) = removals(rows(make_rows, hits(1), hits(2, twin=3)))
+    assert (name, verdict.code) == ("adversarial", "removed")
+    assert "dori (start prompt, 50 steps) 0.02" in verdict.text
+    assert "Others were not tried" in verdict.text
+
+
+def test_one_attack_that_brings_them_back_is_enough(make_rows: Make) -> None:
+    ((_, verdict),) = removals(rows(make_rows, hits(1), hits(40, twin=2), hits(20, twin=2)))
+    assert verdict.code == "suppressed"
+    assert "2 of 3 attacks" in verdict.text
+    assert "dori (start prompt, 100 steps), 0.83" in verdict.text
+    assert "against 0.04" in verdict.text
+
+
+def test_what_is_injected_breaks_nothing(make_rows: Make) -> None:
+    ((_, verdict),) = removals(rows(make_rows, hits(1), hits(40, twin=41)))
+    assert verdict.code == "removed"
+
+
+def test_without_a_twin_the_controls_stand_in(make_rows: Make) -> None:
+    ((_, verdict),) = removals(rows(make_rows, hits(1, twin=-1), hits(40, twin=-1, unseen=38)))
+    assert verdict.code == "removed"
+    ((_, verdict),) = removals(rows(make_rows, hits(1, twin=-1), hits(40, twin=-1)))
+    assert verdict.code == "suppressed"
+    assert "on unseen controls" in verdict.text
+
+
+@pytest.mark.parametrize("recovered", [0, 40])
+def test_a_single_attack_says_nothing_about_removal(make_rows: Make, recovered: int) -> None:
+    assert removals(make_rows(hits=hits(recovered))) == []
