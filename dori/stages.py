@@ -106,7 +106,12 @@ class Stages:
             if partial:
                 done = compute(partial) if by_all else once(lambda: compute(partial))
                 infos |= zip(partial, done, strict=True)
-                once(lambda: [_finish(folders[label], infos[label], inputs[label]) for label in partial])
+
+                def finish() -> None:
+                    for label in partial:
+                        _finish(folders[label], infos[label], inputs[label])
+
+                once(finish)
         seconds = (time.monotonic() - start) / len(inputs)
         results = [
             Result(label, folders[label], key, infos[label] or {}, label not in partial, seconds)

@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from safetensors.torch import save_file
 
 from dori.defenses.history import best
+from dori.defenses.module import FinetuningModule
 from dori.errors import InputError
 from dori.predict import replace_file
 
@@ -22,6 +23,7 @@ class Best(Checkpoint):
         self.path = path
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        assert isinstance(module, FinetuningModule)
         newest = module.history[-1]
         looked = newest["epoch"] == trainer.current_epoch + 1
         if looked and best(module.history) is newest and trainer.is_global_zero:

@@ -79,15 +79,15 @@ class Validation:
         """The mean denoising loss on the held-out pairs, on noise that is always the same."""
         diffusion, n = material.diffusion, len(material.held_latents)
         stream, total = generator(0, "validation", "ordinary"), 0.0
-        place = {"device": diffusion.device, "dtype": diffusion.dtype}
+        device, dtype = diffusion.device, diffusion.dtype
         for _ in range(self.pairs):
             noise = torch.randn(material.held_latents.shape, generator=stream)
             t = torch.randint(diffusion.train_timesteps, (n,), generator=stream)
             for part in torch.arange(n).split(diffusion.batch):
                 y = diffusion.encode_prompts([material.held_captions[i] for i in part.tolist()])
                 loss = diffusion.denoising_loss(
-                    material.held_latents[part].to(**place), y, noise[part].to(**place),
-                    t[part].to(diffusion.device),
+                    material.held_latents[part].to(device, dtype), y, noise[part].to(device, dtype),
+                    t[part].to(device),
                 )  # fmt: skip
                 total += float(loss.sum())
         return total / (n * self.pairs)

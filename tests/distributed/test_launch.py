@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from dori.config import ROOT
@@ -50,6 +51,7 @@ def test_nodes_have_to_know_of_each_other(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.fixture(autouse=True)
 def ranks_that_play(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dori.distributed.launch.RANK", "tests.distributed.rank")
+    monkeypatch.setattr(rank_zero_only, "rank", 0)  # what a trainer with NODE_RANK=1 leaves behind
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     for name in DROPPED:
         monkeypatch.setenv(name, "7")
