@@ -3,6 +3,8 @@
 import math
 from dataclasses import dataclass
 
+from scipy import stats
+
 from dori.results.rows import Row
 
 MISSING = "–"
@@ -40,10 +42,22 @@ def above(one: Estimate, other: Estimate) -> bool:
     return low > high
 
 
-def differs(one: Estimate, other: Estimate, difference: Estimate | None) -> bool:
-    """Whether ``one`` lies above ``other``: by their paired difference, of either sign, if there is one."""
-    if difference is None or difference.low is None or difference.high is None:
+def share_above(one: Estimate, other: Estimate) -> bool:
+    """Whether one share lies above another of other prompts: Fisher's exact test, at 5 %.
+
+    A share without its n (a bound to beat) is compared with the interval.
+    """
+    if not one.n or not other.n:
         return above(one, other)
+    counts = [(round(share.value * share.n), share.n) for share in (one, other) if share.n]
+    table = [[k, n - k] for k, n in counts]
+    return one.value > other.value and stats.fisher_exact(table).pvalue < 0.05
+
+
+def differs(one: Estimate, other: Estimate, difference: Estimate | None) -> bool:
+    """Whether one share lies above another: by their paired difference, of either sign, if there is one."""
+    if difference is None or difference.low is None or difference.high is None:
+        return share_above(one, other)
     return one.value > other.value and (difference.low > 0 or difference.high < 0)
 
 

@@ -3,7 +3,15 @@
 from collections.abc import Iterator
 
 from dori.results.comparison import Comparison
-from dori.results.estimate import Estimate, above, number, significant, with_deviation, with_interval
+from dori.results.estimate import (
+    Estimate,
+    above,
+    number,
+    share_above,
+    significant,
+    with_deviation,
+    with_interval,
+)  # fmt: skip
 
 FID_COLLAPSE = 1.5  # times the original's: the bound of the project's own acceptance test
 FID_IMAGES = 1000  # FID of fewer pictures is too biased for a claim
@@ -31,7 +39,7 @@ def _baseline(c: Comparison) -> str | None:
     if after is None or baseline is None:
         return None
     told = f"Pruning as many weights at random leaves {with_interval(baseline)} (n = {baseline.n})"
-    if above(baseline, after):
+    if share_above(baseline, after):
         return f"{told}: it matters which weights are pruned."
     return f"{told}: choosing the weights makes no difference beyond the intervals."
 

@@ -1,7 +1,7 @@
 """What the figures of a run bear out, in plain sentences; also when it is not what a paper says.
 
 Every step asks whether one rate (of memorization, or of extraction) lies above another: beyond the
-95 % interval of their difference on the same prompts where there is one, else beyond both intervals:
+95 % interval of their difference on the same prompts where there is one, else by Fisher's exact test:
 
 1. does the original model replicate its targets more than its controls?
 2. does the mitigation lower that?
@@ -15,7 +15,7 @@ Only four times yes is *suppressed, not removed*. That no attack succeeds proves
 from dataclasses import dataclass
 
 from dori.results.comparison import MEMORIZED, Comparison, comparisons
-from dori.results.estimate import Estimate, above, differs, number, with_interval
+from dori.results.estimate import Estimate, differs, number, share_above, with_interval
 from dori.results.notes import notes
 from dori.results.rows import Rows
 
@@ -58,7 +58,7 @@ def _case(c: Comparison) -> tuple[str, str, str]:
         )
         return "no_targets", "No verdict", text
     control = c.figure("original", c.rate, "unseen") or c.figure("original", c.rate, "seen")
-    if not above(before, control or Estimate(NO_CONTROL_RATE)):
+    if not share_above(before, control or Estimate(NO_CONTROL_RATE)):
         return _not_memorized(c, before, control)
     if c.mitigation == "original":
         headline = f"{RATES[c.rate][1].capitalize()}; no mitigation was applied"
@@ -75,7 +75,7 @@ def _case(c: Comparison) -> tuple[str, str, str]:
 
 
 def _no_fall(c: Comparison, after: Estimate, control: Estimate | None, fall: str) -> tuple[str, str, str]:
-    if above(after, control or Estimate(NO_CONTROL_RATE)):
+    if share_above(after, control or Estimate(NO_CONTROL_RATE)):
         text = f"{fall}: no fall beyond the intervals; the pictures still come without any attack."
         return "mitigation_failed", "The mitigation failed", text
     text = f"{fall}: too few targets to tell whether that is a fall."
@@ -83,7 +83,7 @@ def _no_fall(c: Comparison, after: Estimate, control: Estimate | None, fall: str
 
 
 def _after_fall(c: Comparison, after: Estimate, control: Estimate | None, fall: str) -> tuple[str, str, str]:
-    still = above(after, control or Estimate(NO_CONTROL_RATE))
+    still = share_above(after, control or Estimate(NO_CONTROL_RATE))
     partly = ", still above the controls" if still and control else ", still far from none" if still else ""
     recovered = c.figure(c.attacked, c.rate) if c.attack else None
     if recovered is None:

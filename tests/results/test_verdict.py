@@ -4,6 +4,7 @@ import copy
 
 import pytest
 
+from dori.results.estimate import Estimate, above, share_above
 from dori.results.verdict import verdicts
 
 FEW = {"verbatim": 8, "template": 4, "seen": 8, "unseen": 8}
@@ -182,7 +183,7 @@ def test_a_difference_on_the_same_prompts_decides_where_intervals_overlap(make_r
     assert one(rows).code == "recovery_unclear"
     verdict = one(with_difference(rows, "wanda+dori", "MR_difference", 0.17, 0.02, 0.3))
     assert verdict.code == "suppressed" and "a change of 0.17 [0.02, 0.30] on the same" in verdict.text
-    rows = make_rows(hits=hits(original=40, wanda=30, recovered=40))
+    rows = make_rows(hits=hits(original=40, wanda=33, recovered=33))
     assert one(rows).code == "mitigation_failed"
     assert one(with_difference(rows, "wanda", "MR_difference", -0.2, -0.3, -0.05)).code != "mitigation_failed"
 
@@ -202,3 +203,10 @@ def test_a_methods_own_score_is_told(make_rows):
                 row["metrics"][name] = {"value": value, "low": value, "high": value, "n": 48}
     text = str(one(rows))
     assert "6 of 48 are not above its threshold of 0.30" in text and "AUC of 0.97" in text
+
+
+def test_few_controls_without_a_copy_are_enough_where_chance_is_not():
+    """7 of 10 against 0 of 5: the intervals overlap, Fisher's exact test has p = 0.026."""
+    attacked, control = Estimate(0.7, 0.35, 0.93, 10), Estimate(0.0, 0.0, 0.52, 5)
+    assert share_above(attacked, control) and not above(attacked, control)
+    assert not share_above(Estimate(0.5, 0.19, 0.81, 10), control)
