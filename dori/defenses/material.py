@@ -65,7 +65,7 @@ def encode(
     def work(chunk: list[int]) -> None:
         path = folder / f"part-{chunk[0]:05d}.safetensors"
         if not path.exists():
-            latents = diffusion.encode_images(pictures(chunk)).cpu()
+            latents = diffusion.encode_images(pictures(chunk)).cpu().contiguous()  # minnow's are not
             replace_file(path, lambda tmp: save_file({"latents": latents}, tmp))
 
     chunks = [list(range(first, min(first + size, count))) for first in range(0, count, size)]
