@@ -16,7 +16,7 @@ from dori.pruning.replay import record, replayed
 
 # scores closer than this are equal: floating-point noise must not decide which neuron is dropped
 TIE = 1e-5
-FEW = 2  # seeds that are looked at first, and items at first; more of both cost more than they save
+FEW = 1  # seeds that are looked at first, and items at first; more of them cost more than they save
 Listed = list[list[int]]  # per layer the neurons; one that qualifies twice is listed twice
 State = TypeVar("State")
 Item = TypeVar("Item")
