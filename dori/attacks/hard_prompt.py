@@ -1,8 +1,8 @@
 """Hard prompts: words in place of embeddings, found by gradient; what the model is given is real text.
 
 Greedy coordinate gradient (Zou et al., arXiv 2307.15043) on the denoising loss of the training image.
-PEZ (Wen et al., arXiv 2302.03668), which rounds a continuous prompt to its nearest tokens, loses the
-prompt that it starts from within DoRI's 50 steps; a swap that is kept only where the loss falls cannot.
+Chosen over PEZ (Wen et al., arXiv 2302.03668), which rounds a continuous prompt to its nearest tokens:
+in a few trials on minnow that lost the prompt it started from; a swap kept only where the loss falls cannot.
 """
 
 from collections.abc import Iterator
