@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dori.data.targets import Ordinary, Target, tensor
@@ -22,7 +22,7 @@ from dori.distributed import once
 from dori.errors import check_positive, check_share
 from dori.metrics.sscd_frame import grey
 from dori.metrics.sscd_orig import sscd_orig
-from dori.predict import Predictor, replace_file
+from dori.predict import Predictor, gather, replace_file
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Evaluation:
             _write(out, chunk[0], described)
 
         self._run(work, len(texts), seeds, predictor)
-        once(lambda: _merge(out))
+        once(lambda: gather(out, "features"))
 
     @torch.no_grad()
     def replicated(self, images: Tensor, targets: list[Target]) -> Tensor:
@@ -116,7 +116,7 @@ class Evaluation:
             _write(out, chunk[0], {**one, "frame": described["frame"][:1]})
 
         self._run(work, len(targets), self.batch, predictor)
-        once(lambda: _merge(out))
+        once(lambda: gather(out, "features"))
 
     @torch.no_grad()
     def describe_reference(
@@ -129,7 +129,7 @@ class Evaluation:
             _write(out, chunk[0], {network: self.networks[network](self._unit(images))})
 
         self._run(work, len(ordinary.images), 1, predictor)
-        once(lambda: _merge(out))
+        once(lambda: gather(out, "features"))
 
     def _run(
         self, work: Callable[[list[int]], None], count: int, images_each: int, predictor: Predictor
@@ -171,13 +171,3 @@ class Evaluation:
 def _write(out: Path, first: int, parts: dict[str, Tensor]) -> None:
     tensors = {key: value.float().cpu().contiguous() for key, value in parts.items()}
     replace_file(out / f"part-{first:05d}.safetensors", lambda tmp: save_file(tensors, tmp))
-
-
-def _merge(out: Path) -> None:
-    """One ``features.safetensors`` of all parts, in their order."""
-    paths = sorted(out.glob("part-*.safetensors"))
-    parts = [load_file(path) for path in paths]
-    merged = {key: torch.cat([part[key] for part in parts]) for key in (parts[0] if parts else {})}
-    replace_file(out / "features.safetensors", lambda tmp: save_file(merged, tmp))
-    for path in paths:
-        path.unlink()

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import lightning
+import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -116,3 +118,13 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
     tmp = path.with_name(path.name + ".tmp")
     write(tmp)
     os.replace(tmp, path)
+
+
+def gather(folder: Path, name: str) -> None:
+    """One ``<name>.safetensors`` of all ``part-*`` files in a folder, in their order."""
+    paths = sorted(folder.glob("part-*.safetensors"))
+    parts = [load_file(path) for path in paths]
+    merged = {key: torch.cat([part[key] for part in parts]) for key in (parts[0] if parts else {})}
+    replace_file(folder / f"{name}.safetensors", lambda tmp: save_file(merged, tmp))
+    for path in paths:
+        path.unlink()

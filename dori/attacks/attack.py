@@ -107,6 +107,10 @@ class Attack:
         each = (self._search.gradients, self._search.forwards) if self._search else (1, 0)
         return each[0] * self.pairs * self.space.samples, each[1] * self.pairs * self.space.samples
 
+    def attempts_per_call(self, batch: int) -> int:
+        """How many attempts' pairs fit ``batch`` samples."""
+        return max(1, batch // (self.pairs * self.space.samples))
+
     def evaluations(self, targets: int, steps: int | None = None) -> int:
         """Gradient evaluations: samples through the U-Net forward and backward."""
         return targets * self.restarts * (self.steps if steps is None else steps) * self.per_step[0]

@@ -37,7 +37,7 @@ def write_parts(
     attempts = attack.attempts(targets)
     rows = [place * attack.restarts + r for place in places for r in range(attack.restarts)]
     fitting = first_batch(attack)
-    size = max(1, fitting // (attack.pairs * attack.space.samples))
+    size = attack.attempts_per_call(fitting)
 
     def solve(chunk: list[int]) -> None:
         nonlocal fitting

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from dori.attacks import Attack
 from dori.attacks.parts import first_batch
 from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
-from dori.predict import Predictor, replace_file
+from dori.predict import Predictor, gather, replace_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,7 @@ class Material:
         """Embeddings (targets * restarts, tokens, width) that an attack finds in the model as it is."""
         (budget,) = attack.budgets
         attempts, size = attack.attempts(targets), first_batch(attack)
-        each, parts = max(1, size // attack.pairs), []
+        each, parts = attack.attempts_per_call(size), []
         for first in range(0, len(attempts), each):
             some = slice(first, first + each)
             found, size = attack.solve(
@@ -68,10 +68,5 @@ def encode(
             latents = diffusion.encode_images(pictures(chunk)).cpu().contiguous()  # minnow's are not
             replace_file(path, lambda tmp: save_file({"latents": latents}, tmp))
 
-    chunks = [list(range(first, min(first + size, count))) for first in range(0, count, size)]
-    predictor.run(diffusion.networks, work, chunks)
-    paths = sorted(folder.glob("part-*.safetensors"))
-    merged = {"latents": torch.cat([load_file(path)["latents"] for path in paths])}
-    replace_file(folder / "latents.safetensors", lambda tmp: save_file(merged, tmp))
-    for path in paths:
-        path.unlink()
+    predictor.run(diffusion.networks, work, predictor.chunks(list(range(count)), size))
+    gather(folder, "latents")

@@ -80,11 +80,12 @@ class Validation:
         diffusion, n = material.diffusion, len(material.held_latents)
         stream, total = generator(0, "validation", "ordinary"), 0.0
         device, dtype = diffusion.device, diffusion.dtype
+        parts = torch.arange(n).split(diffusion.batch)
+        texts = [diffusion.encode_prompts([material.held_captions[i] for i in p.tolist()]) for p in parts]
         for _ in range(self.pairs):
             noise = torch.randn(material.held_latents.shape, generator=stream)
             t = torch.randint(diffusion.train_timesteps, (n,), generator=stream)
-            for part in torch.arange(n).split(diffusion.batch):
-                y = diffusion.encode_prompts([material.held_captions[i] for i in part.tolist()])
+            for part, y in zip(parts, texts, strict=True):
                 loss = diffusion.denoising_loss(
                     material.held_latents[part].to(device, dtype), y, noise[part].to(device, dtype),
                     t[part].to(device),

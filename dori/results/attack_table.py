@@ -1,8 +1,8 @@
 """Several attacks side by side: what each brings back, where there is nothing to recall, at what work."""
 
-from dori.results.comparison import CARRIED, MEMORIZED, TARGETS, split
+from dori.results.comparison import CARRIED, MEMORIZED, kinds_of, split
 from dori.results.estimate import MISSING, estimate, number, with_interval
-from dori.results.paper_table import row_of
+from dori.results.paper_table import row_of, sizes
 from dori.results.rows import Row, Rows
 from dori.results.table import Block, work_cell
 from dori.results.words import kind_title, setting_rank
@@ -18,7 +18,7 @@ def attack_table(rows: Rows) -> Block | None:
     rows = [row for row in rows if CARRIED not in row["setting"]]
     pairs = [split(row["setting"]) for row in rows]
     attacks = list(dict.fromkeys(attack for _, attack in pairs if attack))
-    kind = next((kind for kind in TARGETS if any(row["kind"] == kind for row in rows)), None)
+    kind = next(iter(kinds_of(rows)), None)
     if len(attacks) < 2 or kind not in MEMORIZED:
         return None
     attacked = dict.fromkeys(base for base, attack in pairs if attack)
@@ -30,9 +30,7 @@ def attack_table(rows: Rows) -> Block | None:
         "median work", "gradients", "forwards",
     )  # fmt: skip
     lines = tuple(_line(rows, attack, kind, bases, controlled) for attack in ("", *attacks))
-    n = {f.n for row in rows if row["kind"] == kind and (f := estimate(row, "MR"))}
-    counts = ", ".join(str(count) for count in sorted(c for c in n if c))
-    title = f"Attacks on {kind_title(kind)} (n = {counts}); after {' / '.join(controlled)}, per target"
+    title = f"Attacks on {kind_title(kind)} ({sizes(rows, kind)}); after {' / '.join(controlled)}, per target"
     return Block(title, columns, lines, 1)
 
 

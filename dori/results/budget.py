@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dori.results.comparison import TARGETS, Comparison, split, varying
+from dori.results.comparison import Comparison, kinds_of, split, varying
 from dori.results.curves import name_of
 from dori.results.injection import Counterfactual, Curve, Point
 from dori.results.rows import Row, Rows
@@ -23,7 +23,7 @@ def curves(rows: Rows, x: str | None = None) -> list[Curve]:
     Empty where no attack has two budgets to compare, or none is a number.
     """
     axis = axis_of(rows, x)
-    kind = next((kind for kind in TARGETS if any(row["kind"] == kind for row in rows)), None)
+    kind = next(iter(kinds_of(rows)), None)
     if axis is None or kind is None:
         return []
     names = [name for name in varying(rows) if name != axis]

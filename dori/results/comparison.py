@@ -57,8 +57,7 @@ def comparisons(rows: Rows) -> list[Comparison]:
     Triggers that were carried to another model (``wanda+dori>original``) are no comparison of their own.
     """
     rows = [row for row in rows if CARRIED not in row["setting"]]
-    kinds = {row["kind"] for row in rows}
-    kind = next((kind for kind in TARGETS if kind in kinds), TARGETS[0])
+    kind = next(iter(kinds_of(rows)), TARGETS[0])
     mitigations = _mitigations(rows)
     pruned_at_random = any(row["setting"] == "random" for row in rows)
     baseline = "random" if pruned_at_random and "random" not in mitigations else None
@@ -72,6 +71,11 @@ def comparisons(rows: Rows) -> list[Comparison]:
         key = json.dumps([base, attack, row["params"]], sort_keys=True)
         found.setdefault(key, Comparison(rows, base, attack, row["params"], kind, baseline))
     return list(found.values())
+
+
+def kinds_of(rows: Rows) -> list[str]:
+    """The kinds of target that there are, memorized ones first."""
+    return [kind for kind in TARGETS if any(row["kind"] == kind for row in rows)]
 
 
 def varying(rows: Rows) -> list[str]:

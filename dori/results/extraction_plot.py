@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dori.results.comparison import TARGETS, Comparison
+from dori.results.comparison import Comparison, kinds_of
 from dori.results.estimate import Estimate
 from dori.results.style import LINE, QUIET, REPLICA, save, styled
 from dori.results.words import KINDS_SHORT, setting_meaning
@@ -21,7 +21,7 @@ def write_extraction(path: Path, found: Sequence[tuple[str, Comparison]]) -> Non
 
     Filled: Extracted. Hollow: Cliques. Both with their 95 % intervals.
     """
-    kinds = [kind for kind in TARGETS if any(row["kind"] == kind for row in found[0][1].rows)]
+    kinds = kinds_of(found[0][1].rows)
     lines = [_conditions(c) for _, c in found]
     with styled():
         height = LINE_HEIGHT * sum(map(len, lines)) + 0.7 * len(found) + 0.8

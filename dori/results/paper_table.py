@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from dori.results.comparison import TARGETS
+from dori.results.comparison import kinds_of
 from dori.results.estimate import MISSING, estimate, number, significant, with_deviation, with_interval
 from dori.results.render import latex, markdown
 from dori.results.rows import Row, Rows
@@ -20,7 +20,7 @@ def paper_table(rows: Rows) -> Block | None:
     """One line per setting, about the first kind of target there is; None below two mitigations."""
     settings = {row["setting"] for row in rows}
     mitigations = {setting.partition("+")[0] for setting in settings} - {"original", "twin"}
-    kind = next((kind for kind in TARGETS if any(row["kind"] == kind for row in rows)), None)
+    kind = next(iter(kinds_of(rows)), None)
     if len(mitigations) < 2 or kind is None:
         return None
     lines = [_line(rows, setting, kind) for setting in sorted(settings, key=setting_rank)]
@@ -28,9 +28,9 @@ def paper_table(rows: Rows) -> Block | None:
     if any("Work" in row["metrics"] for row in rows):
         columns = (*COLUMNS, "Work")
         lines = [(*line, work_cell(row_of(rows, line[0], kind))) for line in lines]
-    n = {f.n for row in rows if row["kind"] == kind and (f := estimate(row, "MR"))}
-    counts = ", ".join(str(count) for count in sorted(c for c in n if c))
-    return Block(f"{kind_title(kind)} (n = {counts}), with and without the attack", columns, tuple(lines), 1)
+    return Block(
+        f"{kind_title(kind)} ({sizes(rows, kind)}), with and without the attack", columns, tuple(lines), 1
+    )
 
 
 def write_paper_table(folder: Path, block: Block) -> None:
@@ -53,6 +53,12 @@ def _line(rows: Rows, setting: str, kind: str) -> tuple[str, ...]:
         significant(fid.value) if fid else MISSING,
         _plain(ordinary, "KID", 3),
     )
+
+
+def sizes(rows: Rows, kind: str) -> str:
+    """``n = 32``, or all that there are where rows differ."""
+    n = {f.n for row in rows if row["kind"] == kind and (f := estimate(row, "MR"))}
+    return f"n = {', '.join(str(count) for count in sorted(c for c in n if c))}"
 
 
 def row_of(rows: Rows, setting: str, kind: str) -> Row | None:

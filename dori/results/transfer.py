@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dori.results.comparison import CARRIED, TARGETS, split
+from dori.results.comparison import CARRIED, kinds_of, split
 from dori.results.estimate import MISSING, Estimate, above, estimate, number, with_interval
 from dori.results.rows import Rows
 from dori.results.style import INK, save, styled
@@ -34,19 +34,14 @@ def rate(rows: Rows, found: str, drawn: str, kind: str | None = None) -> Estimat
     attack = split(carried.partition(CARRIED)[0])[1]
     own = f"{found}+{attack}" if found != NOBODY else drawn
     setting = own if drawn == found or found == NOBODY else f"{own}{CARRIED}{drawn}"
-    kind = kind or kind_of(rows)
+    kind = kind or kinds_of(rows)[0]
     return estimate(next((r for r in rows if (r["setting"], r["kind"]) == (setting, kind)), None), "MR")
-
-
-def kind_of(rows: Rows) -> str:
-    """The first kind of target that there is."""
-    return next(kind for kind in TARGETS if any(row["kind"] == kind for row in rows))
 
 
 def matrices(rows: Rows) -> list[Block]:
     """One block per kind of target: found on (lines) by drawn by (columns)."""
     names, blocks = models(rows), []
-    for kind in [kind for kind in TARGETS if any(row["kind"] == kind for row in rows)]:
+    for kind in kinds_of(rows):
         lines = [
             (found, *(with_interval(figure) if figure else MISSING for figure in figures))
             for found in (NOBODY, *names)
@@ -99,7 +94,7 @@ def write_transfer(path: Path, rows: Rows) -> None:
                 axes.text(x, y, text, ha="center", va="center", color=INK)
         axes.set_xticks(range(len(names)), names)
         axes.set_yticks(range(len(sources)), sources)
-        axes.set_xlabel(f"drawn by (memorization rate, {kind_of(rows)})")
+        axes.set_xlabel(f"drawn by (memorization rate, {kinds_of(rows)[0]})")
         axes.set_ylabel("trigger found on")
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)

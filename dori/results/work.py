@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dori.results.comparison import TARGETS, split, varying
+from dori.results.comparison import kinds_of, split, varying
 from dori.results.curves import name_of
 from dori.results.estimate import MISSING
 from dori.results.rows import Row, Rows
@@ -46,7 +46,7 @@ def curves(rows: Rows) -> list[tuple[str, Row]]:
 def verdict(rows: Rows) -> Verdict:
     """What an attack costs where there is something to recall, and where there is not."""
     found = curves(rows)
-    kinds = [kind for kind in TARGETS if any(row["kind"] == kind for _, row in found)]
+    kinds = kinds_of([row for _, row in found])
     parts = []
     for kind in kinds:
         each = [
@@ -63,7 +63,7 @@ def verdict(rows: Rows) -> Verdict:
 def table(rows: Rows) -> list[Block]:
     """One line per setting and sweep, one column per kind of target."""
     found = curves(rows)
-    kinds = [kind for kind in TARGETS if any(row["kind"] == kind for _, row in found)]
+    kinds = kinds_of([row for _, row in found])
     cells: dict[str, dict[str, str]] = {}
     for label, row in found:
         cells.setdefault(label, {})[row["kind"]] = work_cell(row)
@@ -74,7 +74,7 @@ def table(rows: Rows) -> list[Block]:
 def write_work(path: Path, rows: Rows) -> None:
     """Write a PNG with the survival curves, one panel per kind of target."""
     found = curves(rows)
-    kinds = [kind for kind in TARGETS if any(row["kind"] == kind for _, row in found)]
+    kinds = kinds_of([row for _, row in found])
     looks = dict(zip(dict.fromkeys(label for label, _ in found), _looks(found), strict=True))
     with styled():
         figure = Figure(figsize=(max(4.6, 2.9 * len(kinds)), 3.6), layout="constrained")

@@ -58,16 +58,14 @@ def defend(run: Run, defense: Finetuning, start: Subject) -> Subject:
                 return defense.validation.measure(material, evaluation.similarity, evaluation.threshold)
 
             info = fit(defense, material, measure, run.trainer, folder, recipe, label)
-        first = pictures.result.info["unet_evaluations"] + made_with(pictures.subject)
-        return {**info, "unet_evaluations": info["unet_evaluations"] + first + made_with(start)}
+        first = pictures.result.info["unet_evaluations"] + pictures.subject.evaluations
+        return {**info, "unet_evaluations": info["unet_evaluations"] + first + start.evaluations}
 
     result = run.stages.run("training", recipe, CODE, compute, label)
     diffusion = run.diffusion.with_unet(result.folder)
-    return Subject(name, diffusion, pruning=start.pruning, defense=defense.name, made=result)
-
-
-def made_with(subject: Subject) -> int:
-    return subject.made.info["unet_evaluations"] if subject.made else 0
+    return Subject(
+        name, diffusion, pruning=start.pruning, defense=defense.name, made=result, ratio=start.ratio
+    )
 
 
 def surrogates_of(run: Run, defense: Finetuning, targets: list[Target]) -> Pictures:

@@ -12,7 +12,6 @@ from dori.studies.defending import defend
 from dori.studies.pruning import at_random, prune
 from dori.studies.rows import Row, rows_of
 from dori.studies.run import Run
-from dori.studies.subjects import Subject
 
 
 def extraction(run: Run, samples: int, clique: int) -> tuple[list[Row], pd.DataFrame]:
@@ -38,7 +37,7 @@ def extraction(run: Run, samples: int, clique: int) -> tuple[list[Row], pd.DataF
         subject = run.mitigated = defend(run, run.defense, subject)
         drawn.append(run.draw(subject, everyone, seeds=samples))
 
-    twin = Subject("twin", run.diffusion.twin) if run.diffusion.twin else None
+    twin = run.twin
     if run.attack:
         drawn += [
             run.draw(subject, everyone, each, samples) for each in within_budgets(run, subject, everyone)

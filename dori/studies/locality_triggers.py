@@ -42,7 +42,7 @@ class Found:
 def search(run: Run, starts: dict[str, Callable]) -> Found:
     """The attack from each start, on all targets and on the twin, and which embeddings replicate."""
     everyone, memorized = run.data.targets, run.data.of(*MEMORIZED)
-    twin = Subject("twin", run.diffusion.twin) if run.diffusion.twin else None
+    twin = run.twin
     assert run.attack is not None
     rows: dict[str, Row] = {}
     frames: list[pd.DataFrame] = []

@@ -8,7 +8,6 @@ from dori.studies.defending import defend
 from dori.studies.pruning import at_random, prune
 from dori.studies.rows import Row, rows_of
 from dori.studies.run import Run
-from dori.studies.subjects import Subject
 
 
 def mitigation(
@@ -40,7 +39,7 @@ def mitigation(
         drawn.append(run.draw(subject, everyone))
         quality += run.draw_ordinary(subject)
 
-    twin = Subject("twin", run.diffusion.twin) if run.diffusion.twin else None
+    twin = run.twin
     if twin:
         drawn.append(run.draw(twin, memorized))
     if run.attack:

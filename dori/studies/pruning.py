@@ -25,7 +25,8 @@ def prune(
     targets = run.data.targets if method.per_prompt and memorized is None else some
     own = {target.name: i for i, target in enumerate(targets)} if method.per_prompt else None
     mask = find(run, method, targets, method.name, own, cfg)
-    return Subject(method.name, run.diffusion, mask, pruning=method.name, made=mask)
+    ratio = (cfg or run.cfg.pruning).get("ratio")
+    return Subject(method.name, run.diffusion, mask, pruning=method.name, made=mask, ratio=ratio)
 
 
 def find(
@@ -54,4 +55,4 @@ def at_random(run: Run, subject: Subject) -> Subject:
 
     recipe = {"like": subject.mask.fingerprint, "seed": run.cfg.seed}
     mask = run.find_mask(like, "random", recipe, own or None)
-    return Subject("random", run.diffusion, mask, pruning="random", made=mask)
+    return Subject("random", run.diffusion, mask, pruning="random", made=mask, ratio=subject.ratio)

@@ -175,7 +175,7 @@ def base_row(
     models = {
         each.name: each for each in (subject, *([pictures.attacked.subject] if pictures.attacked else []))
     }
-    before = sum(each.made.info["unet_evaluations"] for each in models.values() if each.made)
+    before = sum(each.evaluations for each in models.values())
     return {
         "setting": pictures.setting, "kind": kind, "model": subject.diffusion.name,
         "pruning": subject.pruning, "defense": subject.defense,

@@ -81,7 +81,7 @@ class Run:
         own_seed = attack.pop("seed", None)
         return {
             **dict.fromkeys(ATTACK), **attack, "attack_seed": None if own_seed == cfg.seed else own_seed,
-            "ratio": cfg.pruning.get("ratio") if pictures.subject.pruning != "none" else None,
+            "ratio": pictures.subject.ratio,
             **{key: cfg.defense.get(key) if trained else None for key in ("epochs", "updates")},
             "images_per_prompt": seeds // pictures.restarts, "sampling_steps": model.sampling_steps,
             "guidance": model.guidance, "seed": cfg.seed,
@@ -93,6 +93,11 @@ class Run:
     @property
     def original(self) -> Subject:
         return Subject("original", self.diffusion)
+
+    @property
+    def twin(self) -> Subject | None:
+        """The model that never saw the memorized images, where there is one."""
+        return Subject("twin", self.diffusion.twin) if self.diffusion.twin else None
 
     def draw(
         self, subject: Subject, targets: list[Target], attacked: Attacked | None = None,

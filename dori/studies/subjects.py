@@ -22,7 +22,8 @@ from dori.stages import Result
 class Subject:
     """A model under test: weights, with masks or without; ``name`` is the rows' setting.
 
-    ``pruning`` and ``defense`` name what was done to it, ``made`` is the last stage of that.
+    ``pruning`` and ``defense`` name what was done to it, ``made`` is the last stage of that, ``ratio``
+    the pruning's.
     """
 
     name: str
@@ -31,6 +32,12 @@ class Subject:
     pruning: str = "none"
     defense: str = "none"
     made: Result | None = None
+    ratio: float | None = None
+
+    @property
+    def evaluations(self) -> int:
+        """Samples through the U-Net that making it took."""
+        return self.made.info["unet_evaluations"] if self.made else 0
 
     @property
     def inputs(self) -> dict[str, Any]:

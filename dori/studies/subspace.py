@@ -84,7 +84,9 @@ def swapped(
             return Selection(pair)
 
         stage = run.find_mask(select, name, {**recipe, "masks": digests, "seed": seed}, own)
-        return Subject(name, run.diffusion, stage, pruning=name, made=stage)
+        return Subject(
+            name, run.diffusion, stage, pruning=name, made=stage, ratio=run.cfg.pruning.get("ratio")
+        )
 
     # equal counts: what ordinary prompts select is cut to what the other half selects
     usual = [random.trimmed(ordinary, b, seed), random.trimmed(ordinary, a, seed)]

@@ -9,7 +9,6 @@ from dori.pruning import Method
 from dori.studies.pruning import prune
 from dori.studies.rows import Row, rows_of
 from dori.studies.run import Run
-from dori.studies.subjects import Subject
 
 CONTROL = "unseen"
 
@@ -34,15 +33,11 @@ def transfer(run: Run, other: Method) -> tuple[list[Row], pd.DataFrame]:
     run.check_one_budget()
     mitigated = run.mitigated = prune(run, run.pruning)
     beside = prune(run, other, run.cfg.study.other)
-    twin = [Subject("twin", run.diffusion.twin)] if run.diffusion.twin else []
-    models, targets = [run.original, mitigated, beside, *twin], run.data.of(*MEMORIZED, CONTROL)
+    models = [model for model in (run.original, mitigated, beside, run.twin) if model]
+    targets = run.data.of(*MEMORIZED, CONTROL)
 
     drawn = [run.draw(model, targets) for model in models]
     for source in models:
         found = run.attacked(source, targets)
         drawn += [run.draw(model, targets, found) for model in models]
-    rows, images = rows_of(run, drawn, [])
-    for row in rows:
-        if row["pruning"] == other.name:
-            row["params"]["ratio"] = run.cfg.study.other.get("ratio")
-    return rows, images
+    return rows_of(run, drawn, [])
