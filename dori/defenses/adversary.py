@@ -31,8 +31,8 @@ class Adversary:
         attack, warm = replace(self.attack, seed=derive(self.seed, "epoch", epoch)), None
         if self.warm_steps and all(target.name in self.found for target in targets):
             attack = replace(attack, steps=self.warm_steps)
-            warm = torch.cat([self.found[target.name] for target in targets])
-        embeddings = material.attack(attack, targets, warm).unflatten(0, (len(targets), -1))
+            warm = torch.stack([self.found[target.name] for target in targets])
+        embeddings = material.attack(attack, targets, warm)
         self.evaluations += attack.evaluations(len(targets))
         if self.warm_steps:
             self.found |= {t.name: part.clone() for t, part in zip(targets, embeddings, strict=True)}

@@ -14,6 +14,7 @@ from dori.defenses.finetuning import Finetuning
 from dori.defenses.lora import save_lora
 from dori.defenses.material import Material
 from dori.defenses.module import FinetuningModule, Measure
+from dori.distributed import once, process_group
 from dori.predict import StageBar
 from dori.stages import write_atomically
 
@@ -25,26 +26,32 @@ def fit(
     """Leaves the trained U-Net in ``folder``, in diffusers' format, and ``training.json``; what it counted.
 
     Checkpoints lie in the folder while it trains; a training that was killed goes on from the last
-    and ends with the same weights.
+    and ends with the same weights. Every rank calls it.
     """
     last, best, done = folder / "last.ckpt", folder / "best.safetensors", folder / "training.json"
-    if not done.exists():
+    if not once(done.exists):
         module = FinetuningModule(settings, material, measure)
         bar = [StageBar(label)] if make.keywords.get("enable_progress_bar", True) else []
         trainer = make(
             max_epochs=settings.epochs, callbacks=[*bar, Best(best), Last(last, settings.save_every, recipe)],
             enable_checkpointing=True, logger=False, num_sanity_val_steps=0,
         )  # fmt: skip
-        trainer.fit(module, ckpt_path=last_good(last, recipe), weights_only=True)
-        unet = module.average.module
-        if settings.keep == "best":
-            unet.load_state_dict(load_file(best))
-        save(unet, folder, lora=settings.lora is not None)
-        found = {"history": module.history, "counted": module.evaluations()}
-        write_atomically(done, json.dumps(found, indent=1))
+        with process_group():
+            trainer.fit(module, ckpt_path=last_good(last, recipe), weights_only=True)
+        once(lambda: keep(module, folder, best, done))
     for path in (last, best):
-        path.unlink(missing_ok=True)
+        once(lambda path=path: path.unlink(missing_ok=True))
     return json.loads(done.read_text())["counted"]
+
+
+def keep(module: FinetuningModule, folder: Path, best: Path, done: Path) -> None:
+    """What comes out of a training, in the folder."""
+    unet, settings = module.average.module, module.settings
+    if settings.keep == "best":
+        unet.load_state_dict(load_file(best))
+    save(unet, folder, lora=settings.lora is not None)
+    found = {"history": module.history, "counted": module.evaluations()}
+    write_atomically(done, json.dumps(found, indent=1))
 
 
 def save(unet: UNet2DConditionModel, folder: Path, lora: bool) -> None:

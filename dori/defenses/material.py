@@ -12,6 +12,7 @@ from dori.attacks import Attack
 from dori.attacks.parts import first_batch
 from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
+from dori.distributed import dealt, once
 from dori.predict import Predictor, gather, replace_file
 
 
@@ -38,18 +39,26 @@ class Material:
     held_latents: Tensor
 
     def attack(self, attack: Attack, targets: list[Target], warm: Tensor | None = None) -> Tensor:
-        """Embeddings (targets * restarts, tokens, width) that an attack finds in the model as it is."""
+        """Embeddings (targets, restarts, tokens, width) that an attack finds in the model as it is.
+
+        ``warm``: as many, to start from. Ranks share the targets.
+        """
         (budget,) = attack.budgets
-        attempts, size = attack.attempts(targets), first_batch(attack)
-        each, parts = attack.attempts_per_call(size), []
-        for first in range(0, len(attempts), each):
-            some = slice(first, first + each)
-            found, size = attack.solve(
-                self.diffusion, self.data, attempts[some], [budget], size,
-                warm=None if warm is None else warm[some],
-            )  # fmt: skip
-            parts.append(found[budget]["embeddings"])
-        return torch.cat(parts)
+
+        def solve(places: list[int]) -> list[Tensor]:
+            attempts, size = attack.attempts([targets[i] for i in places]), first_batch(attack)
+            starts = None if warm is None else warm[places].flatten(0, 1)
+            each, parts = attack.attempts_per_call(size), []
+            for first in range(0, len(attempts), each):
+                some = slice(first, first + each)
+                found, size = attack.solve(
+                    self.diffusion, self.data, attempts[some], [budget], size,
+                    warm=None if starts is None else starts[some],
+                )  # fmt: skip
+                parts.append(found[budget]["embeddings"])
+            return list(torch.cat(parts).unflatten(0, (len(places), -1)))
+
+        return torch.stack(dealt(list(range(len(targets))), solve))
 
 
 def encode(
@@ -58,7 +67,7 @@ def encode(
 ) -> None:  # fmt: skip
     """``latents.safetensors``, (count, c, h, w), of uint8 pictures (n, 3, H, W) asked for by their places.
 
-    Finished parts are kept.
+    Finished parts are kept; ranks share the work.
     """
     size = max(1, diffusion.batch // 2)
 
@@ -69,4 +78,4 @@ def encode(
             replace_file(path, lambda tmp: save_file({"latents": latents}, tmp))
 
     predictor.run(diffusion.networks, work, predictor.chunks(list(range(count)), size))
-    gather(folder, "latents")
+    once(lambda: gather(folder, "latents"))

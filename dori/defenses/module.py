@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import lightning
 import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.strategies import DDPStrategy
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
@@ -18,7 +19,7 @@ from dori.defenses.finetuning import Finetuning
 from dori.defenses.history import Line, scored, stalled
 from dori.defenses.lora import add_lora
 from dori.defenses.material import Material
-from dori.defenses.terms import Step
+from dori.defenses.terms import Samples, Step
 from dori.diffusion import frozen
 from dori.errors import InputError
 from dori.randomness import generator
@@ -91,7 +92,7 @@ class FinetuningModule(lightning.LightningModule):
         optimizer = self.optimizers()
         assert isinstance(optimizer, LightningOptimizer)
         optimizer.zero_grad()
-        losses = {name: self.accumulate(name, step) for name in self.settings.terms}
+        losses = self.accumulate(step)
         if not all(math.isfinite(loss) for loss in losses.values()):
             told = ", ".join(f"{name} {loss}" for name, loss in losses.items())
             raise InputError(
@@ -105,18 +106,41 @@ class FinetuningModule(lightning.LightningModule):
         for name, loss in losses.items():
             self.losses[name] = self.losses.get(name, 0.0) + loss
 
-    def accumulate(self, name: str, step: Step) -> float:
-        """Adds a term's gradient, in parts that fit the memory; its mean loss."""
-        term, diffusion, total = self.settings.terms[name], self.material.diffusion, 0.0
-        samples = term.draw(self.material, step)
-        count = len(next(iter(samples.values())))
-        for part in torch.arange(count).split(self.settings.micro_batch):
-            some = {key: placed(value[part], self.device, diffusion.dtype) for key, value in samples.items()}
-            loss = term.loss(diffusion, some)
-            self.manual_backward(loss.sum() * (term.weight / count))
-            total += float(loss.detach().sum())
-        self.samples += count
-        return total / count
+    def accumulate(self, step: Step) -> dict[str, float]:
+        """Adds the terms' gradients, in parts that fit the memory; their mean losses.
+
+        Each rank takes its share of every term's samples; gradients are reduced once, with the last part.
+        """
+        diffusion, terms, trainer = self.material.diffusion, self.settings.terms, self.trainer
+        rank, ranks = trainer.global_rank, trainer.world_size
+        parts: list[tuple[str, Samples, int]] = []
+        for name, term in terms.items():
+            samples = term.draw(self.material, step)
+            count = len(next(iter(samples.values())))
+            self.samples += count
+            for places in torch.arange(count)[rank::ranks].split(self.settings.micro_batch):
+                if len(places):
+                    parts.append((name, {key: value[places] for key, value in samples.items()}, count))
+        if not parts:
+            raise InputError(f"{ranks} ranks are more than an update has samples: set a lower trainer.devices")
+        total = dict.fromkeys(terms, torch.zeros((), device=self.device))
+        for place, (name, some, count) in enumerate(parts):
+            some = {key: placed(value, self.device, diffusion.dtype) for key, value in some.items()}
+            loss = terms[name].loss(diffusion, some).sum() / count
+            with self.reduced(place == len(parts) - 1):
+                # the ranks' gradients are averaged, so that each counts as many times
+                self.manual_backward(loss * (terms[name].weight * ranks))
+            total[name] = total[name] + loss.detach()
+        summed = trainer.strategy.reduce(torch.stack(list(total.values())), reduce_op="sum")
+        assert isinstance(summed, Tensor)
+        return dict(zip(terms, summed.tolist(), strict=True))
+
+    def reduced(self, now: bool) -> AbstractContextManager[None]:
+        """Whether a backward pass ends with the reduction of gradients over ranks."""
+        strategy = self.trainer.strategy
+        if now or not isinstance(strategy, DDPStrategy):
+            return nullcontext()
+        return strategy.block_backward_sync()
 
     def evaluations(self) -> dict[str, int]:
         """Samples through the U-Net that the training needed; what only watches it is left out."""
@@ -136,7 +160,7 @@ class FinetuningModule(lightning.LightningModule):
     def look(self, epoch: int, trained: dict[str, float] | None = None) -> None:
         """A line of the history, from the averaged weights."""
         with self.averaged(), frozen(self.unet):
-            found = self.measure()
+            found = self.trainer.strategy.broadcast(self.measure())  # all ranks must agree when to stop
         self.history.append({"epoch": epoch, **(trained or {}), **scored(self.history, found)})
 
     @contextmanager

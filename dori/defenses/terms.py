@@ -86,7 +86,7 @@ class OrdinaryTerm:
         return {"z": z, "y": material.diffusion.encode_prompts(texts).cpu(), "noise": noise, "t": t}
 
     def loss(self, diffusion: StableDiffusion, samples: Samples) -> Tensor:
-        return diffusion.denoising_loss(**samples)
+        return diffusion.training_loss(**samples)
 
 
 @dataclass(frozen=True)
@@ -118,4 +118,4 @@ class SurrogateTerm:
         return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
 
     def loss(self, diffusion: StableDiffusion, samples: Samples) -> Tensor:
-        return diffusion.denoising_loss(**samples)
+        return diffusion.training_loss(**samples)

@@ -65,7 +65,7 @@ class Validation:
         """The highest SSCD_Orig of each target (n,)."""
         assert self.attack is not None
         diffusion, attack = material.diffusion, self.attack
-        y = material.attack(attack, targets).repeat_interleave(self.images, 0)
+        y = material.attack(attack, targets).flatten(0, 1).repeat_interleave(self.images, 0)
         streams = [
             generator(attack.seed, "validation", target.name, j)
             for target, _ in attack.attempts(targets) for j in range(self.images)

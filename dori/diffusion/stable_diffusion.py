@@ -34,6 +34,8 @@ class StableDiffusion:
         noise_similarity: of two noise differences (n, c, h, w), (n,): how NeMo compares latents of
             this model's size. Default: MS-SSIM as published, for latents of 44 x 44 and more.
         noise_timestep: at which NeMo looks, the second of 50 DDIM steps.
+        loss_weight_cap: the model was trained with a loss weighted by 1 / alpha_bar, at most so much;
+            null: with the plain one, as SD was. Fine-tuning goes on with the same.
         twin: the same model trained without the memorized images, where there is one.
     """
 
@@ -53,6 +55,7 @@ class StableDiffusion:
         truncate_prompts: bool = False,
         noise_similarity: Callable[[Tensor, Tensor], Tensor] = ms_ssim,
         noise_timestep: int = 961,
+        loss_weight_cap: float | None = None,
         twin: "StableDiffusion | None" = None,
     ):
         for key, value in {
@@ -64,6 +67,7 @@ class StableDiffusion:
             raise InputError(f"model.dtype {dtype!r} is no torch dtype; use float32, float16, bfloat16")
         self.name, self.twin, self.batch = name, twin, batch
         self.noise_similarity, self.noise_timestep = noise_similarity, noise_timestep
+        self.loss_weight_cap = loss_weight_cap
         self.sampling_steps, self.guidance = sampling_steps, guidance
         self.images_per_prompt, self.truncate_prompts = images_per_prompt, truncate_prompts
         self._load = {"variant": variant, "revision": revision, "torch_dtype": getattr(torch, dtype)}
@@ -195,6 +199,14 @@ class StableDiffusion:
         """Squared error per sample (n,), mean over the latent's values, of the predicted noise."""
         z_t = self.scheduler.add_noise(z, noise, t)
         return (self.predict_noise(z_t, t, y) - noise).float().square().mean((1, 2, 3))
+
+    def training_loss(self, z: Tensor, y: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """The denoising loss per sample (n,) with the weights over t, of mean 1, of the model's own training."""
+        loss = self.denoising_loss(z, y, noise, t)
+        if self.loss_weight_cap is None:
+            return loss
+        weight = (1 / self.scheduler.alphas_cumprod).clamp(max=self.loss_weight_cap)
+        return loss * (weight / weight.mean()).to(t.device)[t]
 
     @torch.no_grad()
     def denoise(self, y: Tensor, z: Tensor, *, steps: int, guidance: float) -> Iterator[tuple[int, Tensor]]:

@@ -20,6 +20,6 @@ Nodes (``trainer.num_nodes``) share the cache and the output folder. The command
 SLURM (``hydra/launcher=slurm``) or by hand with MASTER_ADDR, MASTER_PORT and NODE_RANK.
 """
 
-from dori.distributed.group import once, process_group, world
+from dori.distributed.group import dealt, once, process_group, world
 
-__all__ = ["once", "process_group", "world"]
+__all__ = ["dealt", "once", "process_group", "world"]

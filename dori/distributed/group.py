@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch.distributed import Store
 
 T = TypeVar("T")
+R = TypeVar("R")
 # rank 0 may compute for hours while the others wait; a lost rank is noticed by who launched it
 PATIENCE = timedelta(days=30)
 
@@ -95,6 +96,22 @@ def process_group() -> Iterator[None]:
     ranks.store.set(f"left/{ranks.met}/{ranks.rank}", "")
     ranks.wait_for(f"left/{ranks.met}/{rank}" for rank in range(ranks.world))
     distributed.destroy_process_group()
+
+
+def dealt(items: list[T], work: Callable[[list[T]], list[R]]) -> list[R]:
+    """``work(items)``, a result for each of them; within a process group each rank does its share."""
+    ranks = _ranks
+    if ranks is None or ranks.alone:
+        return work(items)
+    from torch import distributed
+
+    share = items[ranks.rank :: ranks.world]
+    parts: list[Any] = [None] * ranks.world
+    distributed.all_gather_object(parts, work(share) if share else [])
+    found: list[Any] = [None] * len(items)
+    for rank, part in enumerate(parts):
+        found[rank :: ranks.world] = part
+    return found
 
 
 @contextmanager

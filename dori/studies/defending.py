@@ -61,7 +61,7 @@ def defend(run: Run, defense: Finetuning, start: Subject) -> Subject:
         first = pictures.result.info["unet_evaluations"] + pictures.subject.evaluations
         return {**info, "unet_evaluations": info["unet_evaluations"] + first + start.evaluations}
 
-    result = run.stages.run("training", recipe, CODE, compute, label)
+    result = run.stages.run("training", recipe, CODE, compute, label, by_all=True)
     diffusion = run.diffusion.with_unet(result.folder)
     return Subject(
         name, diffusion, pruning=start.pruning, defense=defense.name, made=result, ratio=start.ratio
@@ -93,7 +93,7 @@ def screen(run: Run, defense: Finetuning) -> None:
         run.evaluation.describe_reference(training.pairs(), folder, run.predictor(label), "sscd")
         return {}
 
-    result = run.stages.run("screening", inputs, MEASURING, compute, label)
+    result = run.stages.run("screening", inputs, MEASURING, compute, label, by_all=True)
     descriptors = load_file(result.folder / "features.safetensors")["sscd"]
     originals = originals_of(run, run.data.targets)
     families = torch.split(originals["sscd"], originals["count"].int().tolist())
@@ -146,7 +146,7 @@ def encoded(run: Run, what: str, of: Any, images: Callable[[list[int]], Tensor],
         return {}
 
     code = [*SAMPLING, "defenses/material.py"]
-    result = run.stages.run("latents", inputs, code, compute, label)
+    result = run.stages.run("latents", inputs, code, compute, label, by_all=True)
     return load_file(result.folder / "latents.safetensors")["latents"]
 
 
@@ -167,4 +167,5 @@ def inputs_of(
         "surrogates": pictures.result.fingerprint, "kept": kept, "training": training.identity,
         "captions": run.data.captions, "evaluation": run.evaluation_identity, "seed": run.cfg.seed,
         "sampling_steps": run.diffusion.sampling_steps, "guidance": run.diffusion.guidance,
+        "loss_weight_cap": run.diffusion.loss_weight_cap,
     }  # fmt: skip
