@@ -39,6 +39,7 @@ class Finetuning:
         batch: targets of one attack.
         updates: of the weights after each attack; 1 in the paper.
         warm_steps: see ``Adversary``.
+        weights: regular expression, found in the names of the U-Net's weights that are trained; null: all.
         lora: a ``peft.LoraConfig`` to train in place of all weights.
         ema: decay of the average of the weights, which is what comes out; 0: the last weights.
         clip: the most that a gradient's norm may be.
@@ -60,6 +61,7 @@ class Finetuning:
     targets: str = "all"
     updates: int = 1
     warm_steps: int | None = None
+    weights: str | None = None
     lora: Any = None
     ema: float = 0.0
     clip: float = 1.0
@@ -85,8 +87,14 @@ class Finetuning:
                 raise InputError(f"defense.{key} must be {' or '.join(known)}, but is {getattr(self, key)!r}")
         if not 0 <= self.ema < 1:
             raise InputError(f"defense.ema must be 0 or more and below 1, but is {self.ema}")
+        if self.weights and self.lora:
+            raise InputError("defense.weights and defense.lora are two choices of what is trained: set one")
         check_attack("defense.attack", self.attack)
         _try(self.optimizer)
+
+    @property
+    def uses_surrogates(self) -> bool:
+        return any(term.uses_surrogates for term in self.terms.values())
 
     def trained(self, data: Data) -> list[Target]:
         """The memorized targets that it trains on."""

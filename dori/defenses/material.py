@@ -22,21 +22,33 @@ class Material:
 
     Args:
         diffusion: the model that is trained; its networks move with the trainer.
+        untrained: the model as it was, wherever it lies.
         data: what the starts of an attack choose from.
         targets: memorized images that are attacked and forgotten.
-        surrogates: of each target by name, latents (k, c, h, w) of the images to learn in its place.
+        originals: of each target by name, the latent (1, c, h, w) of its training image.
+        surrogates: of each target by name, latents (k, c, h, w) of the images to learn in its place; of
+            none where no term uses them.
         captions, latents: ordinary pairs to train on, latents (n, c, h, w).
         held_captions, held_latents: ordinary pairs to watch, never trained on.
     """
 
     diffusion: StableDiffusion
+    untrained: StableDiffusion
     data: Data
     targets: list[Target]
+    originals: dict[str, Tensor]
     surrogates: dict[str, Tensor]
     captions: list[str]
     latents: Tensor
     held_captions: list[str]
     held_latents: Tensor
+
+    @property
+    def original(self) -> StableDiffusion:
+        """The model as it was, beside the one that is trained."""
+        for network in (self.untrained.unet, self.untrained.pipeline.text_encoder):
+            network.to(self.diffusion.device)
+        return self.untrained
 
     def attack(self, attack: Attack, targets: list[Target], warm: Tensor | None = None) -> Tensor:
         """Embeddings (targets, restarts, tokens, width) that an attack finds in the model as it is.

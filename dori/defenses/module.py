@@ -1,6 +1,7 @@
 """The training itself: attack, update the weights, average them, look how far it has come."""
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -44,7 +45,7 @@ class FinetuningModule(lightning.LightningModule):
         if settings.lora:
             add_lora(self.unet, settings.lora, settings.seed)
         else:
-            self.unet.requires_grad_(True)
+            choose(self.unet, settings.weights)
         self.average = AveragedModel(self.unet, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
         self.average.requires_grad_(False)
         self.adversary = Adversary(settings.attack, settings.warm_steps, settings.seed)
@@ -122,7 +123,7 @@ class FinetuningModule(lightning.LightningModule):
                 if len(places):
                     parts.append((name, {key: value[places] for key, value in samples.items()}, count))
         if not parts:
-            raise InputError(f"{ranks} ranks are more than an update has samples: set a lower trainer.devices")
+            raise InputError(f"{ranks} ranks are more than an update has samples: set fewer trainer.devices")
         total = dict.fromkeys(terms, torch.zeros((), device=self.device))
         for place, (name, some, count) in enumerate(parts):
             some = {key: placed(value, self.device, diffusion.dtype) for key, value in some.items()}
@@ -189,6 +190,18 @@ class FinetuningModule(lightning.LightningModule):
         kept = checkpoint["defense"]
         self.adversary.found, self.adversary.evaluations = kept["embeddings"], kept["evaluations"]
         self.history, self.losses, self.samples = kept["history"], kept["losses"], kept["samples"]
+
+
+def choose(unet: torch.nn.Module, pattern: str | None) -> None:
+    """Trains the weights in whose names the regular expression is found.
+
+    Raises:
+        InputError: in none.
+    """
+    for name, weight in unet.named_parameters():
+        weight.requires_grad_(pattern is None or re.search(pattern, name) is not None)
+    if not any(weight.requires_grad for weight in unet.parameters()):
+        raise InputError(f"defense.weights: no weight of the U-Net has {pattern!r} in its name; e.g. attn2")
 
 
 def placed(value: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -6,7 +6,7 @@ the number of the update, so that they need no memory of what came before.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -39,6 +39,8 @@ class Step:
 class Term(Protocol):
     """One part of the loss."""
 
+    uses_surrogates: ClassVar[bool]
+
     @property
     def weight(self) -> float: ...
 
@@ -68,6 +70,7 @@ class OrdinaryTerm:
             unconditional half; ours.
     """
 
+    uses_surrogates: ClassVar[bool] = False
     batch: int
     empty_prompts: float = 0.1
     weight: float = 1.0
@@ -97,6 +100,7 @@ class SurrogateTerm:
         pairs: (surrogate, noise, timestep) draws per embedding.
     """
 
+    uses_surrogates: ClassVar[bool] = True
     pairs: int
     weight: float = 1.0
 

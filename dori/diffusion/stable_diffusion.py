@@ -201,7 +201,7 @@ class StableDiffusion:
         return (self.predict_noise(z_t, t, y) - noise).float().square().mean((1, 2, 3))
 
     def training_loss(self, z: Tensor, y: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """The denoising loss per sample (n,) with the weights over t, of mean 1, of the model's own training."""
+        """The denoising loss per sample (n,), with the weights over t that the model was trained with."""
         loss = self.denoising_loss(z, y, noise, t)
         if self.loss_weight_cap is None:
             return loss

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from dori.config import identity
 from dori.data import MEMORIZED, Target
+from dori.data.targets import tensor
 from dori.defenses import Finetuning
 from dori.defenses.fit import fit
 from dori.defenses.material import Material, encode
@@ -40,16 +41,16 @@ def defend(run: Run, defense: Finetuning, start: Subject) -> Subject:
     """
     targets = defense.trained(run.data)
     screen(run, defense)
-    pictures = surrogates_of(run, defense, targets)
-    kept = replaceable(run, defense, pictures)
+    pictures = surrogates_of(run, defense, targets) if defense.uses_surrogates else None
+    kept = replaceable(run, defense, pictures) if pictures else {}
     name = defense.name if start.mask is None else f"{start.name}_{defense.name}"
     label = f"training: {name}"
-    recipe = inputs_of(run, defense, start, pictures, kept)
+    recipe = inputs_of(run, defense, start, targets, pictures, kept)
 
     def compute(folder: Path) -> Info:
         trainee = run.diffusion.with_unet(run.diffusion.unet_folder)
         with pruned(trainee.unet, start.mask_of()):
-            material = material_of(run, defense, trainee, pictures, kept)
+            material = material_of(run, defense, trainee, targets, pictures, kept)
             evaluation = run.evaluation
 
             def measure() -> dict[str, float]:
@@ -58,8 +59,10 @@ def defend(run: Run, defense: Finetuning, start: Subject) -> Subject:
                 return defense.validation.measure(material, evaluation.similarity, evaluation.threshold)
 
             info = fit(defense, material, measure, run.trainer, folder, recipe, label)
-        first = pictures.result.info["unet_evaluations"] + pictures.subject.evaluations
-        return {**info, "unet_evaluations": info["unet_evaluations"] + first + start.evaluations}
+        first = start.evaluations
+        if pictures:
+            first += pictures.result.info["unet_evaluations"] + pictures.subject.evaluations
+        return {**info, "unet_evaluations": info["unet_evaluations"] + first}
 
     result = run.stages.run("training", recipe, CODE, compute, label, by_all=True)
     diffusion = run.diffusion.with_unet(result.folder)
@@ -112,27 +115,36 @@ def screen(run: Run, defense: Finetuning) -> None:
 
 
 def material_of(
-    run: Run, defense: Finetuning, diffusion: StableDiffusion, pictures: Pictures,
-    kept: dict[str, list[int]],
+    run: Run, defense: Finetuning, diffusion: StableDiffusion, targets: list[Target],
+    pictures: Pictures | None, kept: dict[str, list[int]],
 ) -> Material:  # fmt: skip
     """What the training looks at, encoded."""
-    training, held, targets = run.data.training, defense.validation.ordinary, pictures.targets
+    training, held = run.data.training, defense.validation.ordinary
     assert training is not None
-    pairs, places = training.pairs(), [(t.name, i, j) for i, t in enumerate(targets) for j in kept[t.name]]
+    pairs = training.pairs()
+    places = [(t.name, i, j) for i, t in enumerate(targets) for j in kept.get(t.name, [])]
 
     def ordinary(chunk: list[int]) -> Tensor:
         return pairs.tensor(diffusion.resolution, chunk[0], chunk[-1] + 1)
 
+    def original(chunk: list[int]) -> Tensor:
+        return tensor([targets[i].pixels() for i in chunk], diffusion.resolution)
+
     def surrogate(chunk: list[int]) -> Tensor:
+        assert pictures is not None
         some = (places[k] for k in chunk)
         return torch.stack([load(pictures.result.folder, i, pictures.seeds)[j] for _, i, j in some])
 
     latents = encoded(run, "training pictures", training.identity, ordinary, training.count)
-    of = [pictures.result.fingerprint, [list(place) for place in places]]
-    own = encoded(run, "surrogates", of, surrogate, len(places))
+    names, identities = [t.name for t in targets], [t.identity for t in targets]
+    first = encoded(run, "memorized pictures", identities, original, len(targets)).split(1)
+    own: dict[str, Tensor] = {}
+    if pictures:
+        of = [pictures.result.fingerprint, [list(place) for place in places]]
+        drawn = encoded(run, "surrogates", of, surrogate, len(places))
+        own = {t: drawn[[k for k, (name, _, _) in enumerate(places) if name == t]] for t in names}
     return Material(
-        diffusion, run.data, targets,
-        {t.name: own[[k for k, (name, _, _) in enumerate(places) if name == t.name]] for t in targets},
+        diffusion, run.diffusion, run.data, targets, dict(zip(names, first, strict=True)), own,
         pairs.captions[:-held], latents[:-held], pairs.captions[-held:], latents[-held:],
     )  # fmt: skip
 
@@ -151,8 +163,9 @@ def encoded(run: Run, what: str, of: Any, images: Callable[[list[int]], Tensor],
 
 
 def inputs_of(
-    run: Run, defense: Finetuning, start: Subject, pictures: Pictures, kept: dict[str, list[int]]
-) -> dict[str, Any]:
+    run: Run, defense: Finetuning, start: Subject, targets: list[Target], pictures: Pictures | None,
+    kept: dict[str, list[int]],
+) -> dict[str, Any]:  # fmt: skip
     """What the training depends on."""
     settings = identity(run.cfg.defense)
     for key in SPEED:
@@ -163,9 +176,9 @@ def inputs_of(
     training = run.data.training
     assert training is not None
     return {
-        **start.inputs, "defense": settings, "targets": [t.identity for t in pictures.targets],
-        "surrogates": pictures.result.fingerprint, "kept": kept, "training": training.identity,
-        "captions": run.data.captions, "evaluation": run.evaluation_identity, "seed": run.cfg.seed,
+        **start.inputs, "defense": settings, "targets": [t.identity for t in targets],
+        "surrogates": pictures.result.fingerprint if pictures else None, "kept": kept,
+        "training": training.identity, "captions": run.data.captions, "evaluation": run.evaluation_identity, "seed": run.cfg.seed,
         "sampling_steps": run.diffusion.sampling_steps, "guidance": run.diffusion.guidance,
         "loss_weight_cap": run.diffusion.loss_weight_cap,
     }  # fmt: skip

@@ -24,13 +24,19 @@ SMALL = [
     "defense.validation.attack.pairs=1", "defense.validation.targets=1", "defense.validation.images=1",
     "defense.validation.pairs=1",
 ]  # fmt: skip
-LACKING = {"surrogate": "defense.attack.", "adversarial_only": "defense.terms.ordinary."}
+ATTACK, ORDINARY, SURROGATES = "defense.attack.", "defense.terms.ordinary.", "defense.terms.surrogates."
+LACKING = {  # what an option does without
+    "surrogate": (ATTACK,), "adversarial_only": (ORDINARY,), "plain": (ATTACK, SURROGATES),
+    "gradient_ascent": (ATTACK, SURROGATES), **dict.fromkeys(
+        ("esd", "concept_ablation", "siss"), (ATTACK, ORDINARY, SURROGATES)
+    ),
+}  # fmt: skip
 Fit = Callable[..., StableDiffusion]
 
 
 def configured(*words: str, option: str = "adversarial") -> Finetuning:
     """The settings of ``defense=<option>``, made small."""
-    given = [word for word in SMALL if not word.startswith(LACKING.get(option, "-"))]
+    given = [word for word in SMALL if not word.startswith(LACKING.get(option, ("-",)))]
     return build(tiny.composed(f"defense={option}", *given, *words).defense)
 
 
@@ -43,8 +49,11 @@ def material_of(diffusion: StableDiffusion, count: int = 3) -> Material:
     images = tensor([tiny.picture(20 + i) for i in range(2 * count)], diffusion.resolution)
     both = diffusion.encode_images(images).split(2)
     surrogates = {target.name: pair for target, pair in zip(targets, both, strict=True)}
+    first = diffusion.encode_images(tensor([t.pixels() for t in targets], diffusion.resolution)).split(1)
+    originals = {target.name: latent for target, latent in zip(targets, first, strict=True)}
     return Material(
-        diffusion, Data(targets, pairs), targets, surrogates, pairs.captions[:5], latents[:5],
+        diffusion, diffusion.with_unet(diffusion.unet_folder), Data(targets, pairs), targets, originals,
+        surrogates, pairs.captions[:5], latents[:5],
         pairs.captions[5:], latents[5:],
     )  # fmt: skip
 

@@ -34,7 +34,7 @@ def study(v_folder: Path, table: Path, ordinary: Path, measures: Path, training:
     finds everything alike, so the thresholds are near 1."""
 
     def go(cache: Path, option: str, *more: str) -> tuple[Run, list[dict], pd.DataFrame]:
-        small = [word for word in SMALL if not word.startswith(LACKING.get(option, "-"))]
+        small = [word for word in SMALL if not word.startswith(LACKING.get(option, ("-",)))]
         pruning = () if any(word.startswith("pruning=") for word in more) else ("pruning=none",)
         words = tiny.study_overrides(
             v_folder, table, ordinary, measures, f"cache={cache}", f"data.training={training}",
