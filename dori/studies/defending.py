@@ -178,7 +178,8 @@ def inputs_of(
     return {
         **start.inputs, "defense": settings, "targets": [t.identity for t in targets],
         "surrogates": pictures.result.fingerprint if pictures else None, "kept": kept,
-        "training": training.identity, "captions": run.data.captions, "evaluation": run.evaluation_identity, "seed": run.cfg.seed,
+        "training": training.identity, "captions": run.data.captions,
+        "evaluation": run.evaluation_identity, "seed": run.cfg.seed,
         "sampling_steps": run.diffusion.sampling_steps, "guidance": run.diffusion.guidance,
         "loss_weight_cap": run.diffusion.loss_weight_cap,
     }  # fmt: skip
