@@ -68,6 +68,7 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
     from dori.results.attack_table import attack_table
     from dori.results.budget import AXES, axis_of
     from dori.results.comparison import varying
+    from dori.results.defense_table import defense_table
     from dori.results.findings import findings
     from dori.results.paper_table import paper_table, write_paper_table
     from dori.results.removal import removals
@@ -93,7 +94,7 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
     plotted = bool(swept)
     if plotted and not told:
         write_sweep(folder / "sweep.png", rows, x)
-    table = attack_table(rows) or paper_table(rows)
+    table = defense_table(rows) or attack_table(rows) or paper_table(rows)
     if table and not plotted:
         write_paper_table(folder, table)
     for finding in found:

@@ -8,6 +8,7 @@ import pytest
 
 from dori.results.attack_table import attack_table
 from dori.results.comparison import comparisons
+from dori.results.defense_table import defense_table
 from dori.results.findings import findings
 from dori.results.multirun import merge_folder
 from dori.results.rows import merge, write_rows
@@ -53,6 +54,43 @@ def test_a_line_for_each_attack_and_one_for_none(several: list[Rows]) -> None:
     assert lines["dori"]["median work"] == "120 [80, > 400] / 120 [80, > 400]"
     assert lines["no attack"]["Displacement"] == "–"
     assert lines["dori"]["gradients"] == "400"
+
+
+@pytest.fixture
+def defended(make_rows: Callable[..., Rows]) -> Rows:
+    """Two defenses under two attacks: one holds, the other is broken by what it was not trained on."""
+    rates = {"first": (0, 1, 1), "second": (2, 2, 40), "twin": (1, 1, 1), "original": (47, 47, 48)}
+    hits = {}
+    for model, (none, dori, words) in rates.items():
+        controls = {} if model == "twin" else {"unseen": 1, "seen": 0}
+        hits[model] = {"verbatim": none, **controls}
+        hits[f"{model}+dori"] = {"verbatim": dori, **controls}
+        hits[f"{model}+hard_prompt"] = {"verbatim": words, **controls}
+    rows = make_rows(hits=hits, fid={"original": 0.08, "first": 0.09, "second": 0.1}, n=N)
+    for row in rows:
+        model = row["setting"].partition("+")[0]
+        row["defense"] = model if model in ("first", "second") else "none"
+        row["unet_evaluations"] = 7000 if row["setting"] == "first" else 1000
+    return rows
+
+
+def test_a_line_for_each_defense_and_the_twin_at_the_end(defended: Rows) -> None:
+    block = defense_table(defended)
+    assert block is not None
+    lines = {line[0]: dict(zip(block.columns, line, strict=True)) for line in block.lines}
+    assert list(lines) == ["original", "first", "second", "twin"]
+    assert lines["second"]["MR hard_prompt [95 %]"].startswith("0.83 [")
+    assert lines["first"]["MR no attack [95 %]"].startswith("0.00 [")
+    assert lines["twin"]["MR dori [95 %]"].startswith("0.02 [")
+    assert lines["first"]["MR controls"] == "0.02"
+    assert lines["first"]["FID"] == "0.0900"
+    assert (lines["first"]["U-Net evaluations"], lines["second"]["U-Net evaluations"]) == ("6,000", "0")
+    assert lines["twin"]["MR controls"] == lines["twin"]["FID"] == "–"
+
+
+def test_defenses_under_one_attack_are_no_such_table(defended: Rows, several: list[Rows]) -> None:
+    assert defense_table([row for row in defended if "hard_prompt" not in row["setting"]]) is None
+    assert defense_table(merge(several)) is None
 
 
 def test_one_attack_is_no_table_of_attacks(several: list[Rows]) -> None:
