@@ -76,7 +76,7 @@ def update(module: FinetuningModule, material: Material, y: Tensor, optimizer: t
     for term in module.settings.terms.values():
         samples = term.draw(material, step)
         some = {key: placed(value, y.device, material.diffusion.dtype) for key, value in samples.items()}
-        term.loss(material.diffusion, some).mean().backward()
+        (term.weight * term.loss(material.diffusion, some).mean()).backward()
     nn.utils.clip_grad_norm_(material.diffusion.unet.parameters(), module.settings.clip)
     optimizer.step()
 
@@ -116,7 +116,7 @@ def main() -> None:
     check()
     settings = configured(
         f"defense.attack.steps={arguments.steps}", "defense.attack.pairs=8", "defense.attack.batch=64",
-        "defense.terms.ordinary.batch=64", "defense.terms.surrogates.pairs=8",
+        "defense.terms.ordinary.batch=64", "defense.terms.surrogates.pairs=8", "defense.updates=1",
     )  # fmt: skip
     diffusion = StableDiffusion(str(PACKAGE / "minnow/weights/minnow"), name="minnow", batch=128)
     data = minnow(arguments.targets, 0)
@@ -124,7 +124,10 @@ def main() -> None:
     z = torch.randn(64, *diffusion.latent_shape, generator=torch.Generator().manual_seed(0))
     captions = data.captions[:64]
     surrogates = {target.name: z[:4] for target in targets}  # what they show makes no difference to the time
-    material = Material(diffusion, data, targets, surrogates, captions, z, captions[:1], z[:1])
+    originals = {target.name: z[:1] for target in targets}
+    material = Material(
+        diffusion, diffusion, data, targets, originals, surrogates, captions, z, captions[:1], z[:1]
+    )
     seconds: dict[str, list[float]] = {"plain": [], "batched": []}
     for name, step in [("batched", batched), ("plain", plain)] * 2:
         begin = time.perf_counter()

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from dori.attacks import Attack
+from dori.attacks.initial_noise import InitialNoise
 from dori.data import Target
 from dori.defenses.material import Material
 from dori.errors import InputError, check_positive
@@ -20,6 +21,8 @@ def check_attack(key: str, attack: Attack | None) -> None:
     """Raises InputError: an option that is no attack, or an attack that gives more than one result."""
     if attack is not None and not isinstance(attack, Attack):
         raise InputError(f"{key} is no attack; to do without one set {key}=null")
+    if attack and isinstance(attack.space, InitialNoise):
+        raise InputError(f"{key} moves the initial noise, which leaves nothing to train at: choose another")
     if attack and len(attack.budgets) > 1:
         raise InputError(f"{key} takes one budget: set its epsilons and snapshots to null")
 

@@ -183,6 +183,7 @@ def test_a_memorized_image_among_the_ordinary_ones_is_refused(study: Study, cach
 @pytest.mark.parametrize(("word", "text"), [
     ("attack@defense.attack=none", "defense.attack is no attack; .* set defense.attack=null"),
     ("attack@defense.validation.attack=none", "defense.validation.attack is no attack"),
+    ("attack@defense.attack=initial_noise", "defense.attack moves the initial noise"),
     ("pruning@defense.surrogates.pruning=none", "defense.surrogates.pruning is no method"),
 ])  # fmt: skip
 def test_an_option_that_is_nothing_is_refused(word: str, text: str) -> None:
