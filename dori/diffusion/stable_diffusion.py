@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from dori.diffusion.checks import check_pipeline_folder, weights_fingerprint
+from dori.diffusion.guard import Guard
 from dori.diffusion.similarity import ms_ssim
 from dori.errors import InputError, check_positive
 
@@ -68,6 +69,7 @@ class StableDiffusion:
         self.name, self.twin, self.batch = name, twin, batch
         self.noise_similarity, self.noise_timestep = noise_similarity, noise_timestep
         self.loss_weight_cap = loss_weight_cap
+        self.guard: Guard | None = None
         self.sampling_steps, self.guidance = sampling_steps, guidance
         self.images_per_prompt, self.truncate_prompts = images_per_prompt, truncate_prompts
         self._load = {"variant": variant, "revision": revision, "torch_dtype": getattr(torch, dtype)}
@@ -82,6 +84,12 @@ class StableDiffusion:
         for name in ("fingerprint", "pipeline", "_empty"):
             other.__dict__.pop(name, None)
         other.unet_folder, other.twin = Path(folder), None
+        return other
+
+    def guarded(self, guard: Guard) -> "StableDiffusion":
+        """The same model behind a mitigation of its sampler."""
+        other = copy.copy(self)
+        other.guard, other.twin = guard, None
         return other
 
     @property
@@ -141,6 +149,13 @@ class StableDiffusion:
         return self.scheduler.config.num_train_timesteps
 
     @property
+    def first_timestep(self) -> int:
+        """At which the sampler starts."""
+        scheduler = DDIMScheduler.from_config(self.scheduler.config)
+        scheduler.set_timesteps(self.sampling_steps)
+        return int(scheduler.timesteps[0])
+
+    @property
     def latent_shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of one latent."""
         config = self.pipeline.unet.config
@@ -172,6 +187,10 @@ class StableDiffusion:
         """Text embeddings (n, tokens, width)."""
         parts = self.tokenize(prompts).to(self.device).split(256)
         return torch.cat([self.pipeline.text_encoder(part)[0] for part in parts])
+
+    def read(self, prompts: list[str]) -> Tensor:
+        """Text embeddings of prompts that somebody types, who meets the guard there is."""
+        return self.encode_prompts(self.guard.texts(self, prompts) if self.guard else prompts)
 
     @torch.no_grad()
     def encode_images(self, images: Tensor) -> Tensor:
@@ -242,10 +261,11 @@ class StableDiffusion:
         images, size = [], self.samples_per_call
         for part, start in zip(y.split(size), noise.split(size), strict=True):
             place = {"device": self.device, "dtype": self.dtype}
-            walk = self.denoise(
-                part.to(**place), start.to(**place), steps=self.sampling_steps, guidance=self.guidance
-            )
-            *_, (_, z) = walk
+            y, z = part.to(**place), start.to(**place)
+            if self.guard:
+                y = self.guard.embeddings(self, y, z)
+            with self.guard.sampling(self) if self.guard else nullcontext():
+                *_, (_, z) = self.denoise(y, z, steps=self.sampling_steps, guidance=self.guidance)
             images.append(self.decode(z))
         return torch.cat(images)
 
@@ -256,8 +276,9 @@ class StableDiffusion:
 
     @property
     def evaluations_per_image(self) -> int:
-        """U-Net samples for one picture."""
-        return self.sampling_steps * (1 if self.guidance == 1 else 2)
+        """U-Net samples for one picture, at most."""
+        guard = self.guard.samples if self.guard else 0
+        return self.sampling_steps * (1 if self.guidance == 1 else 2) + guard
 
     @property
     def empty(self) -> Tensor:

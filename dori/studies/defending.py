@@ -1,7 +1,8 @@
-"""The model under test that a defense has trained: surrogates -> screening -> training, each a stage."""
+"""The model under test behind a defense; one that trains: surrogates -> screening -> training, all stages."""
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,12 @@ from dori.defenses import Finetuning
 from dori.defenses.fit import fit
 from dori.defenses.material import Material, encode
 from dori.diffusion import StableDiffusion
+from dori.diffusion.guard import Guard
 from dori.diffusion.images import load
 from dori.errors import InputError
 from dori.metrics.sscd_orig import sscd_orig
 from dori.pruning import pruned
-from dori.stages import Info
+from dori.stages import Info, code_version
 from dori.studies.features import CODE as MEASURING
 from dori.studies.features import describe, originals_of, similarities
 from dori.studies.pruning import prune
@@ -33,7 +35,17 @@ SPEED = ("save_every", "micro_batch")  # of a defense: what makes no difference 
 log = logging.getLogger(__name__)
 
 
-def defend(run: Run, defense: Finetuning, start: Subject) -> Subject:
+def defend(run: Run, defense: Finetuning | Guard, start: Subject) -> Subject:
+    """``start`` as ``defense`` leaves it: trained further, or with a mitigation in its sampler."""
+    name = run.cfg.defense.name if start.mask is None else f"{start.name}_{run.cfg.defense.name}"
+    if isinstance(defense, Finetuning):
+        return train(run, defense, start, name)
+    guard = {**identity(run.cfg.defense), "code": code_version("defenses/sampling.py")}
+    diffusion = start.diffusion.guarded(defense)
+    return replace(start, name=name, diffusion=diffusion, defense=run.cfg.defense.name, guard=guard)
+
+
+def train(run: Run, defense: Finetuning, start: Subject, name: str) -> Subject:
     """The model that ``defense`` trains from the weights of ``start``, masked weights and all.
 
     Raises:
@@ -43,7 +55,6 @@ def defend(run: Run, defense: Finetuning, start: Subject) -> Subject:
     screen(run, defense)
     pictures = surrogates_of(run, defense, targets) if defense.uses_surrogates else None
     kept = replaceable(run, defense, pictures) if pictures else {}
-    name = defense.name if start.mask is None else f"{start.name}_{defense.name}"
     label = f"training: {name}"
     recipe = inputs_of(run, defense, start, targets, pictures, kept)
 

@@ -15,6 +15,7 @@ from dori.data import MEMORIZED, Data, Target
 from dori.data.targets import embedded
 from dori.defenses import Finetuning
 from dori.diffusion import StableDiffusion
+from dori.diffusion.guard import Guard
 from dori.diffusion.images import draw
 from dori.errors import InputError
 from dori.evaluation import Evaluation
@@ -41,7 +42,7 @@ class Run:
     diffusion: StableDiffusion
     data: Data
     pruning: Method | None
-    defense: Finetuning | None
+    defense: Finetuning | Guard | None
     attack: Attack | None
     evaluation: Evaluation
     trainer: partial[Trainer]
@@ -59,8 +60,13 @@ class Run:
         evaluation = build(cfg.evaluation)
         diffusion.check_prompts([*(t.prompt for t in data.targets), *data.ordinary.captions])
         for part in (attack, defense):
-            if part:
+            if isinstance(part, Attack | Finetuning):
                 part.check(diffusion, data)
+        if defense and not isinstance(defense, Finetuning) and cfg.save_model:
+            raise InputError(
+                f"defense={cfg.defense.name} changes no weights, and there are none to save: set"
+                " save_model=false"
+            )
         shared = {"precision": str(cfg.trainer.precision)}
         stages = Stages(Path(cfg.cache).expanduser(), shared)
         trainer = build(cfg.trainer)
@@ -143,8 +149,7 @@ class Run:
             if attacked:
                 embeddings = triggers["embeddings"]
             else:
-                encode = model.encode_prompts
-                embeddings = embedded(targets, encode) if targets else encode(texts)
+                embeddings = embedded(targets, model.read) if targets else model.read(texts)
             everything = [(subject.mask_of(), list(range(len(names))))]
             for mask, places in subject.groups(targets) if targets else everything:
                 with subject.applied(mask):

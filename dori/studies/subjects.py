@@ -23,7 +23,7 @@ class Subject:
     """A model under test: weights, with masks or without; ``name`` is the rows' setting.
 
     ``pruning`` and ``defense`` name what was done to it, ``made`` is the last stage of that, ``ratio``
-    the pruning's.
+    the pruning's; ``guard`` says what acts in its sampler.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Subject:
     defense: str = "none"
     made: Result | None = None
     ratio: float | None = None
+    guard: Any = None
 
     @property
     def evaluations(self) -> int:
@@ -43,7 +44,8 @@ class Subject:
     def inputs(self) -> dict[str, Any]:
         """What its results depend on."""
         mask = self.mask.fingerprint if self.mask else None
-        return {"model": self.diffusion.fingerprint, "mask": mask}
+        guard = {"guard": self.guard} if self.guard else {}
+        return {"model": self.diffusion.fingerprint, "mask": mask, **guard}
 
     def mask_of(self, target: str | None = None) -> Mask | None:
         """A target's own mask where each has one; else that of all, which ordinary captions get too."""

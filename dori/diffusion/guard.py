@@ -1,0 +1,31 @@
+"""What stands between whoever asks and the sampler, in a mitigation that leaves the weights alone."""
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from dori.diffusion.stable_diffusion import StableDiffusion
+
+
+class Guard(Protocol):
+    """One mitigation at inference; ``dori.defenses.sampling`` has them.
+
+    ``samples``: through the U-Net for one picture, at most, that it adds.
+    """
+
+    @property
+    def samples(self) -> int: ...
+
+    def texts(self, diffusion: "StableDiffusion", prompts: list[str]) -> list[str]:
+        """The prompts that are read in place of those given."""
+        ...
+
+    def embeddings(self, diffusion: "StableDiffusion", y: Tensor, z: Tensor) -> Tensor:
+        """The embeddings (n, tokens, width) that the sampler is given in place of ``y``, at noise ``z``."""
+        ...
+
+    def sampling(self, diffusion: "StableDiffusion") -> AbstractContextManager[None]:
+        """Around the sampler."""
+        ...
