@@ -39,9 +39,13 @@ def fit(
         with process_group():
             trainer.fit(module, ckpt_path=last_good(last, recipe), weights_only=True)
         once(lambda: keep(module, folder, best, done))
-    for path in (last, best):
-        once(lambda path=path: path.unlink(missing_ok=True))
+    once(lambda: discard(last, best))
     return json.loads(done.read_text())["counted"]
+
+
+def discard(*paths: Path) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
 
 
 def keep(module: FinetuningModule, folder: Path, best: Path, done: Path) -> None:

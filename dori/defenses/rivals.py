@@ -129,9 +129,8 @@ class EsdTerm:
     def draw(self, material: Material, step: Step) -> Samples:
         now, before = material.diffusion, material.original
         stream, steps = generator(step.seed, "esd", step.number), now.sampling_steps
-        place = {"device": now.device, "dtype": now.dtype}
-        y = prompts_of(material, step).repeat_interleave(self.pairs, 0).to(**place)
-        z = torch.randn((len(y), *now.latent_shape), generator=stream).to(**place)
+        y = prompts_of(material, step).repeat_interleave(self.pairs, 0).to(now.device, now.dtype)
+        z = torch.randn((len(y), *now.latent_shape), generator=stream).to(now.device, now.dtype)
         # all samples of an update stop at the same step, so that they share their calls
         stop = int(torch.randint(steps, (1,), generator=stream))
         walk = now.denoise(y, z, steps=steps, guidance=self.guidance)
