@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from tqdm import tqdm
 
 from dori.data import Data, Target
 from dori.data.targets import embedded
@@ -81,9 +82,9 @@ class NeMo:
         noise = nd.noises(diffusion, self.seeds, self.seed)
         evaluations = len(targets) * self.seeds
         masks, scores = [], {}
-        for target, embedding, difference in zip(
-            targets, y, nd.differences_of(diffusion, y, noise), strict=True
-        ):
+        each = zip(targets, y, nd.differences_of(diffusion, y, noise), strict=True)
+        # minutes for a prompt of Stable Diffusion; silent where nobody looks
+        for target, embedding, difference in tqdm(each, "mask: nemo", len(targets), disable=None):
             similar = nd.pairwise(diffusion.noise_similarity, difference)
             scores[target.name] = float(similar.max())
             seeds = similar > threshold + TIE
