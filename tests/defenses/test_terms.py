@@ -1,14 +1,19 @@
 """What is minimised: draws that depend on the update alone, and losses per sample."""
 
+import copy
 from collections.abc import Callable
 
 import pytest
 import torch
+import yaml
 
+from dori.config import PACKAGE, build
 from dori.defenses.material import Material
 from dori.defenses.terms import OrdinaryTerm, Step, SurrogateTerm, together
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError
+from dori.minnow.unet import weights
+from tests import tiny
 from tests.defenses.conftest import material_of
 
 
@@ -64,6 +69,19 @@ def test_the_loss_is_the_denoising_loss(material: Material) -> None:
         samples = term.draw(material, step(material))
         expected = material.diffusion.denoising_loss(**samples)
         assert torch.equal(term.loss(material.diffusion, samples), expected)
+
+
+@torch.no_grad()
+def test_a_model_goes_on_with_the_weights_that_it_was_trained_with(material: Material) -> None:
+    """Minnow's own, from its recipe's code; of mean 1 over the schedule."""
+    plain, weighted = material.diffusion, copy.copy(material.diffusion)
+    weighted.loss_weight_cap = 5.0
+    samples = OrdinaryTerm(batch=16).draw(material, step(material))
+    expected = weights(plain.scheduler, 5.0)[samples["t"]] * plain.denoising_loss(**samples)
+    torch.testing.assert_close(OrdinaryTerm(batch=16).loss(weighted, samples), expected)
+    assert float(weights(plain.scheduler, 5.0).mean()) == pytest.approx(1)
+    recipe = yaml.safe_load((PACKAGE / "minnow/recipe.yaml").read_text())
+    assert build(tiny.composed("model=minnow").model).loss_weight_cap == recipe["unet"]["weight_cap"]
 
 
 def test_a_term_that_is_null_is_left_out() -> None:

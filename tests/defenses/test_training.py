@@ -65,7 +65,7 @@ def test_it_is_the_plain_loop(
                 number = (epoch * 2 + place) * settings.updates + update
                 step = Step(0, number, targets, y)
                 loss = sum(
-                    diffusion.denoising_loss(**term.draw(material, step)).mean()
+                    term.weight * diffusion.denoising_loss(**term.draw(material, step)).mean()
                     for term in settings.terms.values()
                 )
                 optimizer.zero_grad()
