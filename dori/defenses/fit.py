@@ -40,7 +40,8 @@ def fit(
             trainer.fit(module, ckpt_path=last_good(last, recipe), weights_only=True)
         once(lambda: keep(module, folder, best, done))
     once(lambda: discard(last, best))
-    return json.loads(done.read_text())["counted"]
+    # read by one: rank 0 may rename the folder while another has yet to look
+    return once(lambda: json.loads(done.read_text())["counted"])
 
 
 def discard(*paths: Path) -> None:

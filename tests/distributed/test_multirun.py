@@ -10,9 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file
 
 from dori.config import ROOT
 from tests import tiny
+from tests.defenses.conftest import SMALL
+from tests.studies.test_defending import SURROGATES, training  # noqa: F401
 
 pytestmark = pytest.mark.slow
 Sweep = Callable[..., subprocess.Popen]
@@ -99,6 +102,37 @@ def test_a_killed_rank_fails_its_job_alone_and_the_sweep_can_go_on(
     assert rows(root / name / "0") == rows(whole / "0")
     assert rows(root / name) == rows(whole)
     assert nobody_left(name)
+
+
+def test_a_defense_is_trained_by_both_ranks(
+    v_folder: Path,
+    table: Path,
+    ordinary: Path,
+    measures: Path,
+    training: Path,  # noqa: F811
+    root: Path,
+) -> None:
+    """From surrogates to rows; the weights are those of one process, but for the order of sums."""
+    command = [sys.executable, "-m", "dori.app", *tiny.study_overrides(
+        v_folder, table, ordinary, measures, f"data.training={training}", "defense=adversarial", *SMALL,
+        *SURROGATES, "pruning=none", "save_model=true",
+    )]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "DORI_TEST": "defense"}
+    for name, more in {"one": (), "two": DDP}.items():
+        own = [f"cache={root / f'defense-{name}'}", f"hydra.run.dir={root / f'defended-{name}'}", *more]
+        done = subprocess.run([*command, *own], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (
+        load_file(root / f"defended-{name}" / "model/unet/diffusion_pytorch_model.safetensors")
+        for name in ("one", "two")
+    )
+    for key, value in one.items():  # Adam's first steps are the gradient's sign
+        assert (two[key] - value).abs().mean() < 1e-4
+    settings = [
+        [row["setting"] for row in json.loads(rows(root / f"defended-{name}"))] for name in ("one", "two")
+    ]
+    assert settings[0] == settings[1]
+    assert nobody_left("defense")
 
 
 def test_a_killed_driver_leaves_no_rank(sweep: Sweep, root: Path) -> None:
