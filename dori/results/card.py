@@ -8,7 +8,7 @@ import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dori.results.comparison import MEMORIZED, Comparison
-from dori.results.estimate import above, with_interval
+from dori.results.estimate import differs, with_interval
 from dori.results.render import markdown
 from dori.results.rows import Rows
 from dori.results.table import blocks
@@ -54,6 +54,6 @@ def warning(c: Comparison) -> str:
     if twin is None:
         return f"{told}. Other attacks, larger budgets and other weights of it were not tried."
     beside = f"{told}; in a twin that never saw the images it reaches {with_interval(twin)}"
-    if above(rate, twin):
+    if differs(rate, twin, c.figure(c.attacked, f"{c.rate}_over_twin")):
         return f"{beside}. So images can be brought back: do not rely on it where they must not be."
     return f"{beside}. Other attacks and larger budgets were not tried, and may succeed."
