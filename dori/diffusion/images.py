@@ -1,6 +1,7 @@
 """Images of embeddings, one PNG per (embedding, seed): what sampling stages write and read."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def draw(
     places: list[int] | None = None,
     restarts: int = 1,
     triggers: Mapping[str, Tensor] | None = None,
+    inside: Callable[[list[int]], AbstractContextManager] = lambda rows: nullcontext(),
 ) -> None:
     """``seeds`` images of each of the ``names``, or of those at ``places``, shared among its embeddings.
 
@@ -52,6 +54,7 @@ def draw(
     ``seeds`` / ``restarts`` images each. The initial noise depends on (seed, name, index of the image
     among those of its embedding) alone: the same for every model and every embedding of a target;
     where an attack moved it, ``triggers`` say how, see ``around``.
+    ``inside`` is entered around each batch, with the index of the name of each of its images.
     Images that are there already are kept.
     """
     each = seeds // restarts
@@ -64,7 +67,8 @@ def draw(
         streams = [generator(seed, "image", names[index], j % each) for index, j in chunk]
         noise = torch.stack([torch.randn(shape, generator=stream) for stream in streams])
         rows = torch.tensor([i * restarts + j // each for i, j in chunk])
-        images = diffusion.sample(embeddings[rows], around(triggers or {}, noise, rows))
+        with inside([index for index, _ in chunk]):
+            images = diffusion.sample(embeddings[rows], around(triggers or {}, noise, rows))
         for place, image in zip(chunk, images, strict=True):
             picture = Image.fromarray(image.permute(1, 2, 0).numpy())
             replace_file(folder / file_name(*place), partial(picture.save, format="PNG"))

@@ -114,6 +114,39 @@ def digest(mask: Mask) -> str:
     return found.hexdigest()[:24]
 
 
+def is_of_neurons(mask: Mask) -> bool:
+    """Whether it selects whole neurons only."""
+    return all(part.dim() == 1 for part in mask.values())
+
+
+@contextmanager
+def blocked(unet: nn.Module, masks: list[Mask]) -> Iterator[None]:
+    """Each of n rows has the neurons of its own mask blocked inside, so that rows of other masks share calls.
+
+    A call may have several times n rows, one set after the other: both halves of the guidance.
+
+    Raises:
+        InputError: a layer that the model lacks, or another shape.
+    """
+    check(unet, union(*masks))
+    modules = dict(unet.named_modules())
+    hooks = []
+    try:
+        for name in {name: None for mask in masks for name in mask}:
+            layer = modules[name]
+            none = torch.zeros(layer.out_features, dtype=torch.bool)
+            gone = torch.stack([mask.get(name, none) for mask in masks]).to(layer.weight.device)
+
+            def block(_layer: nn.Module, _inputs: tuple, out: Tensor, gone: Tensor = gone) -> Tensor:
+                return out.masked_fill(gone.repeat(len(out) // len(gone), 1)[:, None], 0)
+
+            hooks.append(layer.register_forward_hook(block))
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 @contextmanager
 def pruned(unet: nn.Module, mask: Mask | None) -> Iterator[None]:
     """The masked weights are zero inside; bit for bit what they were outside.

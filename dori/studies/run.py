@@ -151,13 +151,18 @@ class Run:
             else:
                 embeddings = embedded(targets, model.read) if targets else model.read(texts)
             everything = [(subject.mask_of(), list(range(len(names))))]
-            for mask, places in subject.groups(targets) if targets else everything:
-                with subject.applied(mask):
-                    draw(
-                        model, embeddings, names, seeds, folder,
-                        self.predictor(f"images: {label}"), self.cfg.seed, places,
-                        attacked.restarts if attacked else 1, triggers,
-                    )  # fmt: skip
+            groups = subject.groups(targets) if targets else everything
+            some = partial(
+                draw, model, embeddings, names, seeds, folder, self.predictor(f"images: {label}"),
+                self.cfg.seed, restarts=attacked.restarts if attacked else 1, triggers=triggers,
+            )  # fmt: skip
+            if all(masks.is_of_neurons(mask or {}) for mask, _ in groups):
+                whose = {place: mask or {} for mask, places in groups for place in places}
+                some(inside=lambda rows: masks.blocked(model.unet, [whose[row] for row in rows]))
+            else:
+                for mask, places in groups:
+                    with subject.applied(mask):
+                        some(places=places)
             return {"unet_evaluations": len(names) * seeds * model.evaluations_per_image}
 
         return self.stages.run("images", inputs, SAMPLING, compute, f"images: {label}", by_all=True)

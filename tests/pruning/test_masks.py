@@ -249,3 +249,28 @@ def test_a_random_mask_of_neurons_has_as_many_neurons(seed: int) -> None:
     mask = {"a": torch.arange(9) < 4, "b": torch.arange(3) < 0}
     found = random.like(mask, seed)
     assert {n: (p.shape, int(p.sum())) for n, p in found.items()} == {"a": ((9,), 4), "b": ((3,), 0)}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("choice", CHOSEN.values(), ids=CHOSEN)
+def test_rows_with_masks_of_their_own_share_a_call(unet: nn.Module, choice: str) -> None:
+    """Each row as in a model that has its mask alone, in both halves of the guidance."""
+    own = [blocked_neurons(unet, choice, 0), {}, blocked_neurons(unet, choice, 2)]
+    generator = torch.Generator().manual_seed(1)
+    z = torch.randn(6, tiny.LATENTS, 8, 8, generator=generator)
+    y = torch.randn(6, tiny.TOKENS, tiny.WIDTH, generator=generator)
+    with masks.blocked(unet, own):
+        together = unet(z, 500, y).sample
+    plain = unet(z, 500, y).sample
+    for row in range(6):
+        with pruned(unet, own[row % 3]):
+            alone = unet(z[row : row + 1], 500, y[row : row + 1]).sample
+        torch.testing.assert_close(together[row : row + 1], alone, rtol=1e-4, atol=1e-5)
+        if own[row % 3]:
+            assert not torch.allclose(together[row], plain[row], atol=1e-4)
+
+
+def test_rows_are_masked_in_layers_that_there_are(unet: nn.Module) -> None:
+    mask = {"nothing": torch.ones(3, dtype=torch.bool)}
+    with pytest.raises(InputError, match="layer in the mask"), masks.blocked(unet, [mask]):
+        pass
