@@ -8,12 +8,12 @@ import pytest
 from dori.results.removal import removals
 
 
-def hits(recovered: int, twin: int = 1, unseen: int = 0) -> dict[str, dict[str, int]]:
+def hits(recovered: int, twin: int = 1, unseen: int = 0, attack: str = "dori") -> dict[str, dict[str, int]]:
     found = {
         "original": {"verbatim": 47, "unseen": 0}, "adversarial": {"verbatim": 0},
-        "adversarial+dori": {"verbatim": recovered, "unseen": unseen},
+        f"adversarial+{attack}": {"verbatim": recovered, "unseen": unseen},
     }  # fmt: skip
-    return found | ({} if twin < 0 else {"twin": {"verbatim": 0}, "twin+dori": {"verbatim": twin}})
+    return found | ({} if twin < 0 else {"twin": {"verbatim": 0}, f"twin+{attack}": {"verbatim": twin}})
 
 
 Make = Callable[..., list[dict[str, Any]]]
@@ -25,10 +25,28 @@ def rows(make_rows: Make, *cases: dict[str, dict[str, int]]) -> list[dict[str, A
 
 
 def test_no_attack_above_the_twin_is_removal(make_rows: Make) -> None:
-    ((name, verdict),) = removals(rows(make_rows, hits(1), hits(2, twin=3)))
+    ((name, verdict),) = removals(rows(make_rows, hits(1), hits(2, twin=3, attack="words")))
     assert (name, verdict.code) == ("adversarial", "removed")
     assert "dori (start prompt, 50 steps) 0.02" in verdict.text
-    assert "Others were not tried" in verdict.text
+    assert "A share of up to 0.14 is not ruled out. Other attacks were not tried." in verdict.text
+
+
+def test_one_attack_at_several_budgets_says_nothing_about_removal(make_rows: Make) -> None:
+    ((_, verdict),) = removals(rows(make_rows, hits(1), hits(2, twin=3)))
+    assert verdict.code == "unclear"
+    assert "Only dori was tried" in verdict.text
+
+
+def test_too_few_targets_are_no_removal(make_rows: Make) -> None:
+    """4 of 12 against none: more than the twin's interval allows, not more than chance does."""
+    merged = []
+    for attack, recovered in (("dori", 4), ("words", 0)):
+        case = hits(recovered, twin=0, attack=attack) | {"original": {"verbatim": 11, "unseen": 0}}
+        merged += make_rows(hits=case, n={"verbatim": 12, "unseen": 12})
+    ((_, verdict),) = removals(merged)
+    assert verdict.code == "unclear"
+    assert "dori (start prompt, 50 steps) reaches 0.33" in verdict.text
+    assert "too few targets" in verdict.text
 
 
 def test_one_attack_that_brings_them_back_is_enough(make_rows: Make) -> None:
@@ -40,12 +58,14 @@ def test_one_attack_that_brings_them_back_is_enough(make_rows: Make) -> None:
 
 
 def test_what_is_injected_breaks_nothing(make_rows: Make) -> None:
-    ((_, verdict),) = removals(rows(make_rows, hits(1), hits(40, twin=41)))
+    ((_, verdict),) = removals(rows(make_rows, hits(1), hits(40, twin=41, attack="words")))
     assert verdict.code == "removed"
 
 
 def test_without_a_twin_the_controls_stand_in(make_rows: Make) -> None:
-    ((_, verdict),) = removals(rows(make_rows, hits(1, twin=-1), hits(40, twin=-1, unseen=38)))
+    ((_, verdict),) = removals(
+        rows(make_rows, hits(1, twin=-1), hits(40, twin=-1, unseen=38, attack="words"))
+    )
     assert verdict.code == "removed"
     ((_, verdict),) = removals(rows(make_rows, hits(1, twin=-1), hits(40, twin=-1)))
     assert verdict.code == "suppressed"
