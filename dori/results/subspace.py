@@ -12,7 +12,7 @@ from dori.results.rows import Rows
 from dori.results.style import LINE, QUIET, REPLICA, save, styled
 from dori.results.verdict import Verdict, cite
 
-TITLE = "A shared subspace"
+TITLE = "Masks of disjoint sets of prompts"
 CAPTION = (
     "Left: overlap of masks found from disjoint sets of prompts; the bars are what chance gives at equal "
     "counts. Right: memorization rate with each prompt mitigated by the mask of its own half, of the other "

@@ -76,7 +76,7 @@ def test_the_job_shows_its_figure_and_its_verdict(
         job.finish(rows, images)
     with Image.open(tmp_path / "subspace.png") as figure:
         assert figure.width > 600
-    assert "A shared subspace" in (tmp_path / "report.html").read_text()
+    assert "Masks of disjoint sets of prompts" in (tmp_path / "report.html").read_text()
     assert "IoU" in capsys.readouterr().out
 
 
