@@ -69,6 +69,7 @@ def check(
     cuts: Sequence[int], paths: int, between: Sequence[float], perplexity: float, block: int,
 ) -> None:  # fmt: skip
     """Raises InputError: what no search could make good."""
+    run.check_no_defense("locality")
     memorized = run.data.of(*MEMORIZED)
     if run.attack is None or not starts:
         raise InputError("study=locality compares triggers, but there is no attack: use attack=dori")

@@ -173,6 +173,14 @@ class Run:
         (found,) = within_budgets(self, subject, targets)
         return found
 
+    def check_no_defense(self, study: str) -> None:
+        """Raises InputError where a defense is configured that this study would not look at."""
+        if self.defense:
+            raise InputError(
+                f"study={study} looks at pruning, not at defense={self.cfg.defense.name}: set"
+                " defense=none, or study=mitigation"
+            )
+
     def check_one_budget(self) -> None:
         """Raises InputError where the attack has several budgets; studies of one ask before long work."""
         if self.attack and len(self.attack.budgets) > 1:

@@ -29,6 +29,7 @@ def subspace(run: Run, splits: int = 5) -> tuple[list[Row], pd.DataFrame]:
     """
     check_positive("study.splits", splits)
     run.check_one_budget()
+    run.check_no_defense("subspace")
     method, memorized, ordinary = run.pruning, run.data.of(*MEMORIZED), _ordinary(run)
     half = len(memorized) // 2
     if method is None:

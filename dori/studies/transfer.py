@@ -31,6 +31,7 @@ def transfer(run: Run, other: Method) -> tuple[list[Row], pd.DataFrame]:
             " pruning@study.other=<option>"
         )
     run.check_one_budget()
+    run.check_no_defense("transfer")
     mitigated = run.mitigated = prune(run, run.pruning)
     beside = prune(run, other, run.cfg.study.other)
     models = [model for model in (run.original, mitigated, beside, run.twin) if model]

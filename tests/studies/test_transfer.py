@@ -104,6 +104,7 @@ def test_the_job_shows_its_matrix_and_its_verdict(
 @pytest.mark.parametrize(("more", "message"), [
     (("pruning=none",), "attacks pruned models"), (("attack=none",), "attacks pruned models"),
     (("attack.snapshots=[0,1]",), "one budget"),
+    (("defense=bos_attention",), "study=transfer looks at pruning, not at defense=bos_attention"),
 ])  # fmt: skip
 def test_what_it_cannot_compare_is_refused(
     go: Callable[..., Run], tmp_path: Path, more: tuple[str, ...], message: str
