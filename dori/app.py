@@ -20,7 +20,10 @@ def quiet() -> None:
     import lightning  # noqa: F401  sets the levels of its loggers
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    for text in ("does not have many workers", "`torch_dtype` is deprecated", "isinstance\\(treespec"):
+    for text in (
+        "does not have many workers", "`torch_dtype` is deprecated", "isinstance\\(treespec",
+        "in eval mode at the start of training",  # a U-Net without dropout
+    ):  # fmt: skip
         warnings.filterwarnings("ignore", f".*{text}")
     for name in ("diffusers", "transformers", "lightning.pytorch", "lightning.fabric", "httpx"):
         logging.getLogger(name).setLevel(logging.ERROR)
