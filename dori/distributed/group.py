@@ -35,7 +35,8 @@ class Ranks:
 
     def wait_for(self, keys: Iterable[str]) -> None:
         """In Python, so that a signal gets through."""
-        while not self.store.check(list(keys)):
+        wanted = list(keys)  # an empty iterator would be there at once
+        while not self.store.check(wanted):
             time.sleep(0.02)
 
 

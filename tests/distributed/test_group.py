@@ -25,6 +25,7 @@ from dori.data.targets import tensor
 from dori.diffusion import StableDiffusion
 from dori.diffusion.images import draw, load
 from dori.distributed import once, process_group, world
+from dori.distributed.group import Ranks
 from dori.metrics.memorization_rate import MemorizationRate
 from dori.metrics.sscd import sscd
 from dori.minnow.descriptor import Descriptor
@@ -39,6 +40,23 @@ def test_without_ranks_there_is_one_process() -> None:
     assert world() == 1
     with process_group():
         assert not distributed.is_initialized()
+
+
+class Late:
+    """A store in which keys appear only after some looks."""
+
+    def __init__(self, looks: int):
+        self.looks, self.asked = looks, []
+
+    def check(self, keys: list[str]) -> bool:
+        self.asked.append(keys)
+        return len(self.asked) > self.looks
+
+
+def test_waiting_goes_on_until_all_keys_are_there() -> None:
+    store = Late(3)
+    Ranks(0, 2, "gloo", store).wait_for(f"left/{rank}" for rank in range(2))  # type: ignore[arg-type]
+    assert store.asked == [["left/0", "left/1"]] * 4
 
 
 def agree(rank: int, make: Make) -> Any:
