@@ -50,6 +50,11 @@ class Material:
             network.to(self.diffusion.device)
         return self.untrained
 
+    def some_surrogates(self, target: Target, count: int, stream: torch.Generator) -> Tensor:
+        """``count`` of a target's surrogates (count, c, h, w), drawn with replacement."""
+        images = self.surrogates[target.name]
+        return images[torch.randint(len(images), (count,), generator=stream)]
+
     def attack(self, attack: Attack, targets: list[Target], warm: Tensor | None = None) -> Tensor:
         """Embeddings (targets, restarts, tokens, width) that an attack finds in the model as it is.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from dori.attacks.paraphrase import paraphrases
 from dori.data import Target
 from dori.defenses.material import Material
-from dori.defenses.terms import Samples, Step
+from dori.defenses.terms import Samples, Step, joined
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError, check_positive, check_share
 from dori.randomness import generator
@@ -76,8 +76,7 @@ class SissTerm:
         parts = []
         for target, y in zip(step.targets, prompts_of(material, step), strict=True):
             stream = generator(step.seed, "siss", target.name, step.number)
-            images = material.surrogates[target.name]
-            x = images[torch.randint(len(images), (self.pairs,), generator=stream)]
+            x = material.some_surrogates(target, self.pairs, stream)
             a = material.originals[target.name].expand_as(x)
             forgotten = torch.rand(self.pairs, generator=stream) < self.mixture
             parts.append({
@@ -179,8 +178,7 @@ class ConceptAblationTerm:
         now, before, parts = material.diffusion, material.original, []
         for target, y in zip(step.targets, prompts_of(material, step), strict=True):
             stream = generator(step.seed, "concept ablation", target.name, step.number)
-            images = material.surrogates[target.name]
-            z = images[torch.randint(len(images), (self.pairs,), generator=stream)]
+            z = material.some_surrogates(target, self.pairs, stream)
             own = generator(step.seed, "anchors", target.name)  # the same throughout the training
             texts = list(paraphrases(target.prompt, self.anchors, own, self.share)) or [""]
             which = torch.randint(len(texts), (self.pairs,), generator=stream).tolist()
@@ -215,7 +213,3 @@ def noised(material: Material, step: Step, target: Target, z: Tensor) -> Samples
     noise = torch.randn(z.shape, generator=stream)
     t = torch.randint(material.diffusion.train_timesteps, (len(z),), generator=stream)
     return {"noise": noise, "t": t}
-
-
-def joined(parts: list[Samples]) -> Samples:
-    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}

@@ -111,15 +111,19 @@ class SurrogateTerm:
         last, parts = material.diffusion.train_timesteps, []
         for target, found in zip(step.targets, step.embeddings, strict=True):
             stream = generator(step.seed, "surrogate", target.name, step.number)
-            images = material.surrogates[target.name]
             count = len(found) * self.pairs
-            z = images[torch.randint(len(images), (count,), generator=stream)]
+            z = material.some_surrogates(target, count, stream)
             parts.append({
                 "z": z, "y": found.repeat_interleave(self.pairs, 0),
                 "noise": torch.randn(z.shape, generator=stream),
                 "t": torch.randint(last, (count,), generator=stream),
             })  # fmt: skip
-        return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+        return joined(parts)
 
     def loss(self, diffusion: StableDiffusion, samples: Samples) -> Tensor:
         return diffusion.training_loss(**samples)
+
+
+def joined(parts: list[Samples]) -> Samples:
+    """The samples of several targets as one batch."""
+    return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}

@@ -6,8 +6,8 @@ neurons: their outputs are blocked, bias and all.
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,31 +120,37 @@ def is_of_neurons(mask: Mask) -> bool:
 
 
 @contextmanager
-def blocked(unet: nn.Module, masks: list[Mask]) -> Iterator[None]:
-    """Each of n rows has the neurons of its own mask blocked inside, so that rows of other masks share calls.
+def gated(unet: nn.Module, gates: dict[str, Tensor]) -> Iterator[None]:
+    """Multiply the outputs of layers, row by row: gates (n, neurons) of 0 and 1.
 
     A call may have several times n rows, one set after the other: both halves of the guidance.
+    """
+
+    def hook(gate: Tensor) -> Callable[..., Tensor]:
+        return lambda _, __, out: out * gate.repeat(len(out) // len(gate), 1)[:, None].to(out)
+
+    modules = dict(unet.named_modules())
+    hooks = [modules[name].register_forward_hook(hook(gate)) for name, gate in gates.items()]
+    try:
+        yield
+    finally:
+        for each in hooks:
+            each.remove()
+
+
+def blocked(unet: nn.Module, masks: list[Mask]) -> AbstractContextManager[None]:
+    """Each of n rows has the neurons of its own mask blocked inside, so that rows of other masks share calls.
 
     Raises:
         InputError: a layer that the model lacks, or another shape.
     """
-    check(unet, union(*masks))
-    modules = dict(unet.named_modules())
-    hooks = []
-    try:
-        for name in {name: None for mask in masks for name in mask}:
-            layer = modules[name]
-            none = torch.zeros(layer.out_features, dtype=torch.bool)
-            gone = torch.stack([mask.get(name, none) for mask in masks]).to(layer.weight.device)
-
-            def block(_layer: nn.Module, _inputs: tuple, out: Tensor, gone: Tensor = gone) -> Tensor:
-                return out.masked_fill(gone.repeat(len(out) // len(gone), 1)[:, None], 0)
-
-            hooks.append(layer.register_forward_hook(block))
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()
+    whole, device = union(*masks), next(unet.parameters()).device
+    check(unet, whole)
+    gates = {
+        name: ~torch.stack([mask.get(name, torch.zeros_like(part)) for mask in masks]).to(device)
+        for name, part in whole.items()
+    }
+    return gated(unet, gates)
 
 
 @contextmanager

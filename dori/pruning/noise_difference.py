@@ -4,10 +4,9 @@ Finding NeMo (arXiv 2406.02366), section 3; constants and seed pairs as in the r
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError
@@ -79,18 +78,3 @@ def check_window(diffusion: StableDiffusion) -> None:
             f" {side} x {side}: choose a smaller window (kernel_size of at most {side - 1 + side % 2} with"
             " gaussian=false) and fewer scales (betas=[1.0])"
         )
-
-
-@contextmanager
-def blocked(unet: nn.Module, gates: dict[str, Tensor]) -> Iterator[None]:
-    """Multiply the outputs of layers, per sample: gates (samples, neurons) of 0 and 1."""
-    modules = dict(unet.named_modules())
-    hooks = [
-        modules[name].register_forward_hook(lambda _, __, out, gate=gate: out * gate[:, None].to(out))
-        for name, gate in gates.items()
-    ]
-    try:
-        yield
-    finally:
-        for hook in hooks:
-            hook.remove()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dori.diffusion import StableDiffusion
 from dori.pruning import noise_difference as nd
-from dori.pruning.masks import Mask, of_neurons
+from dori.pruning.masks import Mask, gated, of_neurons
 from dori.pruning.replay import record, replayed
 
 # scores closer than this are equal: floating-point noise must not decide which neuron is dropped
@@ -102,7 +102,7 @@ class Probe:
         }
         self.evaluations += len(masks) * len(seeds)
         noise = self.noise[seeds].repeat(len(masks), 1, 1, 1)
-        with nd.blocked(self.diffusion.unet, {n: gate.to(noise.device) for n, gate in gates.items()}):
+        with gated(self.diffusion.unet, {n: gate.to(noise.device) for n, gate in gates.items()}):
             return nd.noise_difference(self.diffusion, self.y.expand(len(noise), -1, -1), noise)
 
     @property

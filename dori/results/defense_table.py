@@ -1,14 +1,19 @@
 """Several defenses under several attacks: what still brings images back, and what each defense costs."""
 
-from dori.results.attack_table import NOBODY
+from dori.results.attack_table import NOBODY, attack_table
 from dori.results.comparison import CARRIED, MEMORIZED, kinds_of, split
-from dori.results.estimate import MISSING, Estimate, estimate, number, significant, with_interval
-from dori.results.paper_table import row_of, sizes
+from dori.results.estimate import MISSING, estimate, number, significant, with_interval
+from dori.results.paper_table import paper_table, plain, row_of, sizes
 from dori.results.rows import Rows
 from dori.results.table import Block, work_cell
 from dori.results.words import kind_title, setting_rank
 
 CONTROLS = ("unseen", "seen")
+
+
+def several(rows: Rows) -> Block | None:
+    """Defenses, attacks or mitigations side by side: the first of these tables that the rows fill."""
+    return defense_table(rows) or attack_table(rows) or paper_table(rows)
 
 
 def defense_table(rows: Rows) -> Block | None:
@@ -46,11 +51,11 @@ def _line(rows: Rows, model: str, attacks: list[str], kind: str) -> tuple[str, .
         with_interval(estimate(row_of(rows, model, kind), "MR")),
         *(with_interval(figure) for figure in under),
         number(max(controls)) if controls else MISSING,
-        _plain(estimate(first, "Displacement"), 2),
+        plain(first, "Displacement", 2),
         work_cell(first),
         significant(fid.value) if fid else MISSING,
         with_interval(estimate(ordinary, "KID_difference"), 3),
-        _plain(estimate(ordinary, "A_CLIP"), 3),
+        plain(ordinary, "A_CLIP", 3),
         _made(rows, model, kind),
     )
 
@@ -61,7 +66,3 @@ def _made(rows: Rows, model: str, kind: str) -> str:
     if row is None or original is None:
         return MISSING
     return f"{row['unet_evaluations'] - original['unet_evaluations']:,}"
-
-
-def _plain(figure: Estimate | None, digits: int) -> str:
-    return number(figure.value, digits) if figure else MISSING

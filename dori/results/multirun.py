@@ -65,12 +65,11 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
     """
     from rich.console import Console
 
-    from dori.results.attack_table import attack_table
     from dori.results.budget import AXES, axis_of
     from dori.results.comparison import varying
-    from dori.results.defense_table import defense_table
+    from dori.results.defense_table import several
     from dori.results.findings import findings
-    from dori.results.paper_table import paper_table, write_paper_table
+    from dori.results.paper_table import write_paper_table
     from dori.results.removal import removals
     from dori.results.render import show
     from dori.results.report import write_sweep_report
@@ -94,7 +93,7 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
     plotted = bool(swept)
     if plotted and not told:
         write_sweep(folder / "sweep.png", rows, x)
-    table = defense_table(rows) or attack_table(rows) or paper_table(rows)
+    table = several(rows)
     if table and not plotted:
         write_paper_table(folder, table)
     for finding in found:

@@ -48,10 +48,10 @@ def _line(rows: Rows, setting: str, kind: str) -> tuple[str, ...]:
         with_deviation(estimate(row, "SSCD_Orig")),
         with_interval(estimate(row, "MR")),
         *(number(figure.value) if figure else MISSING for figure in controls),
-        _plain(row, "Displacement", 2),
-        _plain(row, "A_CLIP", 3),
+        plain(row, "Displacement", 2),
+        plain(row, "A_CLIP", 3),
         significant(fid.value) if fid else MISSING,
-        _plain(ordinary, "KID", 3),
+        plain(ordinary, "KID", 3),
     )
 
 
@@ -66,6 +66,6 @@ def row_of(rows: Rows, setting: str, kind: str) -> Row | None:
     return next((row for row in rows if row["setting"] == setting and row["kind"] == kind), None)
 
 
-def _plain(row: Row | None, metric: str, digits: int) -> str:
+def plain(row: Row | None, metric: str, digits: int) -> str:
     figure = estimate(row, metric)
     return number(figure.value, digits) if figure else MISSING

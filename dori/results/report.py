@@ -11,13 +11,11 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from dori.results.attack_table import attack_table
 from dori.results.comparison import Comparison, varying
 from dori.results.curves import label_of
-from dori.results.defense_table import defense_table
+from dori.results.defense_table import several
 from dori.results.estimate import number
 from dori.results.findings import findings
-from dori.results.paper_table import paper_table
 from dori.results.removal import removals
 from dori.results.rows import Rows
 from dori.results.sweep_table import sweep
@@ -70,7 +68,7 @@ def write_sweep_report(path: Path, rows: Rows, x: str | None, problems: Sequence
     """Write the report of a whole sweep; ``sweep.png`` is read from beside ``path``."""
     names = varying(rows)
     found = verdicts(rows)
-    table = sweep(rows, x) if names else defense_table(rows) or attack_table(rows) or paper_table(rows)
+    table = sweep(rows, x) if names else several(rows)
     _write(
         path, rows, x,
         title=f"{_title(rows, [c for c, _ in found])} over {', '.join(names) or 'one setting'}",
