@@ -77,6 +77,7 @@ def main() -> None:
     """Entry point. Exits with 2, and one sentence, on bad input."""
     # Hydra would swallow what went wrong, and exit by itself
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it speaks when it is imported
     try:
         check_overrides(sys.argv[1:])
         _job()

@@ -2,13 +2,21 @@
 
 Removed only where every attack of several kinds stays within the interval of the same attack where there
 is nothing to recall: in the twin, or without one, on the controls. One attack proves no removal, whatever
-its budgets, least of all the one that a defense was trained against; nor do too few targets.
+its budgets, least of all the one that a defense was trained against; nor do too few targets, nor targets that
+the original model had not memorized.
 """
 
 from dori.results.comparison import Comparison, comparisons
-from dori.results.estimate import Estimate, differs, number
+from dori.results.estimate import Estimate, differs, number, share_above
 from dori.results.rows import Rows
-from dori.results.verdict import CONTROLS, Verdict, cite
+from dori.results.verdict import (
+    CONTROLS,
+    NO_CONTROL_RATE,
+    Verdict,
+    cite,
+    not_memorized,
+    untouched_control,
+)
 
 FEWEST = 2  # attacks, or budgets, that removal takes
 
@@ -24,6 +32,10 @@ def removals(rows: Rows) -> list[tuple[str, Verdict]]:
 
 def judged(mitigation: str, attacks: list[Comparison]) -> Verdict:
     """The verdict on one mitigation, from its comparisons, one per attack and budget."""
+    before, control = attacks[0].figure("original", attacks[0].rate), untouched_control(attacks[0])
+    if before and not share_above(before, control or Estimate(NO_CONTROL_RATE)):
+        code, headline, text = not_memorized(attacks[0], before, control)
+        return Verdict(code, f"{headline}, so no verdict on {mitigation}", text)
     lacking = [c for c in attacks if counterfactual(c) is None]
     if lacking:
         text = f"{named(lacking[0])} was tried neither on a twin nor on controls."

@@ -57,9 +57,9 @@ def _case(c: Comparison) -> tuple[str, str, str]:
             "No memorized targets with a result on the original model, so nothing can be said about removal."
         )
         return "no_targets", "No verdict", text
-    control = c.figure("original", c.rate, "unseen") or c.figure("original", c.rate, "seen")
+    control = untouched_control(c)
     if not share_above(before, control or Estimate(NO_CONTROL_RATE)):
-        return _not_memorized(c, before, control)
+        return not_memorized(c, before, control)
     if c.mitigation == "original":
         headline = f"{RATES[c.rate][1].capitalize()}; no mitigation was applied"
         return "no_mitigation", headline, _no_mitigation(c, before)
@@ -72,6 +72,11 @@ def _case(c: Comparison) -> tuple[str, str, str]:
     if not differs(before, after, change):
         return _no_fall(c, after, control, fall)
     return _after_fall(c, after, control, fall)
+
+
+def untouched_control(c: Comparison) -> Estimate | None:
+    """What the original model gives on pictures that nobody memorized: the rate to beat."""
+    return c.figure("original", c.rate, "unseen") or c.figure("original", c.rate, "seen")
 
 
 def _no_fall(c: Comparison, after: Estimate, control: Estimate | None, fall: str) -> tuple[str, str, str]:
@@ -136,7 +141,8 @@ def _counterfactuals(c: Comparison) -> list[tuple[str, Estimate]]:
     return [(name, figure) for name, figure in figures if figure is not None]
 
 
-def _not_memorized(c: Comparison, before: Estimate, control: Estimate | None) -> tuple[str, str, str]:
+def not_memorized(c: Comparison, before: Estimate, control: Estimate | None) -> tuple[str, str, str]:
+    """The case in which nothing is there to be removed, or too few targets to tell."""
     name, word = RATES[c.rate]
     beside = f", on its controls {cite(control)}" if control else ""
     text = f"The original model's {name} on {c.kind} targets is {cite(before)}{beside}"

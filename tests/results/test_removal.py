@@ -49,6 +49,20 @@ def test_too_few_targets_are_no_removal(make_rows: Make) -> None:
     assert "too few targets" in verdict.text
 
 
+@pytest.mark.parametrize(("copies", "code"), [(2, "memorization_unclear"), (0, "not_memorized")])
+def test_where_nothing_is_known_to_be_memorized_nothing_is_removed(
+    make_rows: Make, copies: int, code: str
+) -> None:
+    """Two targets, that the original model copies or does not: nothing can be shown to be removed."""
+    merged = []
+    for attack in ("dori", "words"):
+        case = hits(0, twin=0, attack=attack) | {"original": {"verbatim": copies, "unseen": 0}}
+        merged += make_rows(hits=case, n={"verbatim": 2, "unseen": 2})
+    ((_, verdict),) = removals(merged)
+    assert verdict.code == code
+    assert "no verdict on adversarial" in verdict.headline
+
+
 def test_one_attack_that_brings_them_back_is_enough(make_rows: Make) -> None:
     ((_, verdict),) = removals(rows(make_rows, hits(1), hits(40, twin=2), hits(20, twin=2)))
     assert verdict.code == "suppressed"
