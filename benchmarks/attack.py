@@ -21,6 +21,7 @@ from torch import Tensor
 from dori.attacks import objectives, starts
 from dori.attacks.attack import Attack
 from dori.attacks.constraints import l2_ball, unconstrained
+from dori.attacks.parts import AUTOMATIC
 from dori.attacks.solver import solve
 from dori.config import PACKAGE
 from dori.data import Data, Target, minnow
@@ -28,6 +29,7 @@ from dori.data.targets import tensor
 from dori.diffusion import StableDiffusion
 
 ADAM = partial(torch.optim.Adam, lr=0.1)
+BATCH = AUTOMATIC["cpu"]  # of the attack's own choice, on the machine that this is measured on
 EPSILONS = [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.5, 2.0]
 
 
@@ -53,7 +55,7 @@ def plain(diffusion: StableDiffusion, latents: Tensor, start: Tensor, noise: lis
 
 def batched(diffusion: StableDiffusion, latents: Tensor, start: Tensor, noise: list, steps: int) -> Tensor:
     """dori's solver, in batches as the attack makes them."""
-    size = max(1, 64 // noise[0][1].shape[1])
+    size = max(1, BATCH // noise[0][1].shape[1])
     parts = []
     for first in range(0, len(start), size):
         some = slice(first, first + size)
@@ -67,7 +69,7 @@ def batched(diffusion: StableDiffusion, latents: Tensor, start: Tensor, noise: l
                 objective=objectives.denoising_loss,
                 constraint=unconstrained,
                 optimizer=ADAM,
-                batch=64,
+                batch=BATCH,
             ).embeddings
         )
     return torch.cat(parts)
@@ -91,10 +93,10 @@ def curves(diffusion: StableDiffusion, data: Data, targets: list[Target], attack
     def solves(attacks: list[Attack], some: list[Target]) -> Callable[[], object]:
         def run() -> None:
             for one in attacks:
-                size = max(1, 64 // one.pairs)
+                size = one.attempts_per_call(BATCH)
                 for first in range(0, len(some), size):
                     attempts = one.attempts(some[first : first + size])
-                    one.solve(diffusion, data, attempts, one.budgets, 64)
+                    one.solve(diffusion, data, attempts, one.budgets, BATCH)
 
         return run
 
@@ -125,7 +127,7 @@ def main() -> None:
     data = minnow(arguments.targets, 0)
     targets: list[Target] = data.of("verbatim")
     attack = Attack(
-        "dori", arguments.steps, 8, starts.prompt, unconstrained, objectives.denoising_loss, ADAM, 64
+        "dori", arguments.steps, 8, starts.prompt, unconstrained, objectives.denoising_loss, ADAM, BATCH
     )
     draw = attack.noise(diffusion, attack.attempts(targets))
     noise = [draw(step) for step in range(arguments.steps)]

@@ -15,7 +15,7 @@ from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
 from dori.predict import Predictor, replace_file
 
-AUTOMATIC = {"cuda": 1024, "cpu": 64}  # samples in a U-Net call to begin with; halved until they fit
+AUTOMATIC = {"cuda": 1024, "cpu": 128}  # samples in a U-Net call to begin with; halved until they fit
 
 
 def first_batch(attack: Attack) -> int:
