@@ -8,6 +8,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
 from dori.config import CONF, build, check_keys, check_top
@@ -81,7 +82,7 @@ def main() -> None:
     try:
         check_overrides(sys.argv[1:])
         _job()
-    except InputError as error:
+    except (InputError, ConfigCompositionException) as error:
         sys.exit(_refuse(str(error)))
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
         sys.exit(_refuse(f"cannot write to {error.filename}: {error.strerror}; choose another folder"))

@@ -57,6 +57,11 @@ def test_a_misspelt_key_that_was_added_is_found(answer: Answer) -> None:
     assert answer("+attack.stpes=3") == "dori: unknown key in attack 'stpes'; did you mean 'steps'?"
 
 
+def test_what_hydra_refuses_is_one_sentence(answer: Answer) -> None:
+    text = answer("experiments=table2", "hydra.sweeper.params.attack=dori,paraphrase")
+    assert text.startswith("dori: Sweeping over Hydra's configuration is not supported")
+
+
 def test_a_folder_that_cannot_be_written_is_named(answer: Answer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     text = answer(folder=tmp_path / "file" / "out")
