@@ -20,6 +20,8 @@ CONF = ROOT / "conf"
 
 OmegaConf.register_new_resolver("root", lambda path="": str(ROOT / path), replace=True)
 OmegaConf.register_new_resolver("package", lambda path: str(PACKAGE / path), replace=True)
+# a share that is so many times another one
+OmegaConf.register_new_resolver("times", lambda factor, share: min(1.0, factor * share), replace=True)
 OmegaConf.register_new_resolver("run_id", lambda _root_: run_id(_root_), replace=True)
 
 PARTS = ("study", "model", "data", "pruning", "defense", "attack", "evaluation", "seed")

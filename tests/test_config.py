@@ -228,8 +228,8 @@ def test_a_baseline_has_exactly_one_budget(option: str, overrides: list[str], te
 @pytest.mark.parametrize("option", ["random", "magnitude", "saliency"])
 def test_a_baseline_takes_as_much_as_any_method(option: str) -> None:
     for overrides, expected in (
-        ([], Wanda(ratio=composed("pruning=wanda").pruning.ratio)),
-        (["pruning.like.ratio=0.3"], Wanda(ratio=0.3)),
+        ([], Wanda(ratio=composed("pruning=wanda").pruning.ratio, base="ordinary")),
+        (["pruning.like.ratio=0.3", "pruning.like.base=empty"], Wanda(ratio=0.3)),
         (["pruning@pruning.like=nemo"], NeMo()),
         (["pruning.like=null", "pruning.count=9"], None),
     ):
@@ -237,6 +237,16 @@ def test_a_baseline_takes_as_much_as_any_method(option: str) -> None:
         cfg = composed(f"pruning={option}", *overrides)
         check_keys(cfg)
         assert build(cfg.pruning).like == expected
+
+
+@pytest.mark.parametrize(("option", "ratio"), [("wanda", 0.01), ("wanda_2x", 0.02), ("wanda_10x", 0.1)])
+def test_real_models_are_pruned_as_published(option: str, ratio: float) -> None:
+    pruning = composed("model=sd14", "data.path=none.csv", f"pruning={option}").pruning
+    assert (pruning.ratio, pruning.base) == (pytest.approx(ratio), "empty")
+
+
+def test_a_share_is_never_above_one() -> None:
+    assert composed("pruning=wanda_10x").pruning.ratio == 1
 
 
 @pytest.mark.parametrize("epsilon", [-1, "nan"])
