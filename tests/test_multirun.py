@@ -50,7 +50,7 @@ def test_a_job_leaves_everything_that_the_readme_promises(tmp_path):
     job = tmp_path / "job"
     names = {path.name for path in job.iterdir()}
     assert names >= {
-        "rows.json", "images.parquet", "timing.json", "grid.png", "sscd.png", "report.html",
+        "rows.json", "images.parquet", "timing.json", "grid.png", "sscd.png", "report.html", "table.md",
         "triggers-wanda.safetensors", "triggers-twin.safetensors", "model",
     }  # fmt: skip
     load = "import sys; from diffusers import StableDiffusionPipeline as P; P.from_pretrained(sys.argv[1])"

@@ -14,11 +14,11 @@ from dori.config import build
 from dori.results.findings import findings
 from dori.results.grid import write_grid
 from dori.results.plots import write_distributions
-from dori.results.render import show
+from dori.results.render import markdown, show
 from dori.results.report import write_report
 from dori.results.rows import Row, write_images, write_rows
 from dori.results.saving import history, save_model, write_history
-from dori.results.table import blocks
+from dori.results.table import blocks, halves
 from dori.results.tracking import finish, log_history, log_results
 from dori.results.verdict import verdicts
 from dori.stages import write_atomically
@@ -43,7 +43,7 @@ class Job:
         finish(self.logger, exit_code=0 if kind is None else 1)
 
     def finish(self, rows: list[Row], images: pd.DataFrame) -> None:
-        """rows.json, images.parquet, timing.json, triggers, grid, plots, report, W&B, and the table."""
+        """rows.json, images.parquet, timing.json, triggers, grid, plots, report, table.md, W&B; prints."""
         run, out = self.run, self.output
         stages = [
             {"name": r.name, "seconds": r.seconds, "cached": r.cached, "unet_evaluations": 0,
@@ -70,6 +70,7 @@ class Job:
         if lines := history(run.mitigated):
             write_history(out / "training.csv", lines)
             log_history(self.logger, lines)
+        write_atomically(out / "table.md", text(rows))
         self._print(rows)
 
     def _print(self, rows: list[Row]) -> None:
@@ -83,3 +84,13 @@ class Job:
             console.print(f"\n[bold]{verdict}[/bold]")
         for name in ("report.html", "grid.png", "rows.json"):
             console.print(f"{name:12} {self.output / name}", soft_wrap=True)
+
+
+def text(rows: list[Row]) -> str:
+    """What the terminal shows, in Markdown: to paste into an issue or a README."""
+    half = halves(rows)
+    parts = [markdown([*blocks(rows), *([half] if half else [])])]
+    for finding in findings(rows):
+        parts += [markdown(finding.tables), *(f"> {finding.title}. {each}\n" for _, each in finding.verdicts)]
+    parts += [f"> {verdict}\n" for _, verdict in verdicts(rows)]
+    return "\n".join(parts)

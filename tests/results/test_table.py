@@ -7,6 +7,7 @@ from rich.console import Console
 
 from dori.results import render
 from dori.results.estimate import Estimate, above, number, with_deviation, with_interval
+from dori.results.finish import text
 from dori.results.rows import merge
 from dori.results.sweep_table import sweep
 from dori.results.table import blocks, halves
@@ -16,6 +17,13 @@ def printed(tables, width=110):
     console = Console(file=io.StringIO(), width=width, color_system=None)
     render.show(tables, console)
     return console.file.getvalue()
+
+
+def test_a_job_s_text_has_its_tables_both_halves_and_the_verdict(rows):
+    told = text(rows)
+    assert "| wanda+dori | mitigated, attacked |" in told
+    assert "**The two halves of the memorized targets**" in told
+    assert "\n> Suppressed, not removed: " in told
 
 
 def test_one_block_per_kind_with_a_line_per_setting(rows):
