@@ -5,28 +5,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from dori.data.targets import KINDS, Target
-from dori.diffusion.images import file_name
 from dori.metrics.a_clip import a_clip
 from dori.metrics.d_sscd import DSSCD
 from dori.metrics.displacement import Displacement
-from dori.metrics.fid import fid
 from dori.metrics.intervals import Estimate, bootstrap, median_estimate
-from dori.metrics.kid import kid, kid_difference
 from dori.metrics.memorization_rate import MemorizationRate
 from dori.metrics.sscd import Over, over_seeds
 from dori.metrics.sscd_gen import SSCDGen
 from dori.metrics.work import Work, median_work, work_of_restarts
-from dori.studies.features import Features, describe, originals_of, reference_of, similarities
+from dori.studies.features import Features, describe, originals_of, similarities
+from dori.studies.frame import image_frame
 from dori.studies.paired import differences, hits
+from dori.studies.quality import quality_rows
+from dori.studies.row import Row, base_row
 from dori.studies.run import Run
 from dori.studies.scores import scores
 from dori.studies.subjects import Attacked, Pictures
 
-Row = dict[str, Any]
 HALVES = ("development", "held_out")
 # a study's own metrics, of descriptors (targets, seeds, d) and SSCD_Orig (targets, seeds)
 Measure = Callable[[Tensor, Tensor], dict[str, Estimate]]
@@ -91,7 +89,7 @@ def row_of(
                 spread.update(features["sscd"][i : i + 1])
             metrics["D_SSCD"] = spread.compute()
         clip = a_clip(features["clip"][kept].flatten(0, 1), _texts(features, kept))
-        metrics["A_CLIP"] = bootstrap(clip.view(len(kept), -1).mean(1), _mean, 0)
+        metrics["A_CLIP"] = bootstrap(clip.view(len(kept), -1).mean(1), np.mean, 0)
         if all(pictures.targets[i].changing is not None for i in kept):
             metrics["SSCD_Frame"] = median_estimate(over_seeds(similar["frame"][kept], "max"))
         if attacked:
@@ -101,7 +99,7 @@ def row_of(
         if pictures.restarts > 1:
             # (targets, restarts): whether any image of that restart replicates
             found = orig.unflatten(1, (pictures.restarts, -1)).amax(2) > run.evaluation.threshold
-            metrics["MR_restart"] = bootstrap(found.float().mean(1), _mean, 0)
+            metrics["MR_restart"] = bootstrap(found.float().mean(1), np.mean, 0)
         if measure:
             metrics |= measure(features["sscd"][kept], orig)
     model = pictures.subject.diffusion
@@ -144,80 +142,8 @@ def replication(similarity: Tensor, threshold: float) -> dict[str, Estimate]:
     return metrics
 
 
-def quality_rows(run: Run, quality: Sequence[Pictures]) -> list[Row]:
-    """FID, KID and A_CLIP on ordinary captions; KID_difference against the first, same captions."""
-    if not quality:
-        return []
-    reference = reference_of(run)
-    described = [describe(run, pictures) for pictures in quality]
-    rows = []
-    for pictures, features in zip(quality, described, strict=True):
-        clip = a_clip(features["clip"][:, 0], features["text"])
-        metrics: dict[str, Estimate] = {"A_CLIP": bootstrap(clip, _mean, 0)}
-        generated = features["quality"][:, 0]
-        if reference is not None and len(reference) > reference.shape[1]:
-            # FID's jackknife takes minutes at Inception's 2,048 features
-            groups = 20 if reference.shape[1] <= 256 else 0
-            metrics["FID"], metrics["KID"] = fid(generated, reference, groups), kid(generated, reference)
-            if pictures is not quality[0]:
-                metrics["KID_difference"] = kid_difference(
-                    generated, described[0]["quality"][:, 0], reference
-                )
-        images = len(pictures.texts) * pictures.subject.diffusion.evaluations_per_image
-        rows.append(base_row(run, pictures, "ordinary", metrics, [], images, 0))
-    return rows
-
-
-def base_row(
-    run: Run, pictures: Pictures, kind: str, metrics: dict, failed: list[str], unet: int, gradient: int
-) -> Row:
-    subject, cfg = pictures.subject, run.cfg
-    models = {
-        each.name: each for each in (subject, *([pictures.attacked.subject] if pictures.attacked else []))
-    }
-    before = sum(each.evaluations for each in models.values())
-    return {
-        "setting": pictures.setting, "kind": kind, "model": subject.diffusion.name,
-        "pruning": subject.pruning, "defense": subject.defense,
-        "attack": cfg.attack.name if pictures.attacked else "none",
-        "params": run.params(pictures), "metrics": metrics, "failed": failed,
-        "fingerprint": pictures.result.fingerprint,
-        "unet_evaluations": unet + before, "gradient_evaluations": gradient,
-    }  # fmt: skip
-
-
-def image_frame(
-    run: Run, pictures: Pictures, similar: Features, features: Features, base: Features, order: list[Target]
-) -> pd.DataFrame:
-    """One row per image: setting, budget, kind, target, prompt, restart, seed, similarities, file."""
-    names = [target.name for target in order]
-    each = pictures.seeds // pictures.restarts
-    params = run.params(pictures)
-    # one type of column, whatever is attacked
-    budget = {key: float("nan" if params[key] is None else params[key]) for key in ("steps", "epsilon")}
-    table = []
-    for i, target in enumerate(pictures.targets):
-        first = base["sscd"][names.index(target.name)]
-        gen = torch.cosine_similarity(features["sscd"][i], first.repeat(pictures.restarts, 1), dim=-1)
-        clip = torch.cosine_similarity(features["clip"][i], features["text"][i][None], dim=-1)
-        for j in range(similar["orig"].shape[1]):
-            table.append({
-                "setting": pictures.setting, "kind": target.kind, "target": target.name,
-                "prompt": target.prompt, "seed": j % each, "restart": j // each, **budget,
-                "sscd_orig": float(similar["orig"][i, j]),
-                "sscd_gen": float(gen[j]),
-                "sscd_frame": float("nan" if target.changing is None else similar["frame"][i, j]),
-                "a_clip": float(clip[j]), "file": str(pictures.result.folder / file_name(i, j)),
-            })  # fmt: skip
-    return pd.DataFrame(table)
-
-
 def _texts(features: Features, kept: list[int]) -> Tensor:
     return features["text"][kept].repeat_interleave(features["clip"].shape[1], 0)
-
-
-def _mean(values: Any, axis: int = -1) -> Any:
-    return values.mean(axis=axis)
 
 
 def _percentile_95(values: Any, axis: int = -1) -> Any:

@@ -23,13 +23,9 @@ from dori.predict import Predictor
 from dori.pruning import Method, masks
 from dori.pruning.selection import Keep, Selection
 from dori.stages import Result, Stages
-from dori.studies.attacking import choices, spent, within_budgets
+from dori.studies.attacking import within_budgets
 from dori.studies.subjects import Attacked, Pictures, Subject
 
-# null in the rows of what was not attacked
-ATTACK = (
-    "steps", "start", "constraint", "epsilon", "objective", "window", "restarts", "tokens", "pairs", "stop",
-)  # fmt: skip
 SAMPLING = ["diffusion", "predict.py", "randomness.py"]
 
 
@@ -75,23 +71,6 @@ class Run:
     @cached_property
     def evaluation_identity(self) -> Any:
         return identity(self.cfg.evaluation)
-
-    def params(self, pictures: Pictures) -> dict[str, Any]:
-        """What a row was made with, flat: the axes along which rows are compared."""
-        cfg, model = self.cfg, pictures.subject.diffusion
-        trained = pictures.subject.defense != "none"
-        seeds = pictures.seeds if pictures.targets else model.images_per_prompt
-        attacked = pictures.attacked
-        attack = {**choices(cfg.attack), **spent(cfg.attack, attacked.budget)} if attacked else {}
-        # of another seed than the run's only where somebody asked for it
-        own_seed = attack.pop("seed", None)
-        return {
-            **dict.fromkeys(ATTACK), **attack, "attack_seed": None if own_seed == cfg.seed else own_seed,
-            "ratio": pictures.subject.ratio,
-            **{key: cfg.defense.get(key) if trained else None for key in ("epochs", "updates")},
-            "images_per_prompt": seeds // pictures.restarts, "sampling_steps": model.sampling_steps,
-            "guidance": model.guidance, "seed": cfg.seed,
-        }  # fmt: skip
 
     def predictor(self, label: str) -> Predictor:
         return Predictor(self.trainer, label)
