@@ -15,9 +15,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
+import lightning
 import torch
 from torch import Tensor
 
+from dori.app import quiet
 from dori.attacks import objectives, starts
 from dori.attacks.attack import Attack
 from dori.attacks.constraints import l2_ball, unconstrained
@@ -27,9 +29,16 @@ from dori.config import PACKAGE
 from dori.data import Data, Target, minnow
 from dori.data.targets import tensor
 from dori.diffusion import StableDiffusion
+from dori.predict import Predictor
 
 ADAM = partial(torch.optim.Adam, lr=0.1)
 BATCH = AUTOMATIC["cpu"]  # of the attack's own choice, on the machine that this is measured on
+STAGE = Predictor(
+    partial(
+        lightning.Trainer, accelerator="cpu", logger=False, inference_mode=False, enable_progress_bar=False,
+        enable_checkpointing=False, use_distributed_sampler=False,
+    )
+)  # fmt: skip
 EPSILONS = [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.5, 2.0]
 
 
@@ -54,25 +63,25 @@ def plain(diffusion: StableDiffusion, latents: Tensor, start: Tensor, noise: lis
 
 
 def batched(diffusion: StableDiffusion, latents: Tensor, start: Tensor, noise: list, steps: int) -> Tensor:
-    """dori's solver, in batches as the attack makes them."""
+    """dori's solver, in chunks as an attack's stage deals them out."""
+    parts = {}
+
+    def work(some: list[int]) -> None:
+        parts[some[0]] = solve(
+            diffusion,
+            latents[some],
+            start[some],
+            lambda step: (noise[step][0][some], noise[step][1][some]),
+            steps=steps,
+            objective=objectives.denoising_loss,
+            constraint=unconstrained,
+            optimizer=ADAM,
+            batch=BATCH,
+        ).embeddings
+
     size = max(1, BATCH // noise[0][1].shape[1])
-    parts = []
-    for first in range(0, len(start), size):
-        some = slice(first, first + size)
-        parts.append(
-            solve(
-                diffusion,
-                latents[some],
-                start[some],
-                lambda step, some=some: (noise[step][0][some], noise[step][1][some]),
-                steps=steps,
-                objective=objectives.denoising_loss,
-                constraint=unconstrained,
-                optimizer=ADAM,
-                batch=BATCH,
-            ).embeddings
-        )
-    return torch.cat(parts)
+    STAGE.run(diffusion.networks, work, STAGE.chunks(list(range(len(start))), size))
+    return torch.cat([parts[first] for first in sorted(parts)])
 
 
 def fastest(runs: dict[str, Callable[[], object]], times: int = 2) -> dict[str, float]:
@@ -93,10 +102,11 @@ def curves(diffusion: StableDiffusion, data: Data, targets: list[Target], attack
     def solves(attacks: list[Attack], some: list[Target]) -> Callable[[], object]:
         def run() -> None:
             for one in attacks:
-                size = one.attempts_per_call(BATCH)
-                for first in range(0, len(some), size):
-                    attempts = one.attempts(some[first : first + size])
-                    one.solve(diffusion, data, attempts, one.budgets, BATCH)
+
+                def work(some: list[Target], one: Attack = one) -> None:
+                    one.solve(diffusion, data, one.attempts(some), one.budgets, BATCH)
+
+                STAGE.run(diffusion.networks, work, STAGE.chunks(some, one.attempts_per_call(BATCH)))
 
         return run
 
@@ -123,6 +133,7 @@ def main() -> None:
     parser.add_argument("--targets", type=int, default=16)
     parser.add_argument("--steps", type=int, default=50)
     arguments = parser.parse_args()
+    quiet()
     diffusion = StableDiffusion(str(PACKAGE / "minnow/weights/minnow"), name="minnow", batch=128)
     data = minnow(arguments.targets, 0)
     targets: list[Target] = data.of("verbatim")

@@ -1,6 +1,8 @@
 """Work in chunks through Lightning: each chunk once, whoever does it."""
 
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,22 +17,70 @@ from torch import nn
 from dori.predict import ChunkData, Predictor, replace_file
 
 
-@given(st.integers(0, 30), st.integers(1, 7))
-def test_ranks_share_the_chunks_without_repeating_any(count: int, world: int) -> None:
+@given(st.integers(0, 30), st.integers(1, 7), st.integers(1, 4))
+def test_ranks_share_the_chunks_without_repeating_any(count: int, world: int, together: int) -> None:
     """Lightning's own sampler pads with repetitions."""
     shares = []
     for rank in range(world):
-        data = ChunkData([[i] for i in range(count)])
+        data = ChunkData([[i] for i in range(count)], together)
         data.trainer = SimpleNamespace(global_rank=rank, world_size=world)  # type: ignore[assignment]
-        shares.append(list(data.predict_dataloader()))
+        batches = list(data.predict_dataloader())
+        assert all(1 <= len(batch) <= together for batch in batches)
+        shares.append([chunk for batch in batches for chunk in batch])
     assert sorted(chunk for share in shares for chunk in share) == [[i] for i in range(count)]
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+@pytest.fixture
+def cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """As on a machine of three cores, whatever this one has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield 3
+    torch.set_num_threads(before)
+
+
+def test_chunks_go_on_side_by_side_on_a_cpu(predictor: Predictor, cores: int) -> None:
+    """Each has a thread of its own, and its share of the cores; all is as before afterwards."""
+    together, seen = threading.Barrier(cores, timeout=30), []
+
+    def work(chunk: list[int]) -> None:
+        together.wait()  # nobody gets past it alone
+        seen.append((chunk, threading.get_ident(), torch.get_num_threads(), torch.is_grad_enabled()))
+
+    predictor.run([nn.Linear(1, 1)], work, [[i] for i in range(2 * cores)])
+    assert sorted(chunk for chunk, *_ in seen) == [[i] for i in range(2 * cores)]
+    assert {(threads, gradients) for _, _, threads, gradients in seen} == {(1, False)}
+    assert len({thread for _, thread, *_ in seen[:cores]}) == cores
+    assert torch.get_num_threads() == cores
+
+
+def test_work_that_hooks_layers_has_them_to_itself(predictor: Predictor, cores: int) -> None:
+    inside: list[int] = []
+
+    def work(chunk: list[int]) -> None:
+        inside.append(1)
+        assert len(inside) == 1
+        time.sleep(0.01)
+        inside.pop()
+
+    predictor.run([nn.Linear(1, 1)], work, [[i] for i in range(6)], hooked=True)
+
+
+def test_an_error_in_one_of_several_chunks_comes_out(predictor: Predictor, cores: int) -> None:
+    def work(chunk: list[int]) -> None:
+        if chunk == [1]:
+            raise FloatingPointError("not finite")
+
+    with pytest.raises(FloatingPointError, match="not finite"):
+        predictor.run([nn.Linear(1, 1)], work, [[0], [1], [2]])
+    assert torch.get_num_threads() == cores
 
 
 @pytest.mark.parametrize("chunks", [[], [[1, 2], [3]], [["a"]]])
 def test_every_chunk_is_done_once_in_order(predictor: Predictor, chunks: list) -> None:
     done: list = []
-    predictor.run([nn.Linear(1, 1)], done.append, chunks)
+    predictor.run([nn.Linear(1, 1)], done.append, chunks, hooked=True)
     assert done == chunks
 
 

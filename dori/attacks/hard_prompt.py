@@ -36,6 +36,7 @@ class HardPrompt:
     top: int = 64
     length: int = 16
     samples: int = field(default=1, init=False)
+    hooks: bool = field(default=True, init=False)  # see _given
 
     def __post_init__(self) -> None:
         for key in ("candidates", "top", "length"):

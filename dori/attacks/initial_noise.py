@@ -47,6 +47,7 @@ class InitialNoise:
     guidance: float = 2.0
     spread: float = 0.1
     search: None = field(default=None, init=False)
+    hooks: bool = field(default=False, init=False)
 
     def __post_init__(self) -> None:
         check_positive("attack.space.steps", self.steps)

@@ -50,7 +50,8 @@ def write_parts(
             placed = {"place": torch.tensor(chunk), **parts}
             replace_file(folders[budget] / name, partial(save_file, placed))
 
-    predictor.run([*diffusion.networks, *judges], solve, predictor.chunks(rows, size))
+    hooked = attack.space.hooks or diffusion.guard is not None
+    predictor.run([*diffusion.networks, *judges], solve, predictor.chunks(rows, size), hooked)
 
 
 def merge_parts(folder: Path) -> dict[str, Tensor]:

@@ -43,8 +43,11 @@ class Space(Protocol):
     """What every option of ``attack.space`` is.
 
     ``samples``: through the U-Net, for one drawn pair. ``search``: how it has to be climbed, if not by
-    what the attack says.
+    what the attack says. ``hooks``: whether the objective hooks layers of the model.
     """
+
+    @property
+    def hooks(self) -> bool: ...
 
     @property
     def samples(self) -> int: ...
@@ -68,6 +71,7 @@ class Embeddings:
 
     samples: int = field(default=1, init=False)
     search: None = field(default=None, init=False)
+    hooks: bool = field(default=False, init=False)
 
     def check(self, sources: list[Source], tokens: str, ball: bool) -> None:
         """Every start, choice of tokens and ball will do."""

@@ -46,7 +46,7 @@ def draw(
     places: list[int] | None = None,
     restarts: int = 1,
     triggers: Mapping[str, Tensor] | None = None,
-    inside: Callable[[list[int]], AbstractContextManager] = lambda rows: nullcontext(),
+    inside: Callable[[list[int]], AbstractContextManager] | None = None,
 ) -> None:
     """``seeds`` images of each of the ``names``, or of those at ``places``, shared among its embeddings.
 
@@ -67,13 +67,14 @@ def draw(
         streams = [generator(seed, "image", names[index], j % each) for index, j in chunk]
         noise = torch.stack([torch.randn(shape, generator=stream) for stream in streams])
         rows = torch.tensor([i * restarts + j // each for i, j in chunk])
-        with inside([index for index, _ in chunk]):
+        with inside([index for index, _ in chunk]) if inside else nullcontext():
             images = diffusion.sample(embeddings[rows], around(triggers or {}, noise, rows))
         for place, image in zip(chunk, images, strict=True):
             picture = Image.fromarray(image.permute(1, 2, 0).numpy())
             replace_file(folder / file_name(*place), partial(picture.save, format="PNG"))
 
-    predictor.run(diffusion.networks, sample, predictor.chunks(wanted, diffusion.samples_per_call))
+    hooked = inside is not None or diffusion.guard is not None
+    predictor.run(diffusion.networks, sample, predictor.chunks(wanted, diffusion.samples_per_call), hooked)
 
 
 def load(folder: Path, index: int, seeds: int) -> Tensor:

@@ -69,7 +69,7 @@ def launch(cfg: DictConfig, output: Path, ranks: int = 0) -> None:
             for rank in range(max(ranks, 1)):
                 log = files.enter_context((output / f"rank-{first + rank}.log").open("w")) if rank else None
                 local = {"LOCAL_RANK": str(rank)} if ranks else {}
-                started.append(_start(folder, meeting | local, log))
+                started.append(_start(folder, meeting | local, log, max(ranks, 1)))
             _watch(started, folder)
         finally:
             _end(started)
@@ -83,9 +83,10 @@ def _meeting(cfg: DictConfig) -> dict[str, str]:
     return known | ({"NODE_RANK": os.environ["SLURM_NODEID"]} if "SLURM_NODEID" in os.environ else {})
 
 
-def _start(folder: Path, place: dict[str, str], log: IO[str] | None) -> subprocess.Popen:
-    """Its standard input is closed when this process ends, however it ends."""
+def _start(folder: Path, place: dict[str, str], log: IO[str] | None, ranks: int) -> subprocess.Popen:
+    """Its standard input is closed when this process ends, however it ends; ranks share the cores."""
     environment = {key: value for key, value in os.environ.items() if key not in PLACE} | place
+    environment.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // ranks)))
     return subprocess.Popen(
         [sys.executable, "-m", RANK, str(folder)], env=environment, stdin=subprocess.PIPE,
         stdout=log, stderr=subprocess.STDOUT if log else None, start_new_session=True,

@@ -135,7 +135,7 @@ class Run:
                 draw, model, embeddings, names, seeds, folder, self.predictor(f"images: {label}"),
                 self.cfg.seed, restarts=attacked.restarts if attacked else 1, triggers=triggers,
             )  # fmt: skip
-            if all(masks.is_of_neurons(mask or {}) for mask, _ in groups):
+            if len(groups) > 1 and all(masks.is_of_neurons(mask or {}) for mask, _ in groups):
                 whose = {place: mask or {} for mask, places in groups for place in places}
                 some(inside=lambda rows: masks.blocked(model.unet, [whose[row] for row in rows]))
             else:

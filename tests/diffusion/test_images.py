@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import torch
 
 from dori.diffusion import StableDiffusion
@@ -35,6 +36,22 @@ def test_an_image_depends_on_its_name_and_number_alone(
     assert (together[0][0].int() - together[0][1].int()).abs().max() > 1  # two seeds are two images
     other = drawn(make_diffusion(), NAMES[:1], tmp_path / "c", predictor, seed=1)
     assert not torch.equal(other[0], together[0])
+
+
+def test_threads_draw_the_same_images(
+    make_diffusion: Make, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many small chunks, three at a time on one model, and one after the other."""
+    model, threads = make_diffusion(batch=2), torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        together = drawn(model, NAMES, tmp_path / "a", predictor)
+    finally:
+        torch.set_num_threads(threads)
+    monkeypatch.setattr("dori.predict.at_once", lambda: 1)
+    alone = drawn(model, NAMES, tmp_path / "b", predictor)
+    for ours, theirs in zip(together, alone, strict=True):
+        assert (ours.int() - theirs.int()).abs().max() <= 1
 
 
 def test_models_share_the_noise_of_a_name(make_diffusion: Make, predictor: Predictor, tmp_path: Path) -> None:
