@@ -103,10 +103,12 @@ def curves(diffusion: StableDiffusion, data: Data, targets: list[Target], attack
         def run() -> None:
             for one in attacks:
 
-                def work(some: list[Target], one: Attack = one) -> None:
-                    one.solve(diffusion, data, one.attempts(some), one.budgets, BATCH)
+                def work(places: list[int], one: Attack = one) -> None:
+                    attempts = one.attempts([some[i] for i in places])
+                    one.solve(diffusion, data, attempts, one.budgets, BATCH)
 
-                STAGE.run(diffusion.networks, work, STAGE.chunks(some, one.attempts_per_call(BATCH)))
+                chunks = STAGE.chunks(list(range(len(some))), one.attempts_per_call(BATCH))
+                STAGE.run(diffusion.networks, work, chunks)
 
         return run
 
@@ -148,8 +150,8 @@ def main() -> None:
     for network in diffusion.networks:
         network.double()
     few = [(eps.double(), t) for eps, t in noise[:5]]
-    one = plain(diffusion, latents.double(), start.double(), few, 5)
-    other = batched(diffusion, latents.double(), start.double(), few, 5)
+    one = plain(diffusion, latents.double(), start.double(), few, len(few))
+    other = batched(diffusion, latents.double(), start.double(), few, len(few))
     # the loss is summed in single precision, whatever the networks' own
     torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
     for network in diffusion.networks:
