@@ -15,6 +15,7 @@ from dori.diffusion.checks import check_pipeline_folder, weights_fingerprint
 from dori.diffusion.guard import Guard
 from dori.diffusion.similarity import ms_ssim
 from dori.errors import InputError, check_positive
+from dori.tokenizing import tokenized
 
 
 class StableDiffusion:
@@ -180,7 +181,8 @@ class StableDiffusion:
 
     def tokenize(self, prompts: list[str]) -> Tensor:
         """Token ids (n, tokens), padded; what is too long is cut, see ``check_prompts``."""
-        return self.tokenizer(prompts, padding="max_length", truncation=True, return_tensors="pt").input_ids
+        settings = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
+        return tokenized(self.tokenizer, prompts, **settings).input_ids
 
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> Tensor:

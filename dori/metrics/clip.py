@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer
 
 from dori.metrics.images import check_images, normalized
+from dori.tokenizing import tokenized
 
 OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -77,7 +78,7 @@ class CLIPAlignment(nn.Module):
     @torch.no_grad()
     def text_features(self, prompts: list[str]) -> Tensor:
         """Prompts to unit vectors (n, d); as CLIP does, reads only what fits its context."""
-        tokens = self.tokenizer(prompts, padding=True, truncation=True, return_tensors="pt")
+        tokens = tokenized(self.tokenizer, prompts, padding=True, truncation=True, return_tensors="pt")
         tokens = tokens.to(self.model.device)
         features = self.model.get_text_features(tokens.input_ids, tokens.attention_mask)
         return F.normalize(features.pooler_output, dim=1)

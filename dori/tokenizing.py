@@ -1,0 +1,14 @@
+"""Token ids by one thread at a time: a fast tokenizer that two threads call may refuse ("Already borrowed")."""
+
+import threading
+from typing import Any
+
+from transformers import BatchEncoding, PreTrainedTokenizerBase
+
+_one = threading.Lock()
+
+
+def tokenized(tokenizer: PreTrainedTokenizerBase, texts: list[str], **settings: Any) -> BatchEncoding:
+    """``tokenizer(texts, ...)``, for work of which several chunks go on at once."""
+    with _one:
+        return tokenizer(texts, **settings)
