@@ -1,4 +1,4 @@
-"""Token ids by one thread at a time: a fast tokenizer that two threads call may refuse ("Already borrowed")."""
+"""Token ids, by one thread at a time: a tokenizer that two call at once may refuse ("Already borrowed")."""
 
 import threading
 from typing import Any
