@@ -1,6 +1,8 @@
 """Blocks of a table set for the terminal (rich), for a README (Markdown) and for a paper (LaTeX)."""
 
+from dataclasses import replace
 from itertools import groupby
+from typing import Literal
 
 import pandas as pd
 from rich import box
@@ -16,7 +18,8 @@ WIDTH = 110  # columns of the terminal that a table may take
 def terminal(tables: list[Block]) -> Group:
     """A renderable for ``rich``: blocks with the same columns in one table, so that they align."""
     parts: list[RichTable | Text] = []
-    for (columns, labels), group in groupby(tables, key=lambda block: (block.columns, block.labels)):
+    fitting = [part for block in tables for part in fitted(block)]
+    for (columns, labels), group in groupby(fitting, key=lambda block: (block.columns, block.labels)):
         members = list(group)
         table = _empty(columns, labels)
         if not any(members[0].head):
@@ -32,13 +35,41 @@ def terminal(tables: list[Block]) -> Group:
     return Group(*parts)
 
 
+def fitted(block: Block) -> list[Block]:
+    """The block; or parts of its columns, each beside the labels, where all would not fit :data:`WIDTH`."""
+    count = block.labels
+    wide = []
+    for i, column in enumerate(zip(block.columns, *block.lines, strict=True)):
+        words = [word for cell in column for word in cell.split()] if _wraps(i, count) else column
+        wide.append(max(map(len, words), default=0) + 1)
+    groups, room = [list(range(count))], WIDTH - sum(wide[:count])
+    for i in range(count, len(wide)):
+        taken = sum(wide[k] for k in groups[-1][count:])
+        if taken and taken + wide[i] > room:
+            groups.append(list(range(count)))
+        groups[-1].append(i)
+    return [
+        replace(
+            block, columns=tuple(block.columns[i] for i in group),
+            lines=tuple(tuple(line[i] for i in group) for line in block.lines),
+            title=block.title + (" (continued)" if group is not groups[0] else ""),
+        )
+        for group in groups
+    ]  # fmt: skip
+
+
+def _wraps(index: int, labels: int) -> bool:
+    """The second column may be broken between words, if it is words; figures never are."""
+    return index == 1 and labels > 1
+
+
 def _empty(columns: tuple[str, ...], labels: int) -> RichTable:
     table = RichTable(
         box=box.SIMPLE_HEAD, padding=(0, 0, 0, 1), pad_edge=False, show_edge=False, header_style="dim"
     )
     for index, name in enumerate(columns):
-        # the second column is words and may wrap; figures never do
-        table.add_column(name, justify="left" if index < labels else "right", no_wrap=index != 1)
+        justify: Literal["left", "right"] = "left" if index < labels else "right"
+        table.add_column(name, justify=justify, no_wrap=not _wraps(index, labels))
     return table
 
 

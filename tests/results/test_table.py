@@ -10,7 +10,7 @@ from dori.results.estimate import Estimate, above, number, with_deviation, with_
 from dori.results.finish import text
 from dori.results.rows import merge
 from dori.results.sweep_table import sweep
-from dori.results.table import blocks, halves
+from dori.results.table import Block, blocks, halves
 
 
 def printed(tables, width=110):
@@ -24,6 +24,19 @@ def test_a_job_s_text_has_its_tables_both_halves_and_the_verdict(rows):
     assert "| wanda+dori | mitigated, attacked |" in told
     assert "**The two halves of the memorized targets**" in told
     assert "\n> Suppressed, not removed: " in told
+
+
+def test_a_table_too_wide_for_a_terminal_goes_on_below():
+    names = ("model", *(f"MR attack {i} [95 %]" for i in range(9)))
+    lines = tuple((model, *(f"0.{i}{i} [0.00, 0.84]" for i in range(9))) for model in ("original", "twin"))
+    told = printed([Block("Defenses", names, lines, labels=1)])
+    assert "…" not in told
+    assert all(len(line) <= 110 for line in told.splitlines())
+    for name in names[1:]:
+        assert told.count(name) == 1
+    for i in range(9):
+        assert told.count(f"0.{i}{i} [0.00, 0.84]") == 2
+    assert told.count("original") == told.count("twin") == told.count("Defenses") == 2
 
 
 def test_one_block_per_kind_with_a_line_per_setting(rows):
