@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dori.results.comparison import Comparison
 from dori.results.estimate import (
     Estimate,
-    above,
     number,
     share_above,
     significant,
@@ -101,7 +100,7 @@ def _kid(c: Comparison) -> str:
 
 def _twin(c: Comparison) -> str | None:
     twin, control = c.figure("twin", c.rate), c.figure("original", c.rate, "unseen")
-    if twin is None or not above(twin, control or Estimate(WIDE)):
+    if twin is None or not share_above(twin, control or Estimate(WIDE)):
         return None
     return f"The twin replicates {with_interval(twin)} without any attack: it is not clean."
 

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dori.results.estimate import Estimate, above, estimate, with_interval
+from dori.results.estimate import Estimate, above, estimate, share_above, with_interval
 from dori.results.rows import Rows
 from dori.results.style import LINE, QUIET, REPLICA, save, styled
 from dori.results.verdict import Verdict, cite
@@ -54,12 +54,12 @@ def verdict(rows: Rows) -> Verdict:
         f" {_cite(rates['random'])} at random."
     )
     shared = _above(among, usual) and _above(among, chance)
-    transfers = _above(rates["ordinary"], rates["other_half"])
+    transfers = _more(rates["ordinary"], rates["other_half"])
     if shared and transfers:
         code, headline = "shared", "Memorized prompts share a subspace"
     elif transfers:
         code, headline = "transfers", "The mask transfers, but overlaps no more than any prompts' masks do"
-    elif _above(rates["original"], rates["other_half"]):
+    elif _more(rates["original"], rates["other_half"]):
         code, headline = "unspecific", "The mask transfers, but that of ordinary prompts does as much"
     else:
         code, headline = "none", "No shared subspace is seen"
@@ -101,6 +101,11 @@ def _marks(axes: Axes, labels: Sequence[str], figures: Sequence[Estimate | None]
 
 def _above(one: Estimate | None, other: Estimate | None) -> bool:
     return one is not None and other is not None and above(one, other)
+
+
+def _more(one: Estimate | None, other: Estimate | None) -> bool:
+    """Of rates, by the exact test."""
+    return one is not None and other is not None and share_above(one, other)
 
 
 def _cite(figure: Estimate | None) -> str:

@@ -6,7 +6,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from dori.results.comparison import CARRIED, kinds_of, split
-from dori.results.estimate import MISSING, Estimate, above, estimate, number, with_interval
+from dori.results.estimate import MISSING, Estimate, estimate, number, share_above, with_interval
 from dori.results.rows import Rows
 from dori.results.style import INK, save, styled
 from dori.results.table import Block
@@ -65,8 +65,8 @@ def verdict(rows: Rows) -> Verdict:
             + "."
         )
         twin, here = figures.pop(TWIN, Estimate(NO_CONTROL_RATE)), figures.pop(source, None)
-        own = own or (here is not None and above(here, twin))
-        carried = carried or any(above(figure, twin) for figure in figures.values())
+        own = own or (here is not None and share_above(here, twin))
+        carried = carried or any(share_above(figure, twin) for figure in figures.values())
     text = " ".join(told)
     if TWIN not in names:
         text += " There is no twin to tell what the triggers themselves carry."
