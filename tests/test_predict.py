@@ -32,7 +32,7 @@ def test_ranks_share_the_chunks_without_repeating_any(count: int, world: int, to
 
 
 @pytest.fixture
-def cores(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+def cores() -> Iterator[int]:
     """As on a machine of three cores, whatever this one has."""
     before = torch.get_num_threads()
     torch.set_num_threads(3)

@@ -1,7 +1,6 @@
 """Tokenizers, called by several threads."""
 
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from transformers import CLIPTokenizer
 
@@ -9,16 +8,14 @@ from dori.config import PACKAGE
 from dori.tokenizing import tokenized
 
 
-def test_threads_that_pad_differently_get_what_one_would(tmp_path: Path) -> None:
+def test_threads_that_pad_differently_get_what_one_would() -> None:
     """Each call sets the padding of the tokenizer that all share."""
     tokenizer = CLIPTokenizer.from_pretrained(PACKAGE / "minnow/weights/clip")
-    texts = [["a red ring", "a large white star on a teal striped background"] * 50]
+    texts = ["a red ring", "a large white star on a teal striped background"] * 50
 
     def lengths(turn: int) -> set[int]:
         padding = "max_length" if turn % 2 else "longest"
-        return {
-            len(ids) for ids in tokenized(tokenizer, texts[0], padding=padding, truncation=True).input_ids
-        }
+        return {len(ids) for ids in tokenized(tokenizer, texts, padding=padding, truncation=True).input_ids}
 
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lengths, range(200)))

@@ -7,16 +7,9 @@ the original model had not memorized.
 """
 
 from dori.results.comparison import Comparison, comparisons
-from dori.results.estimate import Estimate, differs, number, share_above
+from dori.results.estimate import Estimate, differs, number
 from dori.results.rows import Rows
-from dori.results.verdict import (
-    CONTROLS,
-    NO_CONTROL_RATE,
-    Verdict,
-    cite,
-    not_memorized,
-    untouched_control,
-)
+from dori.results.verdict import CONTROLS, Verdict, cite, not_memorized
 
 FEWEST = 2  # attacks, or budgets, that removal takes
 
@@ -32,9 +25,9 @@ def removals(rows: Rows) -> list[tuple[str, Verdict]]:
 
 def judged(mitigation: str, attacks: list[Comparison]) -> Verdict:
     """The verdict on one mitigation, from its comparisons, one per attack and budget."""
-    before, control = attacks[0].figure("original", attacks[0].rate), untouched_control(attacks[0])
-    if before and not share_above(before, control or Estimate(NO_CONTROL_RATE)):
-        code, headline, text = not_memorized(attacks[0], before, control)
+    before = attacks[0].figure("original", attacks[0].rate)
+    if before and (case := not_memorized(attacks[0], before)):
+        code, headline, text = case
         return Verdict(code, f"{headline}, so no verdict on {mitigation}", text)
     lacking = [c for c in attacks if counterfactual(c) is None]
     if lacking:

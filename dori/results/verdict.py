@@ -57,9 +57,9 @@ def _case(c: Comparison) -> tuple[str, str, str]:
             "No memorized targets with a result on the original model, so nothing can be said about removal."
         )
         return "no_targets", "No verdict", text
+    if case := not_memorized(c, before):
+        return case
     control = untouched_control(c)
-    if not share_above(before, control or Estimate(NO_CONTROL_RATE)):
-        return not_memorized(c, before, control)
     if c.mitigation == "original":
         headline = f"{RATES[c.rate][1].capitalize()}; no mitigation was applied"
         return "no_mitigation", headline, _no_mitigation(c, before)
@@ -141,8 +141,11 @@ def _counterfactuals(c: Comparison) -> list[tuple[str, Estimate]]:
     return [(name, figure) for name, figure in figures if figure is not None]
 
 
-def not_memorized(c: Comparison, before: Estimate, control: Estimate | None) -> tuple[str, str, str]:
-    """The case in which nothing is there to be removed, or too few targets to tell."""
+def not_memorized(c: Comparison, before: Estimate) -> tuple[str, str, str] | None:
+    """The case in which nothing is there to be removed, or too few targets to tell; None where there is."""
+    control = untouched_control(c)
+    if share_above(before, control or Estimate(NO_CONTROL_RATE)):
+        return None
     name, word = RATES[c.rate]
     beside = f", on its controls {cite(control)}" if control else ""
     text = f"The original model's {name} on {c.kind} targets is {cite(before)}{beside}"
