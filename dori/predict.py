@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import lightning
 import torch
@@ -28,14 +28,8 @@ from dori.distributed import process_group, world
 
 log = logging.getLogger(__name__)
 Work = Callable[[Any], None]
-
-
+R = TypeVar("R")
 AT_ONCE = 4  # chunks on a CPU, at most: each holds activations of its own
-
-
-def at_once() -> int:
-    """How many chunks this process works on at a time."""
-    return 1 if torch.accelerator.is_available() else min(AT_ONCE, torch.get_num_threads())
 
 
 class ChunkData(lightning.LightningDataModule):
@@ -62,24 +56,32 @@ class ChunkModule(lightning.LightningModule):
         self.work = work
 
     def predict_step(self, batch: list, batch_idx: int) -> int:
-        if len(batch) == 1:
-            self.work(batch[0])
-        else:
-            each_in_a_thread(self.work, batch)
+        side_by_side(self.work, batch, len(batch))
         return batch_idx  # Lightning warns of None
 
 
-def each_in_a_thread(work: Work, chunks: list) -> None:
-    """``work(chunk)`` for all chunks side by side, which share the threads that there are."""
-    threads = torch.get_num_threads()
+def at_once(alone: bool = False) -> int:
+    """How many chunks this process works on at a time.
+
+    ``alone``: the work needs more to itself than the weights: it hooks layers, or is under autocast, which
+    holds in one thread.
+    """
+    return 1 if alone or torch.accelerator.is_available() else min(AT_ONCE, torch.get_num_threads())
+
+
+def side_by_side(work: Callable[[Any], R], chunks: list, most: int) -> list[R]:
+    """``work(chunk)`` for all chunks, up to ``most`` at a time, which share the threads that there are."""
+    threads, workers = torch.get_num_threads(), min(most, len(chunks))
+    if workers <= 1:
+        return [work(chunk) for chunk in chunks]
 
     def begin() -> None:
-        torch.set_num_threads(max(1, threads // len(chunks)))
+        torch.set_num_threads(max(1, threads // workers))
         torch.set_grad_enabled(False)  # as in the thread that Lightning works in
 
     try:
-        with ThreadPoolExecutor(len(chunks), initializer=begin) as pool:
-            list(pool.map(work, chunks))  # raises what a chunk raised
+        with ThreadPoolExecutor(workers, initializer=begin) as pool:
+            return list(pool.map(work, chunks))  # raises what a chunk raised
     finally:
         torch.set_num_threads(threads)
 
@@ -113,16 +115,17 @@ class Predictor:
     make: partial[lightning.Trainer]
     label: str = ""
 
-    def chunks(self, items: list, size: int) -> list[list]:
+    def at_once(self, hooked: bool) -> int:
+        """How many chunks go on at a time; ``hooked``: they hook layers of the networks."""
+        return at_once(hooked or "mixed" in str(self.make.keywords.get("precision")))
+
+    def chunks(self, items: list, size: int, hooked: bool = False) -> list[list]:
         """The items in chunks of at most ``size``, of fewer where some ranks or threads would get nothing."""
-        size = max(1, min(size, -(-len(items) // (world() * at_once()))))
+        size = max(1, min(size, -(-len(items) // (world() * self.at_once(hooked)))))
         return [items[i : i + size] for i in range(0, len(items), size)]
 
     def run(self, networks: list[nn.Module], work: Work, chunks: list, hooked: bool = False) -> None:
-        """``work(chunk)`` for every chunk; each is done by one process. All are done when it returns.
-
-        ``hooked``: the work hooks layers of the networks, which chunks at a time would share.
-        """
+        """``work(chunk)`` for every chunk; each is done by one process. All are done when it returns."""
         bar = [StageBar(self.label)] if self.make.keywords.get("enable_progress_bar", True) else []
         trainer = self.make(callbacks=bar)
         if trainer.is_global_zero and len(chunks) < trainer.world_size:
@@ -131,7 +134,7 @@ class Predictor:
                 "%s: %d ranks for %d chunks, %d idle", self.label, trainer.world_size, len(chunks), idle
             )
         with process_group():
-            data = ChunkData(chunks, 1 if hooked else at_once())
+            data = ChunkData(chunks, self.at_once(hooked))
             trainer.predict(ChunkModule(networks, work), data, return_predictions=False)
 
     @contextmanager

@@ -55,7 +55,14 @@ def test_chunks_go_on_side_by_side_on_a_cpu(predictor: Predictor, cores: int) ->
     assert torch.get_num_threads() == cores
 
 
-def test_work_that_hooks_layers_has_them_to_itself(predictor: Predictor, cores: int) -> None:
+@pytest.mark.parametrize("hooked", [True, False])
+def test_work_that_shares_more_than_weights_goes_on_alone(
+    predictor: Predictor, cores: int, hooked: bool
+) -> None:
+    """What hooks layers, and what autocast is for: it holds in one thread. Chunks are whole then."""
+    if not hooked:
+        make = partial(predictor.make.func, **{**predictor.make.keywords, "precision": "bf16-mixed"})
+        predictor = Predictor(make)
     inside: list[int] = []
 
     def work(chunk: list[int]) -> None:
@@ -64,7 +71,8 @@ def test_work_that_hooks_layers_has_them_to_itself(predictor: Predictor, cores: 
         time.sleep(0.01)
         inside.pop()
 
-    predictor.run([nn.Linear(1, 1)], work, [[i] for i in range(6)], hooked=True)
+    predictor.run([nn.Linear(1, 1)], work, [[i] for i in range(6)], hooked)
+    assert predictor.chunks(list(range(6)), 6, hooked) == [[0, 1, 2, 3, 4, 5]]
 
 
 def test_an_error_in_one_of_several_chunks_comes_out(predictor: Predictor, cores: int) -> None:

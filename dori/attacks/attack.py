@@ -43,8 +43,9 @@ class Attack:
         window: training timesteps [low, high) to draw from; default all.
         epsilons: sizes of the ball to solve side by side, on the same noise.
         snapshots: step counts to keep, out of one solve; default ``steps`` alone.
-        stop: ``steps``, or at ``replication`` of an attempt in a quick sample, looked at before the
-            first and after every ``check_every`` steps; ours.
+        watch: look at a quick sample before the first and after every ``check_every`` steps, for the work
+            to an attempt's first copy; ours.
+        stop: after all ``steps``, or at ``replication`` in such a sample; ours.
         check_images: of that sample, on noise of its own.
     """
 
@@ -64,6 +65,7 @@ class Attack:
     window: tuple[int, int] | None = None
     epsilons: list[float] | None = None
     snapshots: list[int] | None = None
+    watch: bool = False
     stop: str = "steps"
     check_every: int = 5
     check_images: int = 1
@@ -102,6 +104,11 @@ class Attack:
         return self.search or self.space.search
 
     @property
+    def watches(self) -> bool:
+        """Whether quick samples are looked at."""
+        return self.watch or self.stop == "replication"
+
+    @property
     def per_step(self) -> tuple[int, int]:
         """Samples through the U-Net of an attempt's step: forward and backward, and forward alone."""
         each = (self._search.gradients, self._search.forwards) if self._search else (1, 0)
@@ -120,10 +127,11 @@ class Attack:
         return targets * self.restarts * (self.steps if steps is None else steps) * self.per_step[1]
 
     def spent(self, reached: Tensor, steps: int) -> tuple[int, int, int]:
-        """Gradient evaluations, samples forward alone, and images looked at, where attempts stopped
-        at ``reached`` or, -1, not."""
-        done = reached.where(reached >= 0, steps)
-        looks = done // self.check_every + 1
+        """Gradient evaluations, samples forward alone, and images looked at, where attempts had a copy
+        at ``reached`` or, -1, none."""
+        until = reached.where(reached >= 0, steps)
+        looks = until // self.check_every + 1
+        done = until if self.stop == "replication" else torch.full_like(until, steps)
         gradient, forward = self.per_step
         return int(done.sum()) * gradient, int(done.sum()) * forward, int(looks.sum()) * self.check_images
 
@@ -187,11 +195,13 @@ class Attack:
             if replicated is None or steps % self.check_every:
                 return None
             waiting = (reached < 0).nonzero()[:, 0]
+            if not len(waiting):
+                return None
             who = [attempts[row % n] for row in waiting.tolist()]
             images = self.sample(diffusion, who, problem.trigger(y[waiting], waiting % n))
             found = replicated(images, [target for target, _ in who])
             reached[waiting[found.cpu()]] = steps
-            return reached >= 0
+            return reached >= 0 if self.stop == "replication" else None
 
         solution = self._climb(attempts)(
             diffusion, latents, kept[0], noise, steps=max(snapshots), objective=problem.objective,

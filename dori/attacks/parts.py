@@ -51,7 +51,7 @@ def write_parts(
             replace_file(folders[budget] / name, partial(save_file, placed))
 
     hooked = attack.space.hooks or diffusion.guard is not None
-    predictor.run([*diffusion.networks, *judges], solve, predictor.chunks(rows, size), hooked)
+    predictor.run([*diffusion.networks, *judges], solve, predictor.chunks(rows, size, hooked), hooked)
 
 
 def merge_parts(folder: Path) -> dict[str, Tensor]:

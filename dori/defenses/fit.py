@@ -23,12 +23,15 @@ def fit(
     settings: Finetuning, material: Material, measure: Measure, make: partial[lightning.Trainer],
     folder: Path, recipe: Recipe, label: str,
 ) -> dict[str, Any]:  # fmt: skip
-    """Leaves the trained U-Net in ``folder``, in diffusers' format, and ``training.json``; what it counted.
+    """Leaves the trained U-Net in ``folder``, in diffusers' format, and how it went; what it counted.
+
+    ``training.json`` is the same after every run, ``timing.json`` is not.
 
     Checkpoints lie in the folder while it trains; a training that was killed goes on from the last
     and ends with the same weights. Every rank calls it.
     """
-    last, best, done = folder / "last.ckpt", folder / "best.safetensors", folder / "training.json"
+    last, best = folder / "last.ckpt", folder / "best.safetensors"
+    done, clock = folder / "training.json", folder / "timing.json"
     if not once(done.exists):
         module = FinetuningModule(settings, material, measure)
         bar = [StageBar(label)] if make.keywords.get("enable_progress_bar", True) else []
@@ -38,10 +41,10 @@ def fit(
         )  # fmt: skip
         with process_group():
             trainer.fit(module, ckpt_path=last_good(last, recipe), weights_only=True)
-        once(lambda: keep(module, folder, best, done))
+        once(lambda: keep(module, folder, best, done, clock))
     once(lambda: discard(last, best))
     # read by one: rank 0 may rename the folder while another has yet to look
-    return once(lambda: json.loads(done.read_text())["counted"])
+    return once(lambda: {**json.loads(done.read_text())["counted"], **json.loads(clock.read_text())})
 
 
 def discard(*paths: Path) -> None:
@@ -49,13 +52,14 @@ def discard(*paths: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def keep(module: FinetuningModule, folder: Path, best: Path, done: Path) -> None:
+def keep(module: FinetuningModule, folder: Path, best: Path, done: Path, clock: Path) -> None:
     """What comes out of a training, in the folder."""
     unet, settings = module.average.module, module.settings
     if settings.keep == "best":
         unet.load_state_dict(load_file(best))
     save(unet, folder, lora=settings.lora is not None)
     found = {"history": module.history, "counted": module.evaluations()}
+    write_atomically(clock, json.dumps({"training_seconds": module.seconds}))
     write_atomically(done, json.dumps(found, indent=1))
 
 

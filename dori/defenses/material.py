@@ -11,9 +11,9 @@ from torch import Tensor
 from dori.attacks import Attack
 from dori.attacks.parts import first_batch
 from dori.data import Data, Target
-from dori.diffusion import StableDiffusion
+from dori.diffusion import StableDiffusion, frozen
 from dori.distributed import dealt, once
-from dori.predict import Predictor, gather, replace_file
+from dori.predict import Predictor, at_once, gather, replace_file, side_by_side
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,16 +63,22 @@ class Material:
         (budget,) = attack.budgets
 
         def solve(places: list[int]) -> list[Tensor]:
-            attempts, size = attack.attempts([targets[i] for i in places]), first_batch(attack)
+            attempts, fitting = attack.attempts([targets[i] for i in places]), first_batch(attack)
             starts = None if warm is None else warm[places].flatten(0, 1)
-            each, parts = attack.attempts_per_call(size), []
-            for first in range(0, len(attempts), each):
+            most = at_once(alone=attack.space.hooks or torch.is_autocast_enabled("cpu"))
+            each = min(attack.attempts_per_call(fitting), -(-len(attempts) // most))
+
+            def climb(first: int) -> Tensor:
+                nonlocal fitting
                 some = slice(first, first + each)
-                found, size = attack.solve(
-                    self.diffusion, self.data, attempts[some], [budget], size,
+                found, fitting = attack.solve(
+                    self.diffusion, self.data, attempts[some], [budget], fitting,
                     warm=None if starts is None else starts[some],
                 )  # fmt: skip
-                parts.append(found[budget]["embeddings"])
+                return found[budget]["embeddings"]
+
+            with frozen(self.diffusion.unet):  # by all until the last has ended
+                parts = side_by_side(climb, list(range(0, len(attempts), each)), most)
             return list(torch.cat(parts).unflatten(0, (len(places), -1)))
 
         return torch.stack(dealt(list(range(len(targets))), solve))

@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -25,8 +26,8 @@ from dori.diffusion import frozen
 from dori.errors import InputError
 from dori.randomness import generator
 
-# the model as it is -> figures by name, see Validation.measure
-Measure = Callable[[], dict[str, float]]
+# the epoch -> figures of the model as it is, by name; see Validation.measure
+Measure = Callable[[int], dict[str, float]]
 
 
 class FinetuningModule(lightning.LightningModule):
@@ -52,6 +53,7 @@ class FinetuningModule(lightning.LightningModule):
         self.history: list[Line] = []
         self.losses: dict[str, float] = {}  # sums over the updates of the epoch
         self.samples = 0  # through the U-Net, forward and backward, in updates
+        self.before, self.began = 0.0, time.monotonic()  # seconds of attempts that were killed
 
     @property
     def batches(self) -> int:
@@ -148,6 +150,11 @@ class FinetuningModule(lightning.LightningModule):
         attacks = self.adversary.evaluations
         return {"unet_evaluations": attacks + self.samples, "attack_evaluations": attacks}
 
+    @property
+    def seconds(self) -> float:
+        """What the training has taken, without what a kill undid."""
+        return self.before + time.monotonic() - self.began
+
     def on_train_epoch_end(self) -> None:
         epoch = self.current_epoch + 1
         updates = self.batches * self.settings.updates
@@ -161,7 +168,7 @@ class FinetuningModule(lightning.LightningModule):
     def look(self, epoch: int, trained: dict[str, float] | None = None) -> None:
         """A line of the history, from the averaged weights."""
         with self.averaged(), frozen(self.unet):
-            found = self.trainer.strategy.broadcast(self.measure())  # all ranks must agree when to stop
+            found = self.trainer.strategy.broadcast(self.measure(epoch))  # all ranks must agree when to stop
         self.history.append({"epoch": epoch, **(trained or {}), **scored(self.history, found)})
 
     @contextmanager
@@ -183,13 +190,14 @@ class FinetuningModule(lightning.LightningModule):
         adversary = self.adversary
         checkpoint["defense"] = {
             "embeddings": adversary.found, "evaluations": adversary.evaluations, "history": self.history,
-            "losses": self.losses, "samples": self.samples,
+            "losses": self.losses, "samples": self.samples, "seconds": self.seconds,
         }  # fmt: skip
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         kept = checkpoint["defense"]
         self.adversary.found, self.adversary.evaluations = kept["embeddings"], kept["evaluations"]
         self.history, self.losses, self.samples = kept["history"], kept["losses"], kept["samples"]
+        self.before, self.began = kept["seconds"], time.monotonic()
 
 
 def choose(unet: torch.nn.Module, pattern: str | None) -> None:

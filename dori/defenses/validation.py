@@ -2,19 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 
 from dori.attacks import Attack
 from dori.attacks.initial_noise import InitialNoise
 from dori.data import Target
 from dori.defenses.material import Material
+from dori.distributed import once
 from dori.errors import InputError, check_positive
+from dori.predict import replace_file
 from dori.randomness import generator
 
 # images (n, each, 3, H, W) of n targets -> SSCD_Orig (n, each)
 Similarity = Callable[[Tensor, list[Target]], Tensor]
+
+
+def pictures_file(epoch: int) -> str:
+    """In the folder of a training: what the attack on the model of an epoch brought."""
+    return f"epoch-{epoch:03d}.safetensors"
 
 
 def check_attack(key: str, attack: Attack | None) -> None:
@@ -55,17 +65,26 @@ class Validation:
             check_positive(f"defense.validation.{key}", getattr(self, key))
         check_attack("defense.validation.attack", self.attack)
 
-    def measure(self, material: Material, similarity: Similarity, threshold: float) -> dict[str, float]:
-        """``ordinary_loss``, and with an attack ``MR`` and ``SSCD_Orig`` (median) of the best image."""
+    def measure(
+        self, material: Material, similarity: Similarity, threshold: float, folder: Path, epoch: int
+    ) -> dict[str, float]:
+        """``ordinary_loss``, and with an attack ``MR`` and ``SSCD_Orig`` (median) of the best image.
+
+        Leaves those images (n, 3, H, W) and their SSCD_Orig (n,) in ``folder``, see ``pictures_file``.
+        """
         found = {"ordinary_loss": self.ordinary_loss(material)}
         targets = material.targets[: self.targets]
         if self.attack and targets:
-            best = self.attacked(material, targets, similarity)
+            images, best = self.attacked(material, targets, similarity)
             found |= {"MR": float((best > threshold).float().mean()), "SSCD_Orig": float(best.median())}
+            write = partial(save_file, {"images": images.contiguous(), "SSCD_Orig": best.float()})
+            once(lambda: replace_file(folder / pictures_file(epoch), write))
         return found
 
-    def attacked(self, material: Material, targets: list[Target], similarity: Similarity) -> Tensor:
-        """The highest SSCD_Orig of each target (n,)."""
+    def attacked(
+        self, material: Material, targets: list[Target], similarity: Similarity
+    ) -> tuple[Tensor, Tensor]:
+        """Of each target the image most like its own, uint8 (n, 3, H, W), and its SSCD_Orig (n,)."""
         assert self.attack is not None
         diffusion, attack = material.diffusion, self.attack
         y = material.attack(attack, targets).flatten(0, 1).repeat_interleave(self.images, 0)
@@ -75,7 +94,8 @@ class Validation:
         ]  # fmt: skip
         noise = torch.stack([torch.randn(diffusion.latent_shape, generator=stream) for stream in streams])
         images = diffusion.sample(y, noise).unflatten(0, (len(targets), -1))
-        return similarity(images, targets).amax(1)
+        best = similarity(images, targets).max(1)
+        return images[torch.arange(len(targets)), best.indices], best.values
 
     @torch.no_grad()
     def ordinary_loss(self, material: Material) -> float:

@@ -74,7 +74,8 @@ def draw(
             replace_file(folder / file_name(*place), partial(picture.save, format="PNG"))
 
     hooked = inside is not None or diffusion.guard is not None
-    predictor.run(diffusion.networks, sample, predictor.chunks(wanted, diffusion.samples_per_call), hooked)
+    chunks = predictor.chunks(wanted, diffusion.samples_per_call, hooked)
+    predictor.run(diffusion.networks, sample, chunks, hooked)
 
 
 def load(folder: Path, index: int, seeds: int) -> Tensor:

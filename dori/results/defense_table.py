@@ -1,5 +1,7 @@
 """Several defenses under several attacks: what still brings images back, and what each defense costs."""
 
+from collections.abc import Mapping
+
 from dori.results.attack_table import NOBODY, attack_table
 from dori.results.comparison import CARRIED, MEMORIZED, kinds_of, split
 from dori.results.estimate import MISSING, estimate, number, significant, with_interval
@@ -9,19 +11,20 @@ from dori.results.table import Block, work_cell
 from dori.results.words import kind_title, setting_rank
 
 CONTROLS = ("unseen", "seen")
+Minutes = Mapping[str, float]  # model -> how long its training took
 
 
-def several(rows: Rows) -> Block | None:
+def several(rows: Rows, minutes: Minutes | None = None) -> Block | None:
     """Defenses, attacks or mitigations side by side: the first of these tables that the rows fill."""
-    return defense_table(rows) or attack_table(rows) or paper_table(rows)
+    return defense_table(rows, minutes) or attack_table(rows) or paper_table(rows)
 
 
-def defense_table(rows: Rows) -> Block | None:
+def defense_table(rows: Rows, minutes: Minutes | None = None) -> Block | None:
     """One line per model, MR without an attack and under each; None without several of both.
 
     Displacement and work are those under the first attack, ``controls`` the highest rate that any attack
-    reaches on pictures that nobody memorized. The evaluations are what making the model took. The twin is
-    the line to reach.
+    reaches on pictures that nobody memorized. The evaluations are what making the model took, ``minutes``
+    those of its training. The twin is the line to reach.
     """
     rows = [row for row in rows if CARRIED not in row["setting"]]
     pairs = [split(row["setting"]) for row in rows]
@@ -34,8 +37,10 @@ def defense_table(rows: Rows) -> Block | None:
     columns = (
         "model", f"MR {NOBODY} [95 %]", *(f"MR {attack} [95 %]" for attack in attacks), "MR controls",
         "Displacement", "Work", "FID", "KID − original's", "A_CLIP", "U-Net evaluations",
+        "training, minutes",
     )  # fmt: skip
-    lines = tuple(_line(rows, model, attacks, kind) for model in models)
+    taken = {model: f"{value:.1f}" for model, value in (minutes or {}).items()}
+    lines = tuple((*_line(rows, model, attacks, kind), taken.get(model, MISSING)) for model in models)
     return Block(f"Defenses on {kind_title(kind)} ({sizes(rows, kind)})", columns, lines, 1)
 
 

@@ -11,13 +11,15 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from dori.config import build
+from dori.defenses import Finetuning
+from dori.results.epochs import write_epochs
 from dori.results.findings import findings
 from dori.results.grid import write_grid
 from dori.results.plots import write_distributions
 from dori.results.render import markdown, show
 from dori.results.report import write_report
 from dori.results.rows import Row, write_images, write_rows
-from dori.results.saving import history, save_model, write_history
+from dori.results.saving import epochs, history, save_model, write_history
 from dori.results.table import blocks, halves
 from dori.results.tracking import finish, log_history, log_results
 from dori.results.verdict import verdicts
@@ -61,6 +63,12 @@ class Job:
             shutil.copy(attacked.result.folder / "triggers.safetensors", out / f"triggers-{name}.safetensors")
         if run.cfg.save_model and run.mitigated:
             save_model(run, rows, targets, self.config, out / "model")
+        if isinstance(run.defense, Finetuning) and (looks := epochs(run.mitigated)):
+            trained = {target.name for target in run.defense.trained(run.data)}
+            write_epochs(
+                out / "training.png", [t for t in targets if t["name"] in trained], looks,
+                run.evaluation.threshold,
+            )  # fmt: skip
         write_grid(out / "grid.png", rows, images, targets, run.evaluation.threshold)
         write_distributions(out / "sscd.png", images, run.evaluation.threshold)
         for finding in findings(rows):
@@ -69,7 +77,7 @@ class Job:
         log_results(self.logger, rows, images, out / "grid.png", out / "report.html", self.config)
         if lines := history(run.mitigated):
             write_history(out / "training.csv", lines)
-            log_history(self.logger, lines)
+            log_history(self.logger, lines, out / "training.png")
         write_atomically(out / "table.md", text(rows))
         self._print(rows)
 

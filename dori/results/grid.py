@@ -70,11 +70,11 @@ def write_grid(
         y = HEAD + line * (CELL + SCORE + GAP)
         if line and target["kind"] != chosen[line - 1]["kind"]:
             draw.line((GAP, y - GAP / 2 - 2, width - GAP, y - GAP / 2 - 2), LINE, 2)
-        _label(draw, target, y)
+        label(draw, target, y)
         for index, head in enumerate(heads):
             x = LABEL + GAP + index * (CELL + GAP)
             if head.setting == "training":
-                sheet.paste(_fit(_picture(target["image"])), (x, y))
+                sheet.paste(fit(picture(target["image"])), (x, y))
             else:
                 _cell(sheet, draw, best.get((head.setting, target["name"])), (x, y), threshold)
     sheet.save(path)
@@ -113,32 +113,40 @@ def _cell(
         draw.rectangle((x, y, x + CELL - 1, y + CELL - 1), outline=LINE)
         draw.text((x + CELL / 2, y + CELL / 2), "not run", QUIET, font(14), anchor="mm")
         return
-    copy = shot.score > threshold
     with Image.open(shot.file) as image:
-        sheet.paste(_fit(image.convert("RGB")), (x, y))
-    if copy:
-        box = (x - FRAME, y - FRAME, x + CELL + FRAME - 1, y + CELL + FRAME - 1)
-        draw.rectangle(box, outline=REPLICA, width=FRAME)
-    place, text = (x, y + CELL + FRAME + 2), f"SSCD {number(shot.score)}"
-    draw.text(place, text, REPLICA if copy else QUIET, font(15, bold=copy))
+        scored(sheet, draw, image.convert("RGB"), shot.score, at, threshold)
     if not np.isnan(shot.frame):
-        right, framed = (x + CELL, place[1]), shot.frame > threshold
+        right, framed = (x + CELL, y + CELL + FRAME + 2), shot.frame > threshold
         colour = REPLICA if framed else QUIET
         draw.text(right, f"frame {number(shot.frame)}", colour, font(15, bold=framed), anchor="ra")
 
 
-def _label(draw: ImageDraw.ImageDraw, target: Mapping[str, Any], y: int) -> None:
+def scored(
+    sheet: Image.Image, draw: ImageDraw.ImageDraw, image: Image.Image, score: float, at: tuple[int, int],
+    threshold: float,
+) -> None:  # fmt: skip
+    """A picture with its SSCD below, framed where it is a copy."""
+    (x, y), copy = at, score > threshold
+    sheet.paste(fit(image), at)
+    if copy:
+        box = (x - FRAME, y - FRAME, x + CELL + FRAME - 1, y + CELL + FRAME - 1)
+        draw.rectangle(box, outline=REPLICA, width=FRAME)
+    colour = REPLICA if copy else QUIET
+    draw.text((x, y + CELL + FRAME + 2), f"SSCD {number(score)}", colour, font(15, bold=copy))
+
+
+def label(draw: ImageDraw.ImageDraw, target: Mapping[str, Any], y: int) -> None:
     draw.text((GAP, y), target["kind"], INK, font(16, bold=True))
     draw.text((GAP, y + 21), KINDS_SHORT.get(target["kind"], ""), QUIET, font(14))
     lines = wrap(target["prompt"], font(14), LABEL - GAP, 7)
     draw.multiline_text((GAP, y + 48), "\n".join(lines), INK, font(14), spacing=4)
 
 
-def _fit(image: Image.Image) -> Image.Image:
+def fit(image: Image.Image) -> Image.Image:
     """``CELL`` pixels square: small pictures enlarged pixel by pixel, large ones reduced."""
     crisp = CELL % image.width == 0 and image.width == image.height
     return image.resize((CELL, CELL), Image.Resampling.NEAREST if crisp else Image.Resampling.LANCZOS)
 
 
-def _picture(image: Any) -> Image.Image:
+def picture(image: Any) -> Image.Image:
     return image.convert("RGB") if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))

@@ -93,12 +93,13 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
     plotted = bool(swept)
     if plotted and not told:
         write_sweep(folder / "sweep.png", rows, x)
-    table = several(rows)
+    minutes = training_minutes(done)
+    table = several(rows, minutes)
     if table and not plotted:
         write_paper_table(folder, table)
     for finding in found:
         finding.write(folder / finding.file)
-    write_sweep_report(folder / "report.html", rows, x, problems)
+    write_sweep_report(folder / "report.html", rows, x, problems, minutes)
     if show_table:
         if not told:
             show([sweep(rows, x)] if plotted else [table] if table else blocks(rows))
@@ -116,6 +117,16 @@ def job_folders(folder: Path) -> list[Path]:
     """The folders that Hydra made for the jobs, in the order of their numbers."""
     found = [path.parent.parent for path in folder.rglob(".hydra/overrides.yaml")]
     return sorted(found, key=lambda job: (len(job.name), str(job)))
+
+
+def training_minutes(jobs: list[Path]) -> dict[str, float]:
+    """How long each trained model took, by its name, out of the jobs' ``timing.json``."""
+    files = (job / "timing.json" for job in jobs)
+    stages = [stage for file in files if file.exists() for stage in json.loads(file.read_text())]
+    return {
+        stage["name"].removeprefix("training: "): stage["training_seconds"] / 60
+        for stage in stages if "training_seconds" in stage
+    }  # fmt: skip
 
 
 def problem(job: Path) -> str:

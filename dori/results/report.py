@@ -27,6 +27,10 @@ from dori.stages import write_atomically
 PACKAGES = ("dori", "torch", "diffusers", "transformers", "lightning")
 CAPTIONS = {
     "grid.png": ("The pictures", "The first targets of each kind, not chosen by their result."),
+    "training.png": (
+        "The training, epoch by epoch",
+        "The first targets under the attack that watches the training, on the averaged weights.",
+    ),
     "sscd.png": (
         "Similarity, prompt by prompt",
         "One dot per prompt: the highest SSCD over its seeds. Filled dots are copies, the bar is the "
@@ -44,7 +48,7 @@ def write_report(
     path: Path, rows: Rows, images: pd.DataFrame, targets: Sequence[Mapping[str, Any]],
     stages: Sequence[Mapping[str, Any]], config: Mapping[str, Any],
 ) -> None:  # fmt: skip
-    """Write the report of one job. ``grid.png`` and ``sscd.png`` are read from beside ``path``.
+    """Write the report of one job. The figures are read from beside ``path``.
 
     ``stages``: name, seconds, cached, unet_evaluations, gradient_evaluations of each.
     """
@@ -58,17 +62,22 @@ def write_report(
         subtitle=f"{told} targets; {seeds} images per prompt, {len(images):,} images in all",
         verdicts=[(c.attacked, verdict) for c, verdict in found],
         steps=_steps(found[0][0]) if len(found) == 1 else [],
-        figures=_figures(path.parent, CAPTIONS, ("grid.png", "sscd.png")),
+        figures=_figures(path.parent, CAPTIONS, ("grid.png", "training.png", "sscd.png")),
         halves=halves(rows), stages=stages,
         config=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
     )  # fmt: skip
 
 
-def write_sweep_report(path: Path, rows: Rows, x: str | None, problems: Sequence[str]) -> None:
-    """Write the report of a whole sweep; ``sweep.png`` is read from beside ``path``."""
+def write_sweep_report(
+    path: Path, rows: Rows, x: str | None, problems: Sequence[str], minutes: Mapping[str, float] | None = None
+) -> None:
+    """Write the report of a whole sweep; ``sweep.png`` is read from beside ``path``.
+
+    ``minutes``: of the training of each model that was trained.
+    """
     names = varying(rows)
     found = verdicts(rows)
-    table = sweep(rows, x) if names else several(rows)
+    table = sweep(rows, x) if names else several(rows, minutes)
     _write(
         path, rows, x,
         title=f"{_title(rows, [c for c, _ in found])} over {', '.join(names) or 'one setting'}",

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from safetensors.torch import load_file
+from torch import Tensor
 
 from dori.results.card import write_card
 from dori.results.rows import Rows
@@ -37,9 +39,20 @@ def save_model(
 
 def history(subject: "Subject | None") -> list[dict[str, float]]:
     """The lines of a training, one per epoch that was looked at; none where nothing was trained."""
-    if subject is None or subject.defense == "none" or subject.made is None:
-        return []
-    return json.loads((subject.made.folder / "training.json").read_text())["history"]
+    folder = _trained(subject)
+    return json.loads((folder / "training.json").read_text())["history"] if folder else []
+
+
+def epochs(subject: "Subject | None") -> dict[int, dict[str, Tensor]]:
+    """What the attack brought at each of them, where the training was watched by one."""
+    folder = _trained(subject)
+    found = sorted(folder.glob("epoch-*.safetensors")) if folder else []
+    return {int(path.stem.partition("-")[2]): load_file(path) for path in found}
+
+
+def _trained(subject: "Subject | None") -> Path | None:
+    trained = subject is not None and subject.defense != "none" and subject.made is not None
+    return subject.made.folder if trained else None  # type: ignore[union-attr]
 
 
 def write_history(path: Path, lines: Sequence[Mapping[str, float]]) -> None:

@@ -146,8 +146,8 @@ def figures(point: Point) -> dict[str, float]:
     return found
 
 
-def log_history(logger: Logger | None, lines: Sequence[Mapping[str, float]]) -> None:
-    """How a training went: ``training/{figure}`` against ``budget/epochs``."""
+def log_history(logger: Logger | None, lines: Sequence[Mapping[str, float]], pictures: Path) -> None:
+    """How a training went: ``training/{figure}`` against ``budget/epochs``; its pictures, if there are."""
     if logger is None:
         return
     if isinstance(logger, WandbLogger):
@@ -156,6 +156,8 @@ def log_history(logger: Logger | None, lines: Sequence[Mapping[str, float]]) -> 
     for index, line in enumerate(lines):
         named = {f"training/{name}": value for name, value in line.items() if name != "epoch"}
         _log_line(logger, {"budget/epochs": line["epoch"], **named}, index)
+    if isinstance(logger, WandbLogger) and pictures.exists():
+        logger.experiment.log({"training/grid": wandb.Image(str(pictures))})
 
 
 def image_table(images: pd.DataFrame) -> wandb.Table:

@@ -1,7 +1,7 @@
 """The adversary's work: gradient evaluations until a copy, and the share that has none yet."""
 
 from collections.abc import Iterator, Sequence
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -15,19 +15,24 @@ from dori.results.rows import Row, Rows
 from dori.results.style import INK, LINE, MITIGATED, SETTINGS, save, styled
 from dori.results.table import Block, work_cell
 from dori.results.verdict import Verdict
-from dori.results.words import KINDS_SHORT, kind_title
+from dori.results.words import KINDS_SHORT, kind_title, setting_rank
 
 TITLE = "The adversary's work"
 CAPTION = (
     "Share of targets without a copy so far, against gradient evaluations (Kaplan and Meier), with the 95 % "
     "interval of the mitigated models. Dashed is the twin, dotted the untouched model. A line ends at the "
-    "budget; copies are looked for in a quick sample, on seeds of its own."
+    "budget, which may lie beyond the panel; copies are looked for in a quick sample, on seeds of its own. "
+    "Of many attacks there is a panel per model, for memorized targets; their intervals stand in the table."
 )
+FEW = 4  # lines that a panel with their intervals can hold
 METRICS = {
     "Work": "gradient evaluations after which half of the targets had a copy in a quick sample (median by "
     "Kaplan and Meier, its interval by Brookmeyer and Crowley); “> 400”: not within the budget of 400"
 }
 MARKERS = "o^sDvPX*"
+DASHES = ["-"] * len(MITIGATED) + ["--"] * len(MITIGATED)
+ACROSS = 4  # panels
+Lines = list[tuple[str, Row]]
 STYLES = {"original": ":", "twin": "--"}
 
 
@@ -72,31 +77,62 @@ def table(rows: Rows) -> list[Block]:
 
 
 def write_work(path: Path, rows: Rows) -> None:
-    """Write a PNG with the survival curves, one panel per kind of target."""
+    """Write a PNG with the survival curves, one panel per kind of target; of many attacks one per model."""
     found = curves(rows)
     kinds = kinds_of([row for _, row in found])
-    looks = dict(zip(dict.fromkeys(label for label, _ in found), _looks(found), strict=True))
+    few = max(sum(row["kind"] == kind for _, row in found) for kind in kinds) <= FEW
+    panels = _by_kind(found, kinds) if few else _by_model([e for e in found if e[1]["kind"] == kinds[0]])
+    shown = [each for members in panels.values() for each in members]
+    labels = dict.fromkeys(label for label, _ in shown)
+    apart = zip(cycle(MITIGATED), cycle(DASHES), cycle(MARKERS))
+    looks = dict(zip(labels, _looks(shown) if few else apart, strict=False))
+    columns = min(ACROSS, len(panels))
+    lines = -(-len(panels) // columns)
     with styled():
-        figure = Figure(figsize=(max(4.6, 2.9 * len(kinds)), 3.6), layout="constrained")
+        figure = Figure(figsize=(max(4.6, 2.9 * columns), 1 + 2.6 * lines), layout="constrained")
         FigureCanvasAgg(figure)
-        panels = figure.subplots(1, len(kinds), sharex=True, sharey=True, squeeze=False)[0]
-        for axes, kind in zip(panels, kinds, strict=True):
-            members = [(label, row) for label, row in found if row["kind"] == kind]
+        grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False)
+        for axes, (title, members) in zip(grid.flat, panels.items(), strict=False):
             n = "/".join(sorted({f"{row['metrics']['Work']['n']:,}" for _, row in members}))
-            axes.set_title(f"{kind}: {KINDS_SHORT[kind]} (n = {n})", fontsize=9)
+            axes.set_title(f"{title} (n = {n})", fontsize=9)
             for label, row in members:
-                _draw(axes, label, row, *looks[label])
-        panels[0].set_ylabel("share without a copy")
+                _draw(axes, label, row, *looks[label], band=few)
+        grid[0, 0].set_xlim(0, _right([row for _, row in shown]))
+        for axes in grid.flat[len(panels) :]:
+            axes.set_visible(False)
+        for axes in grid[:, 0]:
+            axes.set_ylabel("share without a copy")
         figure.supxlabel("gradient evaluations", fontsize=9)
         handles = {
             label: handle
-            for axes in panels
+            for axes in grid.flat
             for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
         }
         figure.legend(
             handles.values(), handles.keys(), loc="outside upper left", ncols=3, fontsize=8, handlelength=3.2
         )
         save(figure, path)
+
+
+def _right(rows: Sequence[Row]) -> float:
+    """Where the panels end: beyond the last copy, or the smallest budget where there is none."""
+    told = [row["metrics"]["Work"]["survival"] for row in rows]
+    copies = [after[0] for curve in told for before, after in pairwise(curve) if after[1] < before[1]]
+    return 1.05 * max([*copies, min(curve[-1][0] for curve in told)]) or 1
+
+
+def _by_kind(found: Lines, kinds: Sequence[str]) -> dict[str, Lines]:
+    return {f"{kind}: {KINDS_SHORT[kind]}": [e for e in found if e[1]["kind"] == kind] for kind in kinds}
+
+
+def _by_model(found: Lines) -> dict[str, Lines]:
+    """The lines of each model, called by their attacks."""
+    panels: dict[str, Lines] = {}
+    for label, row in found:
+        base, attack = split(row["setting"])
+        _, _, swept = label.partition(", ")
+        panels.setdefault(base, []).append((", ".join([attack, *([swept] if swept else [])]), row))
+    return {base: panels[base] for base in sorted(panels, key=setting_rank)}
 
 
 def _looks(found: Sequence[tuple[str, Row]]) -> Iterator[tuple[str, str, str]]:
@@ -113,15 +149,14 @@ def _looks(found: Sequence[tuple[str, Row]]) -> Iterator[tuple[str, str, str]]:
         yield colour, STYLES.get(base, "-"), marker
 
 
-def _draw(axes: Axes, label: str, row: Row, colour: str, style: str, marker: str) -> None:
+def _draw(axes: Axes, label: str, row: Row, colour: str, style: str, marker: str, band: bool) -> None:
     at, share, low, high = zip(*row["metrics"]["Work"]["survival"], strict=True)
     axes.plot(
         at, share, color=colour, linestyle=style, marker=marker, markersize=4, label=label, linewidth=1.6,
         drawstyle="steps-post", markerfacecolor="white",
     )  # fmt: skip
-    if style == "-":  # the bands of all would hide each other
+    if band and style == "-":  # the bands of all would hide each other
         axes.fill_between(at, low, high, step="post", color=colour, alpha=0.12, linewidth=0)
     axes.axhline(0.5, color=INK, linewidth=0.6, linestyle=":", zorder=0)
     axes.set_ylim(-0.03, 1.03)
-    axes.set_xlim(left=0)
     axes.grid(axis="y", color=LINE, linewidth=0.6)

@@ -27,7 +27,7 @@ def within_budgets(run: "Run", subject: Subject, targets: list[Target]) -> list[
     """
     attack, cfg = run.attack, run.cfg.attack
     assert attack is not None
-    watch = attack.stop == "replication"
+    watch = attack.watches
     label = f"attack: {attack.name} on {subject.name}"
     budgets = {named(label, cfg, budget): budget for budget in attack.budgets}
     shared = _inputs(run, subject, targets, watch)

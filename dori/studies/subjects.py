@@ -92,7 +92,7 @@ class Attacked:
     def triggers(self) -> dict[str, Tensor]:
         """start, embeddings (n, tokens, width), losses (n, steps), failed (n,); n = targets x restarts.
 
-        With ``attack.stop=replication`` also steps_to_replication (n,), -1 where there was none.
+        Where the attack is watched also steps_to_replication (n,), -1 where there was none.
         """
         return load_file(self.result.folder / "triggers.safetensors")
 

@@ -52,10 +52,11 @@ def train(run: Run, defense: Finetuning, start: Subject, name: str) -> Subject:
             material = material_of(run, defense, trainee, targets, pictures, kept)
             evaluation = run.evaluation
 
-            def measure() -> dict[str, float]:
+            def measure(epoch: int) -> dict[str, float]:
                 for network in evaluation.networks.values():
                     network.to(trainee.device)
-                return defense.validation.measure(material, evaluation.similarity, evaluation.threshold)
+                similarity, threshold = evaluation.similarity, evaluation.threshold
+                return defense.validation.measure(material, similarity, threshold, folder, epoch)
 
             info = fit(defense, material, measure, run.trainer, folder, recipe, label)
         first = start.evaluations

@@ -298,6 +298,20 @@ def test_an_attempt_ends_at_replication_and_the_others_go_on(
     assert stopping.spent(five["steps_to_replication"], 5) == ((0 + 2 + 5) * 2, 0, (1 + 2 + 3) * 3)
 
 
+def test_a_watched_attempt_goes_on_after_its_first_copy(
+    attack: Attack, model: StableDiffusion, predictor: Predictor, tmp_path: Path
+) -> None:
+    watched, judge = replace(attack, watch=True, check_every=2), Judge({"verbatim/0": 0, "verbatim/1": 1})
+    (budget,) = watched.budgets
+    write_parts(watched, model, DATA, TARGETS[:2], [0, 1], {budget: tmp_path}, predictor, judge)
+    found, fixed = merge_parts(tmp_path), solved(attack, model, TARGETS[:2], tmp_path / "fixed", predictor)
+    reached = found.pop("steps_to_replication")
+    assert reached.tolist() == [0, 2]
+    assert {name: len(looks) for name, looks in judge.looks.items()} == {"verbatim/0": 1, "verbatim/1": 2}
+    assert all(torch.equal(value, fixed[budget][key]) for key, value in found.items())
+    assert watched.spent(reached, attack.steps) == (2 * attack.steps * attack.pairs, 0, 1 + 2)
+
+
 def test_the_quick_samples_have_noise_of_their_own(attack: Attack, model: StableDiffusion) -> None:
     """The same at every look, alone or in company, and not that of the evaluation."""
     chosen, attempts = replace(attack, check_images=2), attack.attempts(TARGETS)

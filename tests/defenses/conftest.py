@@ -74,7 +74,7 @@ def trained(
         material = material_of(diffusion)
         folder.mkdir(exist_ok=True)
         quiet = partial(trainer.func, **{**trainer.keywords, "enable_progress_bar": False})
-        measure = partial(settings.validation.measure, material, similarity, 0.5)
+        measure = partial(settings.validation.measure, material, similarity, 0.5, folder)
         fit(settings, material, measure, quiet, folder, {"defense": {"name": settings.name}}, "training")
         return diffusion.with_unet(folder).unet.state_dict()
 

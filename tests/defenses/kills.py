@@ -46,7 +46,7 @@ def attempt(model: str, folder: Path, kill: int | None) -> int:
             use_distributed_sampler=False, enable_model_summary=False,
         )  # fmt: skip
         folder.mkdir(exist_ok=True)
-        measure = partial(settings.validation.measure, material, similarity, 0.5)
+        measure = partial(settings.validation.measure, material, similarity, 0.5, folder)
         fit(settings, material, measure, trainer, folder, {}, "training")
         os._exit(0)
     except BaseException as error:

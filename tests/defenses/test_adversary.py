@@ -44,6 +44,22 @@ def test_every_epoch_has_its_own_noise_and_a_target_is_the_same_in_any_company(
     assert not torch.allclose(both, Adversary(attack, None, 0)(material, material.targets, 1), atol=1e-2)
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_targets_side_by_side_leave_the_weights_to_be_trained(
+    material: Material, attack: Attack, threads: int
+) -> None:
+    """On three cores each of the targets is attacked in a thread; the first to end may thaw nothing."""
+    unet, before = material.diffusion.unet.requires_grad_(True), torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = Adversary(replace(attack, steps=6), None, 0)(material, material.targets, 0)
+    finally:
+        torch.set_num_threads(before)
+    assert all(weight.requires_grad and weight.grad is None for weight in unet.parameters())
+    alone = Adversary(replace(attack, steps=6), None, 0)(material, material.targets[2:], 0)
+    torch.testing.assert_close(found[2:], alone, rtol=1e-2, atol=1e-2)
+
+
 def test_restarts_each_give_an_embedding(material: Material, attack: Attack) -> None:
     adversary = Adversary(replace(attack, restarts=3), None, 0)
     found = adversary(material, material.targets, 0)

@@ -91,12 +91,18 @@ def test_every_target_is_attacked_once_in_an_epoch(
 
 def test_what_comes_out_is_a_unet_and_a_history(whole: Path) -> None:
     assert sorted(path.name for path in whole.iterdir()) == [
-        "config.json", "diffusion_pytorch_model.safetensors", "training.json",
+        "config.json", "diffusion_pytorch_model.safetensors",
+        "epoch-000.safetensors", "epoch-001.safetensors", "epoch-002.safetensors", "timing.json",
+        "training.json",
     ]  # fmt: skip
     found = json.loads((whole / "training.json").read_text())
     assert [line["epoch"] for line in found["history"]] == [0, 1, 2]
     assert all({"ordinary_loss", "MR", "SSCD_Orig", "score"} <= line.keys() for line in found["history"])
     assert all("loss_surrogates" in line for line in found["history"][1:])
+    for line in found["history"]:
+        look = load_file(whole / f"epoch-{line['epoch']:03d}.safetensors")
+        assert look["images"].dtype == torch.uint8 and look["images"].shape[:2] == (1, 3)
+        assert float(look["SSCD_Orig"].median()) == pytest.approx(line["SSCD_Orig"])
     attacks = 2 * 3 * 2 * 2  # epochs, targets, steps, pairs
     updates = 2 * (
         2 * 2 * 3 + 2 * 3 * 2
@@ -202,7 +208,7 @@ def test_the_best_epoch_is_kept_and_a_training_that_stalls_ends(
     rates = [1.0, 0.6, 0.2, 0.4, 0.2, 0.0]
     seen: list[Weights] = []
 
-    def measured(self: Any, material: Any, similarity: Any, threshold: float) -> dict[str, float]:
+    def measured(self: Any, material: Any, *given: Any) -> dict[str, float]:
         seen.append({k: v.clone() for k, v in material.diffusion.unet.state_dict().items()})
         return {"ordinary_loss": 0.5, "MR": rates[len(seen) - 1]}
 

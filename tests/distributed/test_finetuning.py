@@ -22,7 +22,7 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 def train(rank: int, make: Make, settings: Finetuning, model: StableDiffusion, folder: Path) -> Any:
     folder.mkdir(exist_ok=True)
     material = material_of(model.with_unet(model.unet_folder))
-    measure = partial(settings.validation.measure, material, similarity, 0.5)
+    measure = partial(settings.validation.measure, material, similarity, 0.5, folder)
     return fit(settings, material, measure, make, folder, {"defense": settings.name}, "training")
 
 

@@ -75,7 +75,7 @@ def defended(make_rows: Callable[..., Rows]) -> Rows:
 
 
 def test_a_line_for_each_defense_and_the_twin_at_the_end(defended: Rows) -> None:
-    block = defense_table(defended)
+    block = defense_table(defended, {"first": 9.26})
     assert block is not None
     lines = {line[0]: dict(zip(block.columns, line, strict=True)) for line in block.lines}
     assert list(lines) == ["original", "first", "second", "twin"]
@@ -85,6 +85,7 @@ def test_a_line_for_each_defense_and_the_twin_at_the_end(defended: Rows) -> None
     assert lines["first"]["MR controls"] == "0.02"
     assert lines["first"]["FID"] == "0.0900"
     assert (lines["first"]["U-Net evaluations"], lines["second"]["U-Net evaluations"]) == ("6,000", "0")
+    assert (lines["first"]["training, minutes"], lines["second"]["training, minutes"]) == ("9.3", "–")
     assert lines["twin"]["MR controls"] == lines["twin"]["FID"] == "–"
 
 

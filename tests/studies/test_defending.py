@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from PIL import Image
 
 from dori.config import build
 from dori.data import KINDS
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError
 from dori.results.finish import Job
+from dori.results.grid import CELL, GAP, HEAD, LABEL, SCORE
 from dori.studies.run import Run
 from tests import tiny
 from tests.defenses.conftest import LACKING, SMALL
@@ -258,3 +260,10 @@ def test_the_curves_of_the_training_are_kept(saved: Path) -> None:
     assert {"MR", "SSCD_Orig", "ordinary_loss", "score"} <= set(table.columns)
     logged = pd.concat([pd.read_csv(path) for path in saved.rglob("metrics.csv")])
     assert "training/MR" in logged.columns
+
+
+def test_the_training_is_shown_in_pictures(saved: Path) -> None:
+    """A row for the one target that is watched; the training image and three epochs."""
+    with Image.open(saved / "training.png") as sheet:
+        assert sheet.size == (LABEL + 4 * (CELL + GAP) + GAP, HEAD + CELL + SCORE + 2 * GAP)
+    assert "epoch by epoch" in (saved / "report.html").read_text()
