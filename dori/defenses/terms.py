@@ -127,3 +127,16 @@ class SurrogateTerm:
 def joined(parts: list[Samples]) -> Samples:
     """The samples of several targets as one batch."""
     return {key: torch.cat([part[key] for part in parts]) for key in parts[0]}
+
+
+def prompts_of(material: Material, step: Step) -> Tensor:
+    """Embeddings (targets, tokens, width) of the targets' own prompts, on the CPU."""
+    return material.diffusion.encode_prompts([target.prompt for target in step.targets]).cpu()
+
+
+def noised(material: Material, step: Step, target: Target, z: Tensor) -> Samples:
+    """Noise and timesteps for a target's latents (n, c, h, w), the same in any company."""
+    stream = generator(step.seed, "noise", target.name, step.number)
+    noise = torch.randn(z.shape, generator=stream)
+    t = torch.randint(material.diffusion.train_timesteps, (len(z),), generator=stream)
+    return {"noise": noise, "t": t}

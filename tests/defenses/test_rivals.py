@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dori.attacks.paraphrase import paraphrases
+from dori.defenses.erasing import ConceptAblationTerm, EsdTerm
 from dori.defenses.material import Material
 from dori.defenses.module import choose
-from dori.defenses.rivals import AscentTerm, ConceptAblationTerm, EsdTerm, SissTerm
 from dori.defenses.terms import Step, Term
+from dori.defenses.unlearning import AscentTerm, SissTerm
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError
 from dori.randomness import generator
