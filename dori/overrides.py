@@ -39,7 +39,9 @@ def check_overrides(arguments: list[str]) -> None:
     cfg = _composed([f"{o.get_key_element()}={_options(o)[0]}" for o in chosen if _options(o)])
     for override in overrides:
         key = override.key_or_group
-        if override in chosen or override.is_add() or override.is_delete() or key.startswith("hydra"):
+        # what is added is checked against its constructor when the job begins
+        added = override.is_add() or override.is_force_add()
+        if override in chosen or added or override.is_delete() or key.startswith("hydra"):
             continue
         _check_key(cfg, key, known)
 

@@ -19,6 +19,7 @@ from dori.overrides import check_overrides, groups
     ["--multirun", "--cfg=job", "hydra.run.dir=/tmp/x", "hydra/launcher=basic"],
     ["+trainer.max_time=1", "~data.ordinary", "++attack.steps=3"],
     ["attack.optimizer.lr=0.05", "trainer.precision=16-mixed"],
+    ["defense=none,adversarial", "++defense.epochs=1"],
     ["multirun_sweeps=null"],
 ])  # fmt: skip
 def test_what_exists_is_accepted(words: list[str]) -> None:

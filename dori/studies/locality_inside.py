@@ -7,6 +7,7 @@ import numpy as np
 from safetensors.torch import load_file, save_file
 
 from dori.config import identity
+from dori.distributed import once
 from dori.locality import activations, overlap, pairs
 from dori.locality.members import ORDINARY, TRIGGER, Members, embeddings, of_kind
 from dori.metrics.intervals import Estimate, estimate
@@ -44,14 +45,17 @@ def activation_rows(run: Run, members: Members, block: int) -> list[Row]:
                 found = activations.block_distances(model, layers, y, noise, first, block)
                 replace_file(files[first], partial(save_file, found))
 
-        run.predictor(label).run(model.networks, work, list(files))
-        whole = activations.whole([load_file(file) for file in files.values()])
-        replace_file(folder / "activations.safetensors", lambda tmp: save_file(whole, tmp))
-        for file in folder.glob("part-*"):
-            file.unlink()
+        def merge() -> None:
+            whole = activations.whole([load_file(file) for file in files.values()])
+            replace_file(folder / "activations.safetensors", lambda tmp: save_file(whole, tmp))
+            for file in folder.glob("part-*"):
+                file.unlink()
+
+        run.predictor(label).run(model.networks, work, list(files), hooked=True)
+        once(merge)
         return {"unet_evaluations": activations.samples(len(y), block)}
 
-    result = run.stages.run("activations", inputs, CODE, compute, label)
+    result = run.stages.run("activations", inputs, CODE, compute, label, by_all=True)
     found = {name: x.numpy() for name, x in load_file(result.folder / "activations.safetensors").items()}
     usual = of_kind(members, ORDINARY) or list(range(len(members)))
     raw = {name: matrix for name, matrix in found.items() if not name.startswith("norm/")}

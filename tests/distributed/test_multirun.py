@@ -16,6 +16,7 @@ from dori.config import ROOT
 from tests import tiny
 from tests.defenses.conftest import SMALL
 from tests.studies.test_defending import SURROGATES, training  # noqa: F401
+from tests.studies.test_locality import SMALL as LOCALITY
 
 pytestmark = pytest.mark.slow
 Sweep = Callable[..., subprocess.Popen]
@@ -133,6 +134,29 @@ def test_a_defense_is_trained_by_both_ranks(
     ]
     assert settings[0] == settings[1]
     assert nobody_left("defense")
+
+
+def test_locality_is_the_same_on_two_ranks(
+    epsilon_folder: Path, table: Path, ordinary: Path, measures: Path, root: Path
+) -> None:
+    """Triggers, distances, activations, overlaps and cuts, but for the order of sums."""
+    words = tiny.study_overrides(epsilon_folder, table, ordinary, measures, *LOCALITY)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "DORI_TEST": "locality"}
+    for name, more in {"one": (), "two": DDP}.items():
+        own = [f"cache={root / f'locality-{name}'}", f"hydra.run.dir={root / f'local-{name}'}", *more]
+        command = [sys.executable, "-m", "dori.app", *words, *own]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (json.loads(rows(root / f"local-{name}")) for name in ("one", "two"))
+    assert [(row["setting"], row["kind"]) for row in one] == [(row["setting"], row["kind"]) for row in two]
+    for row, other in zip(one, two, strict=True):
+        for metric, figure in row["metrics"].items():
+            theirs = other["metrics"][metric]
+            assert figure["n"] == theirs["n"]
+            assert (figure["value"] is None) == (theirs["value"] is None)
+            if figure["value"] is not None:
+                assert figure["value"] == pytest.approx(theirs["value"], rel=1e-3, abs=1e-3)
+    assert nobody_left("locality")
 
 
 def test_a_killed_driver_leaves_no_rank(sweep: Sweep, root: Path) -> None:

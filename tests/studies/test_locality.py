@@ -2,18 +2,24 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 from PIL import Image
 
 from dori.config import build
 from dori.errors import InputError
+from dori.locality.members import ORDINARY, Member
 from dori.results.findings import findings
 from dori.results.finish import Job
 from dori.results.rows import dumps
+from dori.stages import Stages
+from dori.studies.locality_inside import activation_rows
+from dori.studies.locality_triggers import captions
 from dori.studies.run import Run
 from tests import tiny
 
@@ -88,6 +94,25 @@ def test_masks_have_equal_counts_and_all_figures_their_n(found: Result) -> None:
         == len(points["t-SNE"])
         == 2 * of(rows, "triggers")["triggers"]["Triggers"]["value"]
     )
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_blocks_that_hook_the_same_layers_do_not_meet(
+    go: Callable[..., Run], tmp_path: Path, threads: int
+) -> None:
+    """Each of them has the layers to itself, on however many cores."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        run = go(tmp_path)
+        members = [Member(target, ORDINARY, target.name) for target in captions(run)[:5]]
+        rows = [activation_rows(replace(run, stages=Stages(tmp_path / str(n))), members, n) for n in (1, 5)]
+    finally:
+        torch.set_num_threads(before)
+    for row, other in zip(*rows, strict=True):
+        for metric, figure in row["metrics"].items():
+            if figure["value"] is not None:
+                assert figure["value"] == pytest.approx(other["metrics"][metric]["value"], rel=1e-4)
 
 
 def test_a_rerun_takes_everything_from_the_cache_and_gives_the_same(
