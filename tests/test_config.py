@@ -239,7 +239,7 @@ def test_a_baseline_takes_as_much_as_any_method(option: str) -> None:
         assert build(cfg.pruning).like == expected
 
 
-@pytest.mark.parametrize(("option", "ratio"), [("wanda", 0.01), ("wanda_2x", 0.02), ("wanda_10x", 0.1)])
+@pytest.mark.parametrize(("option", "ratio"), [("wanda", 0.01), ("wanda_3x", 0.03), ("wanda_10x", 0.1)])
 def test_real_models_are_pruned_as_published(option: str, ratio: float) -> None:
     pruning = composed("model=sd14", "data.path=none.csv", f"pruning={option}").pruning
     assert (pruning.ratio, pruning.base) == (pytest.approx(ratio), "empty")

@@ -28,7 +28,7 @@ class Surrogates:
 
     def __post_init__(self) -> None:
         if not hasattr(self.pruning, "select"):
-            raise InputError("defense.surrogates.pruning is no method: choose one, e.g. wanda_2x")
+            raise InputError("defense.surrogates.pruning is no method: choose one, e.g. wanda_3x")
         check_positive("defense.surrogates.images", self.images)
         check_share("defense.surrogates.threshold", self.threshold)
 
