@@ -9,7 +9,16 @@ import wandb
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from omegaconf import OmegaConf
 
-from dori.results.tracking import finish, flatten, image_table, log_results, log_sweep, summary, tags
+from dori.results.tracking import (
+    finish,
+    flatten,
+    image_table,
+    log_history,
+    log_results,
+    log_sweep,
+    summary,
+    tags,
+)  # fmt: skip
 from tests.results.budgets import job, sweep
 
 
@@ -85,6 +94,14 @@ def test_several_budgets_are_curves_under_names_that_runs_share(offline, images,
     # a name of another mitigation or budget would be a line of its own
     assert not [name for name in wanda if name.startswith("curve/") and ("wanda" in name or "=" in name)]
     assert defined == [("budget/epsilon", {}), ("curve/*", {"step_metric": "budget/epsilon"})]
+
+
+def test_a_training_is_a_curve_over_epochs_with_its_pictures(offline, files):
+    log_history(offline, [{"epoch": e, "MR": rate} for e, rate in enumerate((0.9, 0.1, 0.0))], files[0])
+    run = offline.experiment
+    assert (run.summary["training/MR"], run.summary["budget/epochs"]) == (0.0, 2)
+    assert [path.name for path in (offline_folder(run) / "media").rglob("*.png")] != []
+    log_history(offline, [{"epoch": 3}], files[0].with_name("none.png"))
 
 
 def test_a_finished_sweep_logs_a_run_for_each_line(monkeypatch, tmp_path):
