@@ -12,11 +12,9 @@ from omegaconf import DictConfig
 from dori.attacks import Attack
 from dori.config import build, identity
 from dori.data import MEMORIZED, Data, Target
-from dori.data.targets import embedded
 from dori.defenses import Finetuning
 from dori.diffusion import StableDiffusion
 from dori.diffusion.guard import Guard
-from dori.diffusion.images import draw
 from dori.errors import InputError
 from dori.evaluation import Evaluation
 from dori.predict import Predictor
@@ -24,9 +22,8 @@ from dori.pruning import Method, masks
 from dori.pruning.selection import Keep, Selection
 from dori.stages import Result, Stages
 from dori.studies.attacking import within_budgets
+from dori.studies.drawing import SAMPLING, images
 from dori.studies.subjects import Attacked, Pictures, Subject
-
-SAMPLING = ["diffusion", "predict.py", "randomness.py"]
 
 
 @dataclass
@@ -102,7 +99,7 @@ class Run:
         what: Any = texts if attacked is None else attacked.result.fingerprint
         if any(target.embedding is not None for target in targets):
             what = [target.identity for target in targets]
-        result = self._draw(subject, setting, targets, names, texts, what, seeds, attacked)
+        result = images(self, subject, setting, targets, names, texts, what, seeds, attacked)
         return Pictures(setting, subject, targets, texts, result, seeds, attacked)
 
     def draw_ordinary(self, subject: Subject) -> list[Pictures]:
@@ -110,41 +107,8 @@ class Run:
         if not (texts := self.data.ordinary.captions):
             return []
         names = [f"ordinary/{i:05d}" for i in range(len(texts))]
-        result = self._draw(subject, f"{subject.name}, ordinary captions", [], names, texts, texts, 1, None)
+        result = images(self, subject, f"{subject.name}, ordinary captions", [], names, texts, texts, 1, None)
         return [Pictures(subject.name, subject, [], texts, result, 1)]
-
-    def _draw(
-        self, subject: Subject, label: str, targets: list[Target], names: list[str], texts: list[str],
-        what: Any, seeds: int, attacked: Attacked | None,
-    ) -> Result:  # fmt: skip
-        model = subject.diffusion
-        inputs = {
-            **subject.inputs, "names": names, "of": what, "seeds": seeds, "seed": self.cfg.seed,
-            "sampling_steps": model.sampling_steps, "guidance": model.guidance,
-        }  # fmt: skip
-
-        def compute(folder: Path) -> dict:
-            triggers = attacked.triggers if attacked else {}
-            if attacked:
-                embeddings = triggers["embeddings"]
-            else:
-                embeddings = embedded(targets, model.read) if targets else model.read(texts)
-            everything = [(subject.mask_of(), list(range(len(names))))]
-            groups = subject.groups(targets) if targets else everything
-            some = partial(
-                draw, model, embeddings, names, seeds, folder, self.predictor(f"images: {label}"),
-                self.cfg.seed, restarts=attacked.restarts if attacked else 1, triggers=triggers,
-            )  # fmt: skip
-            if len(groups) > 1 and all(masks.is_of_neurons(mask or {}) for mask, _ in groups):
-                whose = {place: mask or {} for mask, places in groups for place in places}
-                some(inside=lambda rows: masks.blocked(model.unet, [whose[row] for row in rows]))
-            else:
-                for mask, places in groups:
-                    with subject.applied(mask):
-                        some(places=places)
-            return {"unet_evaluations": len(names) * seeds * model.evaluations_per_image}
-
-        return self.stages.run("images", inputs, SAMPLING, compute, f"images: {label}", by_all=True)
 
     def attacked(self, subject: Subject, targets: list[Target]) -> Attacked:
         """The attack on a subject, for all targets at once, at the one budget that is asked for."""

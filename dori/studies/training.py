@@ -21,10 +21,11 @@ from dori.errors import InputError
 from dori.metrics.sscd_orig import sscd_orig
 from dori.pruning import pruned
 from dori.stages import Info
+from dori.studies.drawing import SAMPLING
 from dori.studies.features import CODE as MEASURING
 from dori.studies.features import describe, originals_of, similarities
 from dori.studies.pruning import prune
-from dori.studies.run import SAMPLING, Run
+from dori.studies.run import Run
 from dori.studies.subjects import Pictures, Subject
 
 CODE = ["defenses", "attacks", "data/targets.py", *SAMPLING, *MEASURING]
