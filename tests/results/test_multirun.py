@@ -11,7 +11,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from dori.errors import InputError
-from dori.results.multirun import MergeRows, merge_folder
+from dori.results.multirun import MergeRows, merge_folder, training_minutes
 from dori.results.rows import read_rows, write_rows
 
 RATIOS = (0.02, 0.05, 0.1)
@@ -119,3 +119,15 @@ def test_hydra_calls_it_even_where_a_job_fails(tmp_path, rows):
     assert result.returncode == 1 and "no room left" in result.stderr
     assert "2 of 3 jobs merged" in result.stdout, result.stdout + result.stderr
     assert len(read_rows(tmp_path / "sweep" / "rows.json")) == 2 * len(rows)
+
+
+def test_the_minutes_of_a_training_are_the_same_where_it_came_from_the_cache(tmp_path):
+    stages = [
+        {"name": "images: original", "seconds": 3.0},
+        {"name": "training: esd", "training_seconds": 90.0},
+    ]
+    for job, seconds in enumerate((91.0, 0.1)):
+        (tmp_path / str(job)).mkdir()
+        stages[1]["seconds"] = seconds
+        (tmp_path / str(job) / "timing.json").write_text(json.dumps(stages))
+    assert training_minutes([tmp_path / "0", tmp_path / "1", tmp_path / "none"]) == {"esd": 1.5}
