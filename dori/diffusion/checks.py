@@ -54,12 +54,13 @@ def check_pipeline_folder(path: str, revision: str | None, variant: str | None, 
 
 
 def weights_fingerprint(folder: Path, unet: Path, dtype: str) -> str:
-    parts = {part: folder / part for part in ("vae", "text_encoder", "tokenizer", "scheduler")}
-    parts["unet"] = unet
+    """Of a pipeline with the U-Net of a folder, in which other files may lie: how its training went."""
+    parts = {part: (folder / part, FILES) for part in ("vae", "text_encoder", "tokenizer", "scheduler")}
+    parts["unet"] = (unet, ("config.json", "diffusion_pytorch_model*"))
     hashes = {
         f"{name}/{file.name}": digest_file(file)
-        for name, part in sorted(parts.items())
-        for pattern in FILES
+        for name, (part, patterns) in sorted(parts.items())
+        for pattern in patterns
         for file in sorted(part.glob(pattern))
     }
     return fingerprint([hashes, dtype])

@@ -117,5 +117,11 @@ def test_the_fingerprint_changes_with_the_model(
     assert opened(copy).fingerprint != opened(v_folder).fingerprint
 
 
+def test_what_else_lies_beside_a_unet_makes_no_difference(v_folder: Path, copy: Path) -> None:
+    """A trained one lies beside its curve, and how long it took."""
+    (copy / "unet/timing.json").write_text("{}")
+    assert opened(copy).fingerprint == opened(v_folder).fingerprint
+
+
 def test_the_fingerprint_changes_with_the_precision(v_folder: Path) -> None:
     assert opened(v_folder, dtype="float16").fingerprint != opened(v_folder).fingerprint

@@ -74,6 +74,14 @@ def named(rows: list[dict], setting: str, kind: str) -> dict[str, Any]:
     return row
 
 
+def test_a_training_done_again_gives_the_same_rows(
+    study: Study, first: tuple[Run, list[dict], pd.DataFrame], tmp_path: Path
+) -> None:
+    """Fingerprints too: nothing in them depends on the clock."""
+    _, rows, _ = study(tmp_path, "adversarial")
+    assert rows == first[1]
+
+
 def test_every_setting_has_its_rows(first: tuple[Run, list[dict], pd.DataFrame]) -> None:
     _, rows, images = first
     settings = ["original", "adversarial", "adversarial+dori"]
