@@ -115,7 +115,7 @@ def main() -> None:
     quiet()
     check()
     settings = configured(
-        f"defense.attack.steps={arguments.steps}", "defense.attack.pairs=8",
+        f"defense.attack.steps={arguments.steps}", "defense.attack.pairs=8", "defense.attack.batch=auto",
         "defense.terms.ordinary.batch=64", "defense.terms.surrogates.pairs=8", "defense.updates=1",
     )  # fmt: skip
     diffusion = StableDiffusion(str(PACKAGE / "minnow/weights/minnow"), name="minnow", batch=128)
