@@ -12,6 +12,7 @@ from dori.results.rows import Rows
 from dori.results.verdict import CONTROLS, Verdict, cite, not_memorized
 
 FEWEST = 2  # attacks, or budgets, that removal takes
+TARGETS = 20  # at least: of so many without a single copy a share of 0.17 is still possible
 
 
 def removals(rows: Rows) -> list[tuple[str, Verdict]]:
@@ -58,6 +59,12 @@ def judged(mitigation: str, attacks: list[Comparison]) -> Verdict:
         return Verdict("unclear", unclear, text)
     told = "; ".join(f"{named(c)} {cite(rate(c))}" for c in attacks)
     most = max((rate(c).high or rate(c).value) for c in attacks)
+    if (n := min(rate(c).n for c in attacks)) < TARGETS:
+        text = (
+            f"No attack of {len(attacks)} reaches more than it injects: {told}. But with {n} targets a share"
+            f" of up to {number(most)} is not ruled out: take {TARGETS} or more."
+        )
+        return Verdict("unclear", unclear, text)
     text = (
         f"No attack of {len(attacks)} reaches more than it injects: {told}. A share of up to {number(most)}"
         " is not ruled out. Other attacks were not tried."

@@ -49,6 +49,18 @@ def test_too_few_targets_are_no_removal(make_rows: Make) -> None:
     assert "too few targets" in verdict.text
 
 
+@pytest.mark.parametrize(("targets", "code"), [(19, "unclear"), (20, "removed")])
+def test_no_copy_of_a_few_targets_rules_nothing_out(make_rows: Make, targets: int, code: str) -> None:
+    """2 of 12 against none in the twin lay within its interval, and 12 of 32 came back."""
+    merged = []
+    for attack in ("dori", "words"):
+        case = hits(0, twin=0, attack=attack) | {"original": {"verbatim": targets, "unseen": 0}}
+        merged += make_rows(hits=case, n={"verbatim": targets, "unseen": 12})
+    ((_, verdict),) = removals(merged)
+    assert verdict.code == code
+    assert ("take 20 or more" in verdict.text) == (code == "unclear")
+
+
 @pytest.mark.parametrize(("copies", "code"), [(2, "memorization_unclear"), (0, "not_memorized")])
 def test_where_nothing_is_known_to_be_memorized_nothing_is_removed(
     make_rows: Make, copies: int, code: str
