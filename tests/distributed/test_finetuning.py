@@ -23,7 +23,9 @@ def train(rank: int, make: Make, settings: Finetuning, model: StableDiffusion, f
     folder.mkdir(exist_ok=True)
     material = material_of(model.with_unet(model.unet_folder))
     measure = partial(settings.validation.measure, material, similarity, 0.5, folder)
-    return fit(settings, material, measure, make, folder, {"defense": settings.name}, "training")
+    counted = fit(settings, material, measure, make, folder, {"defense": settings.name}, "training")
+    assert counted.pop("training_seconds") > 0
+    return counted
 
 
 @pytest.mark.parametrize("words", [
@@ -38,7 +40,8 @@ def test_two_ranks_train_what_one_process_does(
     expected = train(0, quiet, settings, model, tmp_path / "one")
     work = partial(train, settings=settings, model=model, folder=tmp_path / "two")
     assert on_ranks(2, work, tmp_path / "ranks") == [expected, expected]
-    assert sorted(p.name for p in (tmp_path / "two").iterdir()) == ["config.json", WEIGHTS, "training.json"]
+    files = [sorted(p.name for p in (tmp_path / name).iterdir()) for name in ("one", "two")]
+    assert files[0] == files[1] and {"config.json", WEIGHTS, "training.json"} < {*files[0]}
     one, two = (load_file(tmp_path / name / WEIGHTS) for name in ("one", "two"))
     first = load_file(model.unet_folder / WEIGHTS)
     assert any((one[key] - first[key]).abs().max() > 5e-4 for key in one)
