@@ -55,8 +55,11 @@ def check_pipeline_folder(path: str, revision: str | None, variant: str | None, 
 
 def weights_fingerprint(folder: Path, unet: Path, dtype: str) -> str:
     """Of a pipeline with the U-Net of a folder, in which other files may lie: how its training went."""
-    parts = {part: (folder / part, FILES) for part in ("vae", "text_encoder", "tokenizer", "scheduler")}
-    parts["unet"] = (unet, ("config.json", "diffusion_pytorch_model*"))
+    parts: dict[str, tuple[Path, tuple[str, ...]]] = {
+        part: (folder / part, FILES) for part in ("vae", "text_encoder", "tokenizer", "scheduler")
+    }
+    weights = "diffusion_pytorch_model*"  # with an index, where they are in several files
+    parts["unet"] = (unet, ("config.json", f"{weights}.safetensors", f"{weights}.json"))
     hashes = {
         f"{name}/{file.name}": digest_file(file)
         for name, (part, patterns) in sorted(parts.items())

@@ -59,7 +59,7 @@ def judged(mitigation: str, attacks: list[Comparison]) -> Verdict:
         return Verdict("unclear", unclear, text)
     told = "; ".join(f"{named(c)} {cite(rate(c))}" for c in attacks)
     most = max((rate(c).high or rate(c).value) for c in attacks)
-    if (n := min(rate(c).n for c in attacks)) < TARGETS:
+    if (n := min(rate(c).n or 0 for c in attacks)) < TARGETS:
         text = (
             f"No attack of {len(attacks)} reaches more than it injects: {told}. But with {n} targets a share"
             f" of up to {number(most)} is not ruled out: take {TARGETS} or more."
