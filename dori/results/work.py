@@ -129,9 +129,8 @@ def _by_model(found: Lines) -> dict[str, Lines]:
     """The lines of each model, called by their attacks."""
     panels: dict[str, Lines] = {}
     for label, row in found:
-        base, attack = split(row["setting"])
-        _, _, swept = label.partition(", ")
-        panels.setdefault(base, []).append((", ".join([attack, *([swept] if swept else [])]), row))
+        base, _ = split(row["setting"])
+        panels.setdefault(base, []).append((label.removeprefix(f"{base}+"), row))
     return {base: panels[base] for base in sorted(panels, key=setting_rank)}
 
 
