@@ -86,20 +86,22 @@ def _targets(table: pd.DataFrame, root: Path, source: Path) -> list[Target]:
                 changing = np.asarray(file.convert("L")) > 127
         half = "held_out" if place % 2 else "development"
         name, image = f"{row.kind}/{place:04d}", root / str(row.image)
-        targets.append(Target(name, str(row.prompt), str(row.kind), image, changing=changing, half=half))
+        line = f"{source}, line {place + 2}"
+        targets.append(Target(name, str(row.prompt), str(row.kind), image, (), changing, half, source=line))
     return targets
 
 
 def _ordinary(source: Path) -> Ordinary:
     table = read_table(source)
     problems = {place: _prompt_problem(prompt) for place, prompt in table.prompt.items()}
+    sources = [f"{source}, line {place + 2}" for place in table.index]
     if "image" not in table:
         _refuse(source, problems)
-        return Ordinary(list(table.prompt))
+        return Ordinary(list(table.prompt), sources=sources)
     for place, name in table.image.items():
         problems[place] += _image_problem(source.parent, name)
     _refuse(source, problems)
-    return Ordinary(list(table.prompt), [source.parent / name for name in table.image])
+    return Ordinary(list(table.prompt), [source.parent / name for name in table.image], sources)
 
 
 def _training(source: Path) -> Training:

@@ -28,6 +28,7 @@ class Target:
         changing: boolean H x W, the region in which a family's members differ.
         half: ``development`` (settings may be chosen on it) or ``held_out``.
         embedding: (tokens, width), in the place of the prompt's own: a trigger that an attack found.
+        source: where a person finds it, such as ``targets.csv, line 7``; no result depends on it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Target:
     changing: np.ndarray | None = None
     half: str = "held_out"
     embedding: Tensor | None = None
+    source: str = ""
 
     def pixels(self) -> np.ndarray:
         """uint8 (H, W, 3), as stored."""
@@ -60,10 +62,14 @@ class Target:
 
 @dataclass(frozen=True, eq=False)
 class Ordinary:
-    """Captions on which quality is measured, with held-out real pictures of them if there are any."""
+    """Captions on which quality is measured, with held-out real pictures of them if there are any.
+
+    ``sources``: where a person finds each caption, as of a target; none for captions that were made.
+    """
 
     captions: list[str]
     images: list[Path | np.ndarray] = field(default_factory=list)
+    sources: list[str] = field(default_factory=list)
 
     @property
     def identity(self) -> list:
@@ -108,6 +114,13 @@ class Data:
 
     def of(self, *kinds: str) -> list[Target]:
         return [target for target in self.targets if target.kind in kinds]
+
+    @property
+    def prompts(self) -> list[tuple[str, str]]:
+        """Every text that pictures are drawn of, and where a person finds it."""
+        sources = self.ordinary.sources or [""] * len(self.ordinary.captions)
+        everyday = zip(self.ordinary.captions, sources, strict=True)
+        return [*((target.prompt, target.source) for target in self.targets), *everyday]
 
 
 def embedded(targets: list[Target], encode: Callable[[list[str]], Tensor]) -> Tensor:

@@ -119,6 +119,19 @@ def test_lines_are_counted_as_an_editor_does(broken: Callable[..., str]) -> None
     assert "line 5: " in text
 
 
+def test_a_prompt_says_where_it_was_read(table: Path, tmp_path: Path) -> None:
+    (tmp_path / "captions.txt").write_text("a red boat\n\na blue lamp\n")
+    data = folder(str(table), 1, str(tmp_path / "captions.txt"))
+    lines = table.read_text().splitlines()
+    *own, one, two = data.prompts
+    for (prompt, source), target in zip(own, data.targets, strict=True):
+        path, line = source.split(", line ")
+        assert (prompt, path) == (target.prompt, str(table))
+        assert lines[int(line) - 1].startswith(prompt)
+    assert one == ("a red boat", f"{tmp_path}/captions.txt, line 1")
+    assert two == ("a blue lamp", f"{tmp_path}/captions.txt, line 3")
+
+
 @pytest.mark.parametrize("mask", ["lost-mask.png", "targets.csv"])
 def test_a_broken_mask_is_named_by_its_line(broken: Callable[..., str], mask: str) -> None:
     text = broken(f"prompt,image,kind,changing\na boat,good.png,template,{mask}\n")
