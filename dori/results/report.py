@@ -50,16 +50,18 @@ def write_report(
 ) -> None:  # fmt: skip
     """Write the report of one job. The figures are read from beside ``path``.
 
-    ``stages``: name, seconds, cached, unet_evaluations, gradient_evaluations of each.
+    ``stages``: name, seconds, cached, unet_evaluations, gradient_evaluations of each; of the one that
+    measured the training images, ``ruler``: the copy detector's name.
     """
     found = verdicts(rows)
     counts = pd.Series([target["kind"] for target in targets]).value_counts()
     told = ", ".join(f"{counts[kind]} {kind}" for kind in KINDS if kind in counts)
     seeds = images["seed"].nunique()
+    ruler = next((f"; copies are judged by {s['ruler']}" for s in stages if "ruler" in s), "")
     _write(
         path, rows,
         title=_title(rows, [c for c, _ in found]),
-        subtitle=f"{told} targets; {seeds} images per prompt, {len(images):,} images in all",
+        subtitle=f"{told} targets; {seeds} images per prompt, {len(images):,} images in all{ruler}",
         verdicts=[(c.attacked, verdict) for c, verdict in found],
         steps=_steps(found[0][0]) if len(found) == 1 else [],
         figures=_figures(path.parent, CAPTIONS, ("grid.png", "training.png", "sscd.png")),

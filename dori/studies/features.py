@@ -44,7 +44,7 @@ def originals_of(run: Run, targets: list[Target]) -> Features:
 
     def compute(folder: Path) -> dict:
         run.evaluation.describe_originals(targets, folder, run.predictor("measure: training images"))
-        return {}
+        return {"ruler": run.evaluation.networks["sscd"].name}
 
     result = run.stages.run("originals", inputs, CODE, compute, "measure: training images", by_all=True)
     return load_file(result.folder / "features.safetensors")

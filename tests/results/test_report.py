@@ -14,6 +14,8 @@ STAGES = [
     {"name": "mask", "seconds": 8.13, "cached": True, "unet_evaluations": 1920, "gradient_evaluations": 0},
     {"name": "attack", "seconds": 44.0, "cached": False, "unet_evaluations": 64000,
      "gradient_evaluations": 64000},
+    {"name": "originals", "seconds": 0.0, "cached": True, "unet_evaluations": 0, "gradient_evaluations": 0,
+     "ruler": "sscd_disc_mixup-int8@320"},
 ]  # fmt: skip
 CONFIG = {"pruning": {"ratio": 0.05, "note": "<b> & ${x}"}, "seed": 0}
 
@@ -58,6 +60,7 @@ def test_the_report_is_one_self_contained_file(folder, rows, images, targets):
     words = " ".join(page.words)
     for part in (
         "Suppressed, not removed", "0.69 [0.55, 0.80", "minnow: wanda + dori", "65,920", "52.1",
+        "judged by sscd_disc_mixup-int8@320",
         "from the cache", "verbatim/007", "ratio: 0.05", "<b> & ${x}", "Development and held-out", "torch ",
     ):  # fmt: skip
         assert part in words, part
