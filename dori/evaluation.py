@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dori.data.targets import Ordinary, Target, tensor
 from dori.diffusion.images import load
 from dori.distributed import once
 from dori.errors import check_positive, check_share
+from dori.files import save_tensors
 from dori.metrics.sscd_frame import grey
 from dori.metrics.sscd_orig import sscd_orig
-from dori.predict import Predictor, gather, replace_file
+from dori.predict import Predictor, gather
 
 
 @dataclass
@@ -170,4 +170,4 @@ class Evaluation:
 
 def _write(out: Path, first: int, parts: dict[str, Tensor]) -> None:
     tensors = {key: value.float().cpu().contiguous() for key, value in parts.items()}
-    replace_file(out / f"part-{first:05d}.safetensors", lambda tmp: save_file(tensors, tmp))
+    save_tensors(tensors, out / f"part-{first:05d}.safetensors")

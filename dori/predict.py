@@ -8,7 +8,6 @@ more threads within one call.
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -20,11 +19,12 @@ from typing import Any, TypeVar
 import lightning
 import torch
 from lightning.pytorch.callbacks import TQDMProgressBar
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import nn
 from torch.utils.data import DataLoader
 
 from dori.distributed import process_group, world
+from dori.files import save_tensors
 
 log = logging.getLogger(__name__)
 Work = Callable[[Any], None]
@@ -150,18 +150,11 @@ class Predictor:
                 network.cpu()
 
 
-def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
-    """``write`` a temporary file, then give it its name at once."""
-    tmp = path.with_name(path.name + ".tmp")
-    write(tmp)
-    os.replace(tmp, path)
-
-
 def gather(folder: Path, name: str) -> None:
     """One ``<name>.safetensors`` of all ``part-*`` files in a folder, in their order."""
     paths = sorted(folder.glob("part-*.safetensors"))
     parts = [load_file(path) for path in paths]
     merged = {key: torch.cat([part[key] for part in parts]) for key in (parts[0] if parts else {})}
-    replace_file(folder / f"{name}.safetensors", lambda tmp: save_file(merged, tmp))
+    save_tensors(merged, folder / f"{name}.safetensors")
     for path in paths:
         path.unlink()

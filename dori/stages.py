@@ -2,18 +2,15 @@
 
 A stage's folder is ``<cache>/<name>/<fingerprint>``. It is filled as ``<fingerprint>.partial``, so
 that a killed stage finds its finished parts again, and renamed once its ``done.json`` (hashes of all
-files) is written. A folder that does not match its ``done.json`` is never used.
+files) is written. A folder that does not match its ``done.json`` is never used (``entries``).
 """
 
-import fcntl
 import hashlib
 import json
-import logging
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import version
@@ -21,15 +18,11 @@ from pathlib import Path
 from typing import Any
 
 import dori
+from dori import entries
 from dori.distributed import once
+from dori.entries import Info, digest_file
 
-log = logging.getLogger(__name__)
-Info = dict[str, Any]
-
-
-def digest_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+OWN = "~/.cache/dori"  # where goes what cannot be kept in a cache of somebody else's
 
 
 def fingerprint(value: Any) -> str:
@@ -99,78 +92,39 @@ class Stages:
         """
         start, versions = time.monotonic(), [code_version(package) for package in code]
         keys = {label: fingerprint([name, given, self.shared, versions]) for label, given in inputs.items()}
-        folders = {label: self.root / name / key for label, key in keys.items()}
         with ExitStack() as locks:
-            infos = once(lambda: _looked_at(folders, locks))
-            partial = {label: _partial(folders[label]) for label, info in infos.items() if info is None}
-            if partial:
+            found = once(lambda: self._found(name, keys, locks))
+            folders = {label: Path(folder) for label, (folder, _) in found.items()}
+            infos = {label: info for label, (_, info) in found.items()}
+            missing = [label for label, info in infos.items() if info is None]
+            if missing:
+                partial = {label: entries.partial(folders[label]) for label in missing}
                 done = compute(partial) if by_all else once(lambda: compute(partial))
-                infos |= zip(partial, done, strict=True)
+                infos |= zip(missing, done, strict=True)
 
                 def finish() -> None:
-                    for label in partial:
-                        _finish(folders[label], infos[label], inputs[label])
+                    for label in missing:
+                        entries.finish(folders[label], infos[label], inputs[label])
 
                 once(finish)
         seconds = (time.monotonic() - start) / len(inputs)
         results = [
-            Result(label, folders[label], key, infos[label] or {}, label not in partial, seconds)
+            Result(label, folders[label], key, infos[label] or {}, label not in missing, seconds)
             for label, key in keys.items()
         ]
         self.results += results
         return results
 
+    def _found(self, name: str, keys: dict[str, str], locks: ExitStack) -> dict[str, tuple[str, Info | None]]:
+        """Of each label the entry's folder, and what it counted if it is finished."""
+        found = {}
+        for label, key in sorted(keys.items(), key=lambda item: item[1]):  # runs meet in one order
+            folder, info = entries.find([place / name / key for place in self._places], locks)
+            found[label] = (str(folder), info)
+        return {label: found[label] for label in keys}
 
-def _looked_at(folders: dict[str, Path], locks: ExitStack) -> dict[str, Info | None]:
-    """What is finished; the rest, now locked, has a folder to be filled."""
-    for folder in sorted(folders.values()):  # two runs that want the same ones meet in one order
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        locks.enter_context(_lock(folder.with_suffix(".lock")))
-    infos = {label: _finished(folder) for label, folder in folders.items()}
-    for label, info in infos.items():
-        if info is None:
-            _partial(folders[label]).mkdir(exist_ok=True)
-    return infos
-
-
-def _partial(folder: Path) -> Path:
-    return folder.with_suffix(".partial")
-
-
-@contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _finished(folder: Path) -> Info | None:
-    if not folder.exists():
-        return None
-    try:
-        done = json.loads((folder / "done.json").read_text())
-        found = {p.name: digest_file(p) for p in folder.iterdir() if p.name != "done.json"}
-        if found == done["files"]:
-            return done["info"]
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    log.warning("cache entry %s is damaged: computing it again", folder)
-    shutil.rmtree(folder)
-    return None
-
-
-def _finish(folder: Path, info: Info | None, inputs: Info) -> None:
-    partial = _partial(folder)
-    for left in partial.glob("*.tmp"):  # by an attempt that was killed while writing
-        left.unlink()
-    (partial / "done.json").unlink(missing_ok=True)
-    files = {p.name: digest_file(p) for p in sorted(partial.iterdir())}
-    write_atomically(partial / "done.json", json.dumps({"info": info, "files": files, "inputs": inputs}))
-    os.replace(partial, folder)
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a file so that a reader sees either the old one or the new one, whole."""
-    tmp = path.with_name(path.name + ".tmp")
-    tmp.write_bytes(content.encode() if isinstance(content, str) else content)
-    os.replace(tmp, path)
+    @property
+    def _places(self) -> list[Path]:
+        """A cache that is there, but that one may only read, has the user's own beside it."""
+        own = Path(OWN).expanduser()
+        return list(dict.fromkeys([self.root, own])) if os.path.isdir(self.root) else [self.root]

@@ -4,7 +4,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from types import SimpleNamespace
 
 import lightning
@@ -14,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from dori.predict import ChunkData, Predictor, replace_file
+from dori.predict import ChunkData, Predictor
 
 
 @given(st.integers(0, 30), st.integers(1, 7), st.integers(1, 4))
@@ -137,19 +136,6 @@ def test_an_error_in_the_work_comes_out_as_it_is(predictor: Predictor) -> None:
 
     with pytest.raises(FloatingPointError, match="not finite"):
         predictor.run([nn.Linear(1, 1)], work, [[1]])
-
-
-def test_a_file_gets_its_name_when_it_is_whole(tmp_path: Path) -> None:
-    def half(tmp: Path) -> None:
-        tmp.write_text("ha")
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        replace_file(tmp_path / "file.png", half)
-    assert not (tmp_path / "file.png").exists()
-    replace_file(tmp_path / "file.png", lambda tmp: tmp.write_text("half"))
-    assert [p.name for p in tmp_path.iterdir()] == ["file.png"]
-    assert (tmp_path / "file.png").read_text() == "half"
 
 
 def test_networks_are_placed_where_the_trainer_would_and_come_back(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dori.stages import Info, Result, Stages, code_version, fingerprint, write_atomically
+from dori.stages import Info, Result, Stages, code_version, fingerprint
 
 leaves = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -269,28 +269,6 @@ def test_two_processes_compute_a_stage_once(tmp_path: Path) -> None:
     computed = (tmp_path / "computed").read_text()
     assert len(computed) == 1
     assert outputs == [computed, computed]
-
-
-@pytest.mark.parametrize("content", ["text", b"bytes"])
-def test_a_file_is_replaced_whole_or_not_at_all(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | bytes
-) -> None:
-    path = tmp_path / "file"
-    path.write_text("old")
-
-    def dies(self: Path, data: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(data[:1])
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(Path, "write_bytes", dies)
-        with pytest.raises(KeyboardInterrupt):
-            write_atomically(path, content)
-    assert path.read_text() == "old"
-    write_atomically(path, content)
-    assert path.read_bytes() == (content if isinstance(content, bytes) else content.encode())
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_several_results_of_a_stage_are_computed_together_and_kept_apart(tmp_path: Path) -> None:

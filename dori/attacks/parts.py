@@ -1,19 +1,19 @@
 """An attack on many targets: solved in parts, each of which outlives a killed run."""
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dori.attacks.attack import Attack, Replicated
 from dori.attacks.budgets import Budget
 from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
-from dori.predict import Predictor, replace_file
+from dori.files import save_tensors
+from dori.predict import Predictor
 
 AUTOMATIC = {"cuda": 1024, "cpu": 128}  # samples in a U-Net call to begin with; halved until they fit
 
@@ -48,7 +48,7 @@ def write_parts(
         found, fitting = attack.solve(diffusion, data, some, list(folders), fitting, replicated)
         for budget, parts in found.items():
             placed = {"place": torch.tensor(chunk), **parts}
-            replace_file(folders[budget] / name, partial(save_file, placed))
+            save_tensors(placed, folders[budget] / name)
 
     hooked = attack.space.hooks or diffusion.guard is not None
     predictor.run([*diffusion.networks, *judges], solve, predictor.chunks(rows, size, hooked), hooked)
@@ -61,7 +61,7 @@ def merge_parts(folder: Path) -> dict[str, Tensor]:
     # parts of a run that was killed and went on with another batch may overlap
     _, order = np.unique(torch.cat([part.pop("place") for part in parts]).numpy(), return_index=True)
     merged = {key: torch.cat([part[key] for part in parts])[order] for key in parts[0]}
-    replace_file(folder / "triggers.safetensors", lambda tmp: save_file(merged, tmp))
+    save_tensors(merged, folder / "triggers.safetensors")
     for path in paths:
         path.unlink()
     return merged

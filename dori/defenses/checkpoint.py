@@ -6,12 +6,11 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
-from safetensors.torch import save_file
 
 from dori.defenses.history import best
 from dori.defenses.module import FinetuningModule
 from dori.errors import InputError
-from dori.predict import replace_file
+from dori.files import replace_file, save_tensors
 
 Recipe = dict[str, Any]
 
@@ -28,7 +27,7 @@ class Best(Checkpoint):
         looked = newest["epoch"] == trainer.current_epoch + 1
         if looked and best(module.history) is newest and trainer.is_global_zero:
             weights = {key: value.contiguous() for key, value in module.average.module.state_dict().items()}
-            replace_file(self.path, lambda tmp: save_file(weights, tmp))
+            save_tensors(weights, self.path)
 
 
 class Last(Checkpoint):

@@ -15,8 +15,8 @@ from dori.defenses.lora import save_lora
 from dori.defenses.material import Material
 from dori.defenses.module import FinetuningModule, Measure
 from dori.distributed import once, process_group
+from dori.files import as_umask, write_atomically
 from dori.predict import StageBar
-from dori.stages import write_atomically
 
 
 def fit(
@@ -67,3 +67,4 @@ def save(unet: UNet2DConditionModel, folder: Path, lora: bool) -> None:
     if lora:
         save_lora(unet, folder)
     unet.save_pretrained(folder, safe_serialization=True)
+    as_umask(folder)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from dori.attacks import Attack
@@ -13,7 +12,8 @@ from dori.attacks.parts import first_batch
 from dori.data import Data, Target
 from dori.diffusion import StableDiffusion, frozen
 from dori.distributed import dealt, once
-from dori.predict import Predictor, at_once, gather, replace_file, side_by_side
+from dori.files import save_tensors
+from dori.predict import Predictor, at_once, gather, side_by_side
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,7 +98,7 @@ def encode(
         path = folder / f"part-{chunk[0]:05d}.safetensors"
         if not path.exists():
             latents = diffusion.encode_images(pictures(chunk)).cpu().contiguous()  # minnow's are not
-            replace_file(path, lambda tmp: save_file({"latents": latents}, tmp))
+            save_tensors({"latents": latents}, path)
 
     predictor.run(diffusion.networks, work, predictor.chunks(list(range(count)), size))
     once(lambda: gather(folder, "latents"))

@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from dori.attacks import Attack
@@ -15,7 +13,7 @@ from dori.data import Target
 from dori.defenses.material import Material
 from dori.distributed import once
 from dori.errors import InputError, check_positive
-from dori.predict import replace_file
+from dori.files import save_tensors
 from dori.randomness import generator
 
 # images (n, each, 3, H, W) of n targets -> SSCD_Orig (n, each)
@@ -77,8 +75,8 @@ class Validation:
         if self.attack and targets:
             images, best = self.attacked(material, targets, similarity)
             found |= {"MR": float((best > threshold).float().mean()), "SSCD_Orig": float(best.median())}
-            write = partial(save_file, {"images": images.contiguous(), "SSCD_Orig": best.float()})
-            once(lambda: replace_file(folder / pictures_file(epoch), write))
+            kept = {"images": images.contiguous(), "SSCD_Orig": best.float()}
+            once(lambda: save_tensors(kept, folder / pictures_file(epoch)))
         return found
 
     def attacked(

@@ -11,7 +11,8 @@ from PIL import Image
 from torch import Tensor
 
 from dori.diffusion.stable_diffusion import StableDiffusion
-from dori.predict import Predictor, replace_file
+from dori.files import replace_file
+from dori.predict import Predictor
 from dori.randomness import generator
 
 

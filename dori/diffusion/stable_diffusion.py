@@ -15,6 +15,7 @@ from dori.diffusion.checks import check_pipeline_folder, weights_fingerprint
 from dori.diffusion.guard import Guard
 from dori.diffusion.similarity import ms_ssim
 from dori.errors import InputError, check_positive
+from dori.files import as_umask
 from dori.tokenizing import tokenized
 
 
@@ -292,6 +293,7 @@ class StableDiffusion:
     def save(self, folder: Path) -> None:
         """Write the pipeline in diffusers' format, as the networks are now."""
         self.pipeline.save_pretrained(folder, safe_serialization=True)
+        as_umask(folder)
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from dori.files import save_tensors
 from dori.minnow import augment, loop
 
 
@@ -71,4 +72,4 @@ def train(pixels: Tensor, redrawn: Tensor, folder: Path, cfg: dict, seed: int) -
 
 
 def save(model: Descriptor, path: Path) -> None:
-    save_file({k: v.half().contiguous() for k, v in model.state_dict().items()}, path)
+    save_tensors({k: v.half().contiguous() for k, v in model.state_dict().items()}, path)

@@ -9,6 +9,7 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionMod
 from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer
 
+from dori.files import as_umask
 from dori.minnow import augment, autoencoder, clip, population
 from dori.minnow.descriptor import Descriptor
 from dori.minnow.unet import memorized_items, scheduler
@@ -41,6 +42,7 @@ def export(work: Path, cfg: dict, out: Path = WEIGHTS) -> None:
         if settings.pop("_name_or_path", None) is not None:
             config.write_text(json.dumps(settings, indent=2) + "\n")
     shutil.copy(work / "descriptor.safetensors", out)
+    as_umask(out)
     template = (Path(__file__).parent / "card.md").read_text()
     descriptor = Descriptor(path=str(out / "descriptor.safetensors"))
     figures = exposures(cfg) | calibration(descriptor, vae.float())

@@ -1,14 +1,15 @@
 """One training loop for minnow's networks: seeded by step, resumable at any moment, safetensors."""
 
 import math
-import os
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm import tqdm
+
+from dori.files import save_tensors
 
 Loss = Callable[[int, torch.Generator], Tensor]
 
@@ -47,9 +48,7 @@ def _save(path: Path, step: int, model: nn.Module, optimizer: torch.optim.Optimi
     for i, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{k}": v for k, v in state.items()}
     tensors["step"] = torch.tensor(step)
-    tmp = path.with_suffix(".tmp")
-    save_file({k: v.clone() for k, v in tensors.items()}, tmp)
-    os.replace(tmp, path)
+    save_tensors({k: v.clone() for k, v in tensors.items()}, path)
 
 
 def _load(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, ema: Ema) -> int:
@@ -121,5 +120,5 @@ def fit(
         if keep_every and (step + 1) % keep_every == 0:
             names = [n for n, _ in model.named_parameters()]
             kept = dict(zip(names, average.shadow, strict=True))
-            save_file({n: v.half() for n, v in kept.items()}, folder / f"step-{step + 1}.safetensors")
+            save_tensors({n: v.half() for n, v in kept.items()}, folder / f"step-{step + 1}.safetensors")
     average.copy_to(model)

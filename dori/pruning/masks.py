@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dori.errors import InputError, unknown
+from dori.files import save_tensors
 
 Mask = dict[str, Tensor]
 
@@ -80,7 +80,7 @@ def chance_iou(a: Mask, b: Mask) -> float:
 def save(mask: Mask, path: Path, recipe: dict[str, Any]) -> None:
     """Safetensors of uint8; ``recipe`` says how the mask was found."""
     tensors = {name: part.to(torch.uint8).cpu().contiguous() for name, part in mask.items()}
-    save_file(tensors, path, {"recipe": json.dumps(recipe, sort_keys=True)})
+    save_tensors(tensors, path, {"recipe": json.dumps(recipe, sort_keys=True)})
 
 
 def load(path: Path) -> Mask:

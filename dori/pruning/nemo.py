@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
@@ -13,6 +13,7 @@ from dori.data import Data, Target
 from dori.data.targets import embedded
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError, check_positive, unknown
+from dori.files import save_tensors
 from dori.pruning import noise_difference as nd
 from dori.pruning.layers import layers_of
 from dori.pruning.masks import Mask, union
@@ -124,7 +125,7 @@ class NeMo:
                 nd.pairwise(diffusion.noise_similarity, difference).max()
                 for difference in nd.differences_of(diffusion, y, noise)
             ]
-            save_file({"scores": torch.stack(found).cpu()}, folder / "scores.safetensors")
+            save_tensors({"scores": torch.stack(found).cpu()}, folder / "scores.safetensors")
             return {"unet_evaluations": len(y) * self.seeds}
 
         inputs = {"captions": data.captions, "seeds": self.seeds, "seed": self.seed}

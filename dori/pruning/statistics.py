@@ -6,10 +6,11 @@ from pathlib import Path
 from pickle import UnpicklingError
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dori.errors import InputError
+from dori.files import save_tensors
 
 
 def activations(layers: dict[str, nn.Linear], y: Tensor) -> dict[str, Tensor]:
@@ -57,7 +58,7 @@ class Statistics:
 
     def save(self, path: Path) -> None:
         tensors = {f"mean.{i}": x for i, x in enumerate(self.mean)}
-        save_file(tensors | {f"std.{i}": x for i, x in enumerate(self.std)}, path)
+        save_tensors(tensors | {f"std.{i}": x for i, x in enumerate(self.std)}, path)
 
     def check(self, layers: dict[str, nn.Linear]) -> None:
         """Raises InputError where the statistics are those of another model."""

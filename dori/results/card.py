@@ -7,13 +7,13 @@ from typing import Any
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from dori.files import write_atomically
 from dori.results.comparison import MEMORIZED, Comparison
 from dori.results.estimate import differs, with_interval
 from dori.results.render import markdown
 from dori.results.rows import Rows
 from dori.results.table import blocks
 from dori.results.verdict import verdicts
-from dori.stages import write_atomically
 
 PARTS = ("model", "pruning", "defense", "attack", "seed")
 

@@ -1,7 +1,6 @@
 """The end of a job: everything that it leaves in its folder, and what the terminal shows."""
 
 import json
-import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -12,6 +11,7 @@ from rich.console import Console
 
 from dori.config import build
 from dori.defenses import Finetuning
+from dori.files import share_file, write_atomically
 from dori.results.epochs import write_epochs
 from dori.results.findings import findings
 from dori.results.grid import write_grid
@@ -23,7 +23,6 @@ from dori.results.saving import epochs, history, save_model, write_history
 from dori.results.table import blocks, halves
 from dori.results.tracking import finish, log_history, log_results
 from dori.results.verdict import verdicts
-from dori.stages import write_atomically
 
 if TYPE_CHECKING:
     from dori.studies.run import Run
@@ -60,7 +59,7 @@ class Job:
         write_images(out / "images.parquet", images)
         write_atomically(out / "timing.json", json.dumps(stages, indent=1) + "\n")
         for name, attacked in run.attacks.items():
-            shutil.copy(attacked.result.folder / "triggers.safetensors", out / f"triggers-{name}.safetensors")
+            share_file(attacked.result.folder / "triggers.safetensors", out / f"triggers-{name}.safetensors")
         if run.cfg.save_model and run.mitigated:
             save_model(run, rows, targets, self.config, out / "model")
         if isinstance(run.defense, Finetuning) and (looks := epochs(run.mitigated)):

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
+from dori.files import write_atomically
 from dori.results.comparison import kinds_of
 from dori.results.estimate import MISSING, estimate, number, significant, with_deviation, with_interval
 from dori.results.render import latex, markdown
 from dori.results.rows import Row, Rows
 from dori.results.table import Block, work_cell
 from dori.results.words import kind_title, setting_rank
-from dori.stages import write_atomically
 
 COLUMNS = (
     "setting", "SSCD_Orig", "MR [95 % interval]", "MR unseen", "MR seen", "Displacement", "A_CLIP", "FID",

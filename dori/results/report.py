@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from dori.files import write_atomically
 from dori.results.comparison import Comparison, varying
 from dori.results.curves import label_of
 from dori.results.defense_table import several
@@ -22,7 +23,6 @@ from dori.results.sweep_table import sweep
 from dori.results.table import blocks, halves
 from dori.results.verdict import verdicts
 from dori.results.words import KINDS, KINDS_EXPLAINED, METRICS_EXPLAINED, settings_explained
-from dori.stages import write_atomically
 
 PACKAGES = ("dori", "torch", "diffusers", "transformers", "lightning")
 CAPTIONS = {

@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from dori.errors import InputError
-from dori.stages import write_atomically
+from dori.files import write_atomically
 
 Row = dict[str, Any]
 Rows = Sequence[Row]

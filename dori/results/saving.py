@@ -1,7 +1,6 @@
 """What a job hands out of a mitigation: the pipeline with its card, and how the training went."""
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,9 @@ import pandas as pd
 from safetensors.torch import load_file
 from torch import Tensor
 
+from dori.files import share_file, write_atomically
 from dori.results.card import write_card
 from dori.results.rows import Rows
-from dori.stages import write_atomically
 
 if TYPE_CHECKING:
     from dori.studies.run import Run
@@ -33,7 +32,7 @@ def save_model(
     lora = adapters is not None and adapters.exists()
     if lora:
         (folder / "lora").mkdir(exist_ok=True)
-        shutil.copy(adapters, folder / "lora" / LORA)  # type: ignore[arg-type]
+        share_file(adapters, folder / "lora" / LORA)  # type: ignore[arg-type]
     write_card(folder / "README.md", rows, subject.name, run.diffusion.fingerprint, targets, config, lora)
 
 

@@ -4,9 +4,10 @@ from itertools import combinations_with_replacement
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from dori.config import identity
+from dori.files import save_tensors
 from dori.locality import activations, criteria, overlap, pairs
 from dori.locality.members import Members, embeddings
 from dori.metrics.intervals import Estimate, estimate
@@ -45,7 +46,7 @@ def criteria_rows(
             "magnitude": criteria.magnitude(layers, len(y)),
         }
         flat = {f"{key}/{n}": x.contiguous() for key, found in scores.items() for n, x in found.items()}
-        save_file(flat, folder / "scores.safetensors")
+        save_tensors(flat, folder / "scores.safetensors")
         pairs_drawn = saliency.evaluations(len(y), min(saliency.ordinary, len(run.data.ordinary.images)))
         return {"unet_evaluations": len(y) + len(usual) + wanda.evaluations(len(y)) + pairs_drawn}
 

@@ -1,17 +1,16 @@
 """Inside the model: what triggers activate, and which weights pruning methods select for them."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from dori.config import identity
 from dori.distributed import once
+from dori.files import save_tensors
 from dori.locality import activations, overlap, pairs
 from dori.locality.members import ORDINARY, TRIGGER, Members, embeddings, of_kind
 from dori.metrics.intervals import Estimate, estimate
-from dori.predict import replace_file
 from dori.pruning import Method
 from dori.pruning.layers import layers_of
 from dori.studies.locality_triggers import identities, study_row
@@ -43,11 +42,11 @@ def activation_rows(run: Run, members: Members, block: int) -> list[Row]:
         def work(first: int) -> None:
             if not files[first].exists():
                 found = activations.block_distances(model, layers, y, noise, first, block)
-                replace_file(files[first], partial(save_file, found))
+                save_tensors(found, files[first])
 
         def merge() -> None:
             whole = activations.whole([load_file(file) for file in files.values()])
-            replace_file(folder / "activations.safetensors", lambda tmp: save_file(whole, tmp))
+            save_tensors(whole, folder / "activations.safetensors")
             for file in folder.glob("part-*"):
                 file.unlink()
 
@@ -86,7 +85,7 @@ def selection_of(run: Run, name: str, method: Method, members: Members) -> overl
 
         def compute(folder: Path, targets: list = targets) -> dict:
             selection = method.select(run.diffusion, targets, run.data, run.keep)
-            save_file(overlap.packed(selection.masks), folder / "masks.safetensors")
+            save_tensors(overlap.packed(selection.masks), folder / "masks.safetensors")
             return {"unet_evaluations": selection.evaluations}
 
         inputs = {

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 import torch
 from safetensors.numpy import load_file, save_file
 
+from dori.files import replace_file
 from dori.locality import distances, pairs
 from dori.locality.cuts import ordered
 from dori.locality.members import TRIGGER, Member, Members, embeddings, of_kind, units
@@ -29,7 +31,7 @@ def distance_rows(run: Run, members: Members) -> list[Row]:
     def compute(folder: Path) -> dict:
         y = embeddings(run.diffusion, members).cpu()
         found = {name: distances.pairwise(y, measure) for name, measure in distances.MEASURES.items()}
-        save_file(found, folder / "distances.safetensors")
+        replace_file(folder / "distances.safetensors", partial(save_file, found))
         return {}
 
     result = run.stages.run("distances", inputs, CODE, compute, "distances: embeddings")
@@ -60,7 +62,8 @@ def map_row(run: Run, triggers: Members, perplexity: float) -> Row:
     def compute(folder: Path) -> dict:
         both = [(m.start, m.target.embedding) for m in triggers]
         y = torch.stack([part for side in zip(*both, strict=True) for part in side if part is not None])
-        save_file(distances.projected(y, perplexity, run.cfg.seed), folder / "map.safetensors")
+        found = distances.projected(y, perplexity, run.cfg.seed)
+        replace_file(folder / "map.safetensors", partial(save_file, found))
         return {}
 
     result = run.stages.run("map", inputs, CODE, compute, "map: t-SNE and PCA")
