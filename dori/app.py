@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from dori.config import CONF, build, check_keys, check_top
 from dori.errors import InputError
-from dori.overrides import check_overrides, groups
+from dori.overrides import checked, groups
 
 
 def quiet() -> None:
@@ -80,7 +80,7 @@ def main() -> None:
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it speaks when it is imported
     try:
-        check_overrides(sys.argv[1:])
+        sys.argv[1:] = checked(sys.argv[1:])
         _job()
     except (InputError, ConfigCompositionException) as error:
         sys.exit(_refuse(str(error)))

@@ -1,7 +1,7 @@
 """The configuration: where it lies, how it is composed, and what is checked before a run starts."""
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 import dori
+from dori.arguments import misfit
 from dori.errors import InputError, unknown
 from dori.stages import digest_file, fingerprint
 
@@ -35,14 +36,21 @@ def run_id(cfg: DictConfig) -> str:
 
 
 def build(node: Any, **arguments: Any) -> Any:
-    """Hydra's ``instantiate``; what a constructor refuses comes out as the InputError that it is."""
+    """Hydra's ``instantiate``; what a constructor refuses comes out as the InputError that it is.
+
+    Raises:
+        InputError: also for what another library's constructor, or somebody's own, does not take.
+    """
     try:
         return hydra.utils.instantiate(node, **arguments)
     except InstantiationException as error:
-        cause: BaseException | None = error
-        while cause is not None and not isinstance(cause, InputError):
+        cause: BaseException = error
+        while cause.__cause__ is not None and not isinstance(cause, InputError):
             cause = cause.__cause__
-        raise cause or error from error
+        if isinstance(cause, InputError):
+            raise cause from error
+        target = node.get("_target_", node) if isinstance(node, Mapping | DictConfig) else node
+        raise InputError(f"{target} cannot be built: {' '.join(str(cause).split())}") from error
 
 
 def nodes(cfg: Any, path: str = "") -> Iterator[tuple[str, DictConfig]]:
@@ -59,12 +67,13 @@ def nodes(cfg: Any, path: str = "") -> Iterator[tuple[str, DictConfig]]:
 
 
 def check_keys(cfg: DictConfig) -> None:
-    """Every key of every node with a ``_target_`` is an argument of it; nothing mandatory is missing.
+    """Every key of every node with a ``_target_`` is an argument of it, and fits; nothing is missing.
 
-    Hydra itself lets a misspelt key in a file pass.
+    Hydra itself lets a misspelt key in a file pass, and a word in the place of a number.
 
     Raises:
-        InputError: the key, with the nearest name that exists.
+        InputError: the key, with the nearest name that exists, or what it must be; a ``_target_`` that is
+            not there.
     """
     missing = sorted(OmegaConf.missing_keys(cfg))
     if missing:
@@ -72,13 +81,32 @@ def check_keys(cfg: DictConfig) -> None:
     for path, node in nodes(cfg):
         if not isinstance(target := node.get("_target_"), str):
             continue
-        arguments = inspect.signature(hydra.utils.get_object(target)).parameters.values()
-        if any(argument.kind is argument.VAR_KEYWORD for argument in arguments):
-            continue
+        made = _named(target, path)
+        arguments = inspect.signature(made).parameters.values()
         known = [argument.name for argument in arguments]
-        for key in node:
-            if not str(key).startswith("_") and key not in known:
-                raise unknown(f"key in {path}", str(key), known)
+        others = any(argument.kind is argument.VAR_KEYWORD for argument in arguments)
+        for key in (str(key) for key in node if not str(key).startswith("_")):
+            if key not in known and not others:
+                raise unknown(f"key in {path}", key, known)
+            value = node[key]
+            if OmegaConf.is_config(value):
+                value = OmegaConf.to_container(value, resolve=True)
+            if not _holds_parts(value) and (wanted := misfit(made, key, value)):
+                raise InputError(f"{path}.{key} is {value!r}, but must be {wanted}")
+
+
+def _named(target: str, path: str) -> Any:
+    try:
+        return hydra.utils.get_object(target)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(
+            f"{path}._target_ {target!r} cannot be imported: {' '.join(str(error).split())}; install its"
+            " package, or name its folder in PYTHONPATH"
+        ) from error
+
+
+def _holds_parts(value: Any) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and any(map(_holds_parts, value)))
 
 
 def check_top(cfg: DictConfig, known: list[str]) -> None:

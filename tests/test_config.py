@@ -268,10 +268,32 @@ def test_a_prompt_that_is_too_long_is_refused_before_any_work(
     Run.configured(composed(*overrides, "model.truncate_prompts=true"))
 
 
-def test_an_error_of_hydras_own_stays_what_it_is() -> None:
-    with pytest.raises(Exception, match="unexpected keyword") as error:
-        build(OmegaConf.create({"_target_": "dori.pruning.Wanda", "ration": 0.1}))
-    assert not isinstance(error.value, InputError)
+def test_what_another_librarys_constructor_refuses_is_one_sentence() -> None:
+    node = {"_target_": "torch.nn.Linear", "in_features": 2, "out_features": -1}
+    with pytest.raises(InputError, match=r"^torch\.nn\.Linear cannot be built: .*negative"):
+        build(OmegaConf.create(node))
+
+
+@pytest.mark.parametrize(("word", "text"), [
+    ("pruning.ratio=abc", "pruning.ratio is 'abc', but must be float"),
+    ("attack.steps=1.5", "attack.steps is 1.5, but must be int"),
+    ("attack.steps=true", "attack.steps is True, but must be int"),
+    ("attack.snapshots=[1,two]", "attack.snapshots is [1, 'two'], but must be "),
+    ("attack.optimizer.lr=fast", "attack.optimizer.lr is 'fast', but must be "),
+    ("model.twin.guidance=null", "model.twin.guidance is None, but must be float"),
+    ("trainer.precision=17", "trainer.precision is 17, but must be "),
+])  # fmt: skip
+def test_a_value_that_does_not_fit_its_argument_is_refused(word: str, text: str) -> None:
+    with pytest.raises(InputError, match=re.escape(text)):
+        check_keys(composed(word))
+
+
+def test_a_target_that_cannot_be_imported_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = OmegaConf.create({"pruning": {"_target_": "mine.pruning.Method", "name": "mine"}})
+    with pytest.raises(
+        InputError, match=r"pruning\._target_ 'mine\.pruning\.Method' cannot be imported: .*PYTHONPATH"
+    ):
+        check_keys(cfg)
 
 
 def test_an_identity_holds_the_content_of_files_not_their_place(tmp_path: Path) -> None:

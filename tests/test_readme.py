@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dori.overrides import check_overrides
+from dori.overrides import checked
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -20,7 +20,7 @@ COMMANDS = [
 @pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("dori")])
 def test_a_documented_command_is_accepted(command):
     words = re.sub(r"<[^>]*>", "somewhere", command)
-    check_overrides(shlex.split(words)[1:])
+    checked(shlex.split(words)[1:])
 
 
 def test_two_commands_set_up_and_run_on_a_fresh_machine():
