@@ -1,16 +1,18 @@
 """Targets: the images whose memorization is tested, each with its prompt and its kind."""
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
+
+from dori.data.pictures import digest, read_picture
+from dori.stages import fingerprint
 
 KINDS = ("verbatim", "template", "seen", "unseen")
 MEMORIZED = ("verbatim", "template")
@@ -42,22 +44,16 @@ class Target:
     source: str = ""
 
     def pixels(self) -> np.ndarray:
-        """uint8 (H, W, 3), as stored."""
-        if isinstance(self.image, np.ndarray):
-            return self.image
-        with Image.open(self.image) as image:
-            return np.asarray(image.convert("RGB"))
+        """uint8 (H, W, 3), as a viewer shows it."""
+        return self.image if isinstance(self.image, np.ndarray) else read_picture(self.image)
 
-    @property
+    @cached_property
     def identity(self) -> list:
-        """All that a result may depend on, JSON-able."""
-        arrays = [self.pixels(), *self.family]
-        if self.changing is not None:
-            arrays.append(self.changing)
-        digest = hashlib.sha256(b"".join(np.ascontiguousarray(a).tobytes() for a in arrays))
-        if self.embedding is not None:
-            digest.update(self.embedding.float().cpu().contiguous().numpy().tobytes())
-        return [self.name, self.prompt, self.kind, digest.hexdigest()]
+        """All that a result may depend on, JSON-able; of a picture what is seen, not where it lies."""
+        digests = [digest(image) for image in (self.image, *self.family)]
+        digests.append("" if self.changing is None else digest(self.changing))
+        digests.append("" if self.embedding is None else digest(self.embedding.float().cpu().numpy()))
+        return [self.name, self.prompt, self.kind, fingerprint(digests)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,16 +67,11 @@ class Ordinary:
     images: list[Path | np.ndarray] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
 
-    @property
+    @cached_property
     def identity(self) -> list:
-        return (
-            [
-                Target(text, text, "", image).identity
-                for text, image in zip(self.captions, self.images, strict=True)
-            ]
-            if self.images
-            else list(self.captions)
-        )
+        if not self.images:
+            return list(self.captions)
+        return [[text, digest(image)] for text, image in zip(self.captions, self.images, strict=True)]
 
     def tensor(self, size: int, start: int, stop: int) -> Tensor:
         """uint8 (n, 3, size, size) of the pictures ``start``..``stop``."""

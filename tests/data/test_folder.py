@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from dori.data import KINDS, Data, folder
-from dori.data.folder import read_table
 from dori.errors import InputError
 from tests import tiny
 
@@ -148,24 +147,12 @@ def test_a_word_that_pandas_would_eat_is_a_prompt(tmp_path: Path, prompt: str) -
 
 def test_missing_columns_are_named(broken: Callable[..., str]) -> None:
     assert "lacks the columns ['image', 'kind']" in broken("prompt,url\na boat,x\n")
-    assert "needs a column 'prompt'" in broken("text,image,kind\na boat,good.png,seen\n")
+    assert "needs a column 'prompt'" in broken("name,image,kind\na boat,good.png,seen\n")
 
 
 @pytest.mark.parametrize("text", ["", "prompt,image,kind\n", "prompt,image,kind\na,b,c,d,e\n1,2\n"])
 def test_an_empty_or_unreadable_table_is_refused(broken: Callable[..., str], text: str) -> None:
     assert "targets.csv" in broken(text)
-
-
-def test_a_missing_table_is_refused(tmp_path: Path) -> None:
-    for call in (lambda: folder(str(tmp_path / "none.csv"), "all"), lambda: folder(str(tmp_path), "all")):
-        with pytest.raises(InputError, match="does not exist; give a CSV or parquet file"):
-            call()
-
-
-def test_a_broken_parquet_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "targets.parquet").write_bytes(b"PAR1 no table PAR1")
-    with pytest.raises(InputError, match="cannot be read as a table"):
-        read_table(tmp_path / "targets.parquet")
 
 
 def test_all_kinds_of_table_give_the_same_targets(table: Path, tmp_path: Path) -> None:
@@ -178,15 +165,6 @@ def test_all_kinds_of_table_give_the_same_targets(table: Path, tmp_path: Path) -
     expected = [target.identity for target in folder(str(table), "all").targets]
     for name in ("targets.parquet", "semicolons.csv"):
         assert [t.identity for t in folder(str(tmp_path / name), "all").targets] == expected
-
-
-def test_a_caption_with_the_other_separator_is_read_whole(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text(";Caption;URL\n0;a boat, a tree, a lamp, a cup;\n")
-    (tmp_path / "b.csv").write_text('prompt,image\n"a boat; a tree; a lamp",x\n')
-    (tmp_path / "c.txt").write_text("a boat, a tree; a lamp\na cup\n")
-    assert list(read_table(tmp_path / "a.csv").prompt) == ["a boat, a tree, a lamp, a cup"]
-    assert list(read_table(tmp_path / "b.csv").prompt) == ["a boat; a tree; a lamp"]
-    assert list(read_table(tmp_path / "c.txt").prompt) == ["a boat, a tree; a lamp", "a cup"]
 
 
 def test_ordinary_captions_come_with_their_pictures(table: Path, ordinary: Path) -> None:
@@ -217,13 +195,68 @@ def test_broken_rows_of_ordinary_captions_are_named_by_their_lines(
     assert [line.split(":")[0] for line in text.splitlines()[1:]] == ["  line 3", "  line 4", "  line 5"]
 
 
-@pytest.mark.parametrize(("name", "rows"), [
-    ("memorized_laion_prompts.csv", 500),
-    ("unmemorized_laion_prompts.csv", 500),
-    ("coco2014_val_200.csv", 200),
+def pictures(folder: Path, *names: str) -> None:
+    for i, name in enumerate(names):
+        (folder / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(tiny.picture(i)).save(folder / name)
+
+
+def test_a_picture_is_found_wherever_it_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    pictures(tmp_path, "in it/a =(1).png", "home/b.png", "c.png", "deep/d.png")
+    (tmp_path / "tables").mkdir()
+    names = ["../in it/a =(1).png", "~/b.png", str(tmp_path / "c.png"), r"..\deep\d.png"]
+    rows = "".join(f"text {i};{name};seen\n" for i, name in enumerate(names))
+    (tmp_path / "tables/t.csv").write_text(f"prompt;image;kind\n{rows}")
+    for i, target in enumerate(folder(str(tmp_path / "tables/t.csv"), "all").targets):
+        assert np.array_equal(target.pixels(), tiny.picture(i))
+
+
+def test_what_is_no_file_is_said_by_its_line(broken: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    names = ["http://x.org/1.jpg", "home", "x" * 300, "~nobody-of-that-name/0.png"]
+    text = broken("prompt,image,kind\n" + "".join(f"text {i},{name},seen\n" for i, name in enumerate(names)))
+    *_, address, house, long, nobody = text.splitlines()
+    assert "line 2" in address and "download it" in address
+    assert "line 3" in house and "is a folder" in house
+    assert "line 4" in long
+    assert "line 5" in nobody
+
+
+def test_a_mask_fits_its_picture(broken: Callable[..., str], tmp_path: Path) -> None:
+    Image.new("L", (20, 10)).save(tmp_path / "mask.png")
+    text = broken("prompt,image,kind,changing\na boat,good.png,template,mask.png\n")
+    assert "line 2: changing" in text
+    assert "20 x 10 pixels" in text
+
+
+@pytest.mark.parametrize(("rows", "said"), [
+    ("a,0.png,verbatim\nb,0.png,unseen\n", "has the picture of .*line 2, but calls it unseen"),
+    ("a,0.png,seen\nb,1.png,seen\nc,copy.jpg,unseen\n", "line 4 has the picture of .*line 2"),
+    ("a,0.png,template\na ,1.png,seen\n", "line 3 has the prompt of .*line 2"),
+    ("a,0.png,seen\nb,1.png,seen\na,copy.jpg,seen\n", "line 4 repeats .*line 2"),
 ])  # fmt: skip
-def test_the_published_prompt_lists_are_read(shared: Path, table: Path, name: str, rows: int) -> None:
-    found = read_table(shared / name)
-    assert len(found) == rows
-    assert found.prompt.map(lambda text: isinstance(text, str) and bool(text.strip())).all()
-    assert len(folder(str(table), 1, str(shared / name)).ordinary.captions) == rows
+def test_a_picture_is_one_thing_and_counts_once(tmp_path: Path, rows: str, said: str) -> None:
+    pictures(tmp_path, "0.png", "1.png")
+    Image.fromarray(tiny.picture(0)).save(tmp_path / "copy.jpg", "PNG")  # other name, the same to see
+    (tmp_path / "t.csv").write_text(f"prompt,image,kind\n{rows}")
+    with pytest.raises(InputError, match=said):
+        folder(str(tmp_path / "t.csv"), "all")
+
+
+def test_pictures_and_prompts_that_share_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    pictures(tmp_path, "0.png", "1.png", "2.png")
+    (tmp_path / "t.csv").write_text(
+        "prompt,image,kind\na,0.png,seen\na,1.png,unseen\nb,0.png,seen\nc,2.png,seen\n"
+    )
+    assert len(folder(str(tmp_path / "t.csv"), "all").targets) == 4
+    assert "2 targets share a picture or a prompt" in caplog.text
+    assert "line 3" in caplog.text
+
+
+def test_training_pictures_are_other_ones(table: Path, ordinary: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"ordinary.csv, line 2 is one of data.ordinary's pictures"):
+        folder(str(table), 1, str(ordinary), str(ordinary))
+    (tmp_path / "more.csv").write_text(f"text,file_name\na boat,{table.parent}/3.png\n")
+    with pytest.raises(InputError, match=r"more.csv, line 2 is one of the targets"):
+        folder(str(table), 1, str(ordinary), str(tmp_path / "more.csv"))

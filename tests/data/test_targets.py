@@ -45,15 +45,6 @@ def test_ordinary_pictures_have_an_identity_of_their_own() -> None:
     assert Ordinary(captions[::-1], images).identity != one
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "RGBA", "CMYK"])
-def test_an_image_of_any_mode_is_read_as_rgb(tmp_path: Path, mode: str) -> None:
-    ending = "tif" if mode == "CMYK" else "png"
-    Image.fromarray(tiny.picture(0)).convert(mode).save(tmp_path / f"image.{ending}")
-    pixels = replace(TARGET, image=tmp_path / f"image.{ending}").pixels()
-    assert pixels.shape == (tiny.SIDE, tiny.SIDE, 3)
-    assert pixels.dtype == np.uint8
-
-
 def test_an_image_of_the_right_size_is_not_touched() -> None:
     assert torch.equal(tensor([tiny.picture(0)], 32)[0].permute(1, 2, 0), torch.from_numpy(tiny.picture(0)))
 
