@@ -72,12 +72,11 @@ def _ordinary(source: Path) -> Ordinary:
     return Ordinary(captions, list(images), [f"{source}, {row.where}" for row in rows])
 
 
-def _training(source: Path, targets: list[Target], ordinary: Ordinary) -> Training:
+def _training(source: Path, ordinary: Ordinary) -> Training:
     pairs = _ordinary(source)
     if not pairs.images:
         raise InputError(f"data.training {source} needs a column 'image' beside its captions")
-    of_targets = [target.image for target in targets]
-    check_apart(pairs, ("the targets", of_targets), ("data.ordinary's pictures", ordinary.images))
+    check_apart(pairs, ordinary)
     return Training(lambda: pairs, len(pairs.images), pairs.identity)
 
 
@@ -101,5 +100,5 @@ def folder(path: str, targets: int | str, ordinary: str | None = None, training:
     limit = len(everything) if targets == "all" else int(targets)
     chosen = [t for kind in KINDS for t in [t for t in everything if t.kind == kind][:limit]]
     everyday = Ordinary([]) if ordinary is None else _ordinary(Path(ordinary))
-    seen = None if training is None else _training(Path(training), everything, everyday)
+    seen = None if training is None else _training(Path(training), everyday)
     return Data(chosen, everyday, everyday.captions, seen)

@@ -1,9 +1,6 @@
 """One picture counts once, and as one thing: what two rows of a user's tables may not both say."""
 
 import logging
-from pathlib import Path
-
-import numpy as np
 
 from dori.data.pictures import digest
 from dori.data.targets import MEMORIZED, Ordinary, Target
@@ -47,13 +44,16 @@ def check_repeats(targets: list[Target]) -> None:
         )  # fmt: skip
 
 
-def check_apart(training: Ordinary, *others: tuple[str, list[Path | np.ndarray]]) -> None:
-    """Refuses to train on pictures that are measured with.
+def check_apart(training: Ordinary, measured: Ordinary) -> None:
+    """A defense sees to it itself that it trains on no memorized image.
 
     Raises:
-        InputError: a training picture is one of the ``others``, each with what they are.
+        InputError: a training picture is one on which quality is measured.
     """
-    known = {digest(image): what for what, images in others for image in images}
+    known = {digest(image): i for i, image in enumerate(measured.images)}
     for image, source in zip(training.images, training.sources, strict=True):
-        if what := known.get(digest(image)):
-            raise InputError(f"{source} is one of {what}: training pictures are other ones, leave it out")
+        if (place := known.get(digest(image))) is not None:
+            raise InputError(
+                f"{source} has the picture of {measured.sources[place]}, on which quality is measured:"
+                " train on other ones"
+            )
