@@ -12,7 +12,7 @@ from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf
 
 from dori.config import CONF, build, check_keys, check_top
-from dori.errors import InputError
+from dori.errors import Failure, InputError
 from dori.overrides import checked, groups
 
 
@@ -84,6 +84,9 @@ def main() -> None:
         _job()
     except (InputError, ConfigCompositionException) as error:
         sys.exit(_refuse(str(error)))
+    except Failure as error:
+        _refuse(str(error))
+        sys.exit(1)
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
         sys.exit(_refuse(f"cannot write to {error.filename}: {error.strerror}; choose another folder"))
 

@@ -1,4 +1,4 @@
-"""The one error that a user is meant to see: what is wrong, the value, and what to do."""
+"""The errors that a user is meant to see: what is wrong, the value, and what to do."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,6 +6,10 @@ from collections.abc import Iterable
 
 class InputError(ValueError):
     """Bad input, found before any long work. ``dori`` prints its text alone and exits with 2."""
+
+
+class Failure(RuntimeError):
+    """What ends a run whose input is right: a full disk. ``dori`` prints its text alone and exits with 1."""
 
 
 def unknown(what: str, value: str, known: Iterable[str]) -> InputError:

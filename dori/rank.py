@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from dori.app import quiet, study, work
 from dori.config import build
 from dori.distributed.group import joined
-from dori.errors import InputError
+from dori.errors import Failure, InputError
 
 
 def main(folder: Path) -> int:
@@ -33,7 +33,7 @@ def main(folder: Path) -> int:
     except Exception as error:
         told = {"type": type(error).__name__, "text": str(error)}
         (folder / f"error-{rank or 0}.json").write_text(json.dumps(told))
-        if not isinstance(error, InputError):
+        if not isinstance(error, InputError | Failure):
             traceback.print_exc()
         return 1
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import dori
 from dori import entries
+from dori.disk import CACHE, room
 from dori.distributed import once
 from dori.entries import Info, digest_file
 
@@ -90,6 +91,13 @@ class Stages:
 
         ``compute`` gets the folders of those that are missing, and does them at once.
         """
+        with room(self.root, CACHE):
+            return self._together(name, inputs, code, compute, by_all)
+
+    def _together(
+        self, name: str, inputs: dict[str, Info], code: list[str],
+        compute: Callable[[dict[str, Path]], list[Info]], by_all: bool,
+    ) -> list[Result]:  # fmt: skip
         start, versions = time.monotonic(), [code_version(package) for package in code]
         keys = {label: fingerprint([name, given, self.shared, versions]) for label, given in inputs.items()}
         with ExitStack() as locks:

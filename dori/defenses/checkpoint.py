@@ -1,11 +1,13 @@
 """``last.ckpt``: Lightning's checkpoint, replaced whole, from which a killed training goes on."""
 
+import time
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from dori.defenses.history import best
 from dori.defenses.module import FinetuningModule
@@ -30,14 +32,23 @@ class Best(Checkpoint):
             save_tensors(weights, self.path)
 
 
+class Whole(TorchCheckpointIO):
+    """Writes beside the old file, then takes its name; Lightning's own goes through the system's /tmp."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        def write(tmp: Path) -> None:
+            with tmp.open("wb") as file:  # given a name, torch does not say that the disk is full
+                torch.save(checkpoint, file)
+
+        replace_file(Path(path), write)
+
+
 class Last(Checkpoint):
-    """Saves after every so many batches and at the end of each epoch; the old file stays until then.
+    """Saves every so many seconds, between two batches. ``recipe`` says what the training depends on."""
 
-    ``recipe`` says what the training depends on.
-    """
-
-    def __init__(self, path: Path, every: int, recipe: Recipe):
+    def __init__(self, path: Path, every: float, recipe: Recipe):
         self.path, self.every, self.recipe = path, every, recipe
+        self.saved = time.monotonic()
 
     def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict) -> None:
         checkpoint["recipe"] = self.recipe
@@ -45,24 +56,17 @@ class Last(Checkpoint):
     def on_train_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        # the last batch of an epoch is saved with what follows it
-        if (batch_idx + 1) % self.every == 0 and not trainer.is_last_batch:
+        if not trainer.is_last_batch:  # that one is saved with what follows it
             self.save(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
-        if trainer.world_size > 1:  # every rank takes part, the first one writes
+        """Where it is time, which the first rank says for all."""
+        if trainer.strategy.broadcast(time.monotonic() - self.saved >= self.every):
             trainer.save_checkpoint(self.path)
-            return
-        try:
-            replace_file(self.path, trainer.save_checkpoint)
-        except OSError as error:
-            raise InputError(
-                f"cannot write {self.path}: {error.strerror}; what was saved before is whole: make room and"
-                " start again"
-            ) from error
+            self.saved = time.monotonic()
 
 
 def last_good(path: Path, recipe: Recipe) -> Path | None:

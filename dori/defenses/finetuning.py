@@ -46,7 +46,7 @@ class Finetuning:
         micro_batch: most samples in one U-Net call with gradients for weights; bounds the memory.
         keep: the averaged weights of the ``last`` epoch, or of the ``best`` one by the validation's score.
         patience: epochs without a better score after which the training ends; null: never.
-        save_every: attacks between two checkpoints.
+        save_every: seconds between two checkpoints, which are four to five times the U-Net's size.
         allow_memorized: train on ordinary pictures that a memorized image is among.
     """
 
@@ -68,17 +68,19 @@ class Finetuning:
     micro_batch: int = 64
     keep: str = "last"
     patience: int | None = None
-    save_every: int = 1
+    save_every: float = 900
     allow_memorized: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for key in ("epochs", "batch", "updates", "micro_batch", "save_every"):
+        for key in ("epochs", "batch", "updates", "micro_batch"):
             value = getattr(self, key)
             if not isinstance(value, int):
                 raise InputError(f"defense.{key} must be a whole number, but is {value!r}")
             check_positive(f"defense.{key}", value)
         check_positive("defense.clip", self.clip)
+        if self.save_every < 0:
+            raise InputError(f"defense.save_every must be 0 seconds or more, but is {self.save_every}")
         for key in ("warm_steps", "patience"):
             if (value := getattr(self, key)) is not None:
                 check_positive(f"defense.{key}", value)

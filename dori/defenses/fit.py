@@ -9,7 +9,7 @@ import lightning
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
 
-from dori.defenses.checkpoint import Best, Last, Recipe, last_good
+from dori.defenses.checkpoint import Best, Last, Recipe, Whole, last_good
 from dori.defenses.finetuning import Finetuning
 from dori.defenses.lora import save_lora
 from dori.defenses.material import Material
@@ -37,7 +37,8 @@ def fit(
         bar = [StageBar(label)] if make.keywords.get("enable_progress_bar", True) else []
         trainer = make(
             max_epochs=settings.epochs, callbacks=[*bar, Best(best), Last(last, settings.save_every, recipe)],
-            enable_checkpointing=True, logger=False, num_sanity_val_steps=0,
+            plugins=[*make.keywords.get("plugins", []), Whole()], enable_checkpointing=True,
+            logger=False, num_sanity_val_steps=0,
         )  # fmt: skip
         with process_group():
             trainer.fit(module, ckpt_path=last_good(last, recipe), weights_only=True)

@@ -16,7 +16,7 @@ from lightning.pytorch.strategies import ParallelStrategy
 from omegaconf import DictConfig, OmegaConf
 
 from dori.config import build
-from dori.errors import InputError
+from dori.errors import Failure, InputError
 
 RANK = "dori.rank"
 GRACE = 10  # seconds in which the others may tell the logger that the job failed
@@ -24,7 +24,7 @@ MEETING = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
 PLACE = ("LOCAL_RANK", "WORLD_SIZE", *MEETING)
 
 
-class RankFailed(RuntimeError):
+class RankFailed(Failure):
     """A process of a job ended with an error, or was killed."""
 
 
@@ -111,6 +111,8 @@ def _watch(started: list[subprocess.Popen], folder: Path) -> None:
         time.sleep(0.1)
     if told.get("type") == InputError.__name__:
         raise InputError(told["text"])
+    if told.get("type") == Failure.__name__:
+        raise Failure(told["text"])
     how = f"was killed ({signal.Signals(-status).name})" if status < 0 else f"ended with status {status}"
     what = f"failed: {told['type']}: {told['text']}" if told else how
     raise RankFailed(

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from dori.config import build
 from dori.defenses import Finetuning
+from dori.disk import JOB, room
 from dori.files import share_file, write_atomically
 from dori.results.epochs import write_epochs
 from dori.results.findings import findings
@@ -45,6 +46,11 @@ class Job:
 
     def finish(self, rows: list[Row], images: pd.DataFrame) -> None:
         """rows.json, images.parquet, timing.json, triggers, grid, plots, report, table.md, W&B; prints."""
+        with room(self.output, JOB):
+            self._write(rows, images)
+        self._print(rows)
+
+    def _write(self, rows: list[Row], images: pd.DataFrame) -> None:
         run, out = self.run, self.output
         stages = [
             {"name": r.name, "seconds": r.seconds, "cached": r.cached, "unet_evaluations": 0,
@@ -78,7 +84,6 @@ class Job:
             write_history(out / "training.csv", lines)
             log_history(self.logger, lines, out / "training.png")
         write_atomically(out / "table.md", text(rows))
-        self._print(rows)
 
     def _print(self, rows: list[Row]) -> None:
         console = Console()

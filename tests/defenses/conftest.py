@@ -22,7 +22,8 @@ SMALL = [
     "defense.epochs=2", "defense.optimizer.lr=5e-4", "defense.batch=2", "defense.updates=2",
     "defense.terms.ordinary.batch=3", "defense.terms.surrogates.pairs=2",
     "defense.validation.attack.steps=1", "defense.validation.attack.pairs=1",
-    "defense.validation.targets=1", "defense.validation.images=1", "defense.validation.pairs=1",
+    "defense.save_every=0", "defense.validation.targets=1",
+    "defense.validation.images=1", "defense.validation.pairs=1",
 ]  # fmt: skip
 ATTACK, ORDINARY, SURROGATES = "defense.attack.", "defense.terms.ordinary.", "defense.terms.surrogates."
 LACKING = {  # what an option does without

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,11 +18,12 @@ from safetensors.torch import load_file
 
 from dori.config import ROOT
 from dori.defenses import Finetuning
-from dori.defenses.checkpoint import Last, different, last_good
+from dori.defenses.checkpoint import Last, Whole, different, last_good
 from dori.defenses.module import FinetuningModule
 from dori.defenses.terms import Step
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
+from dori.disk import CACHE, room
+from dori.errors import Failure, InputError
 from tests.defenses.conftest import configured, material_of
 
 Weights = dict[str, torch.Tensor]
@@ -278,16 +280,29 @@ def test_keys_that_differ_are_named() -> None:
     assert different({"a": [1]}, {"a": [1]}) == []
 
 
-def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path) -> None:
-    class Full:
-        world_size = 1
-
-        def save_checkpoint(self, path: Path) -> None:
-            path.write_text("half a check")
-            raise OSError(28, "No space left on device")
+def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(checkpoint: dict, file: Any) -> None:
+        file.write(b"half a check")
+        raise OSError(28, "No space left on device")
 
     path = tmp_path / "last.ckpt"
     path.write_text("whole")
-    with pytest.raises(InputError, match="No space left on device; what was saved before is whole"):
-        Last(path, 1, {}).save(Full())  # type: ignore[arg-type]
+    monkeypatch.setattr("torch.save", full)
+    with pytest.raises(Failure, match=f"no room, or no quota, is left in {tmp_path}"), room(tmp_path, CACHE):
+        Whole().save_checkpoint({}, path)
     assert path.read_text() == "whole"
+
+
+def test_checkpoints_are_a_time_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Saves:
+        strategy, is_last_batch = SimpleNamespace(broadcast=lambda due: due), False
+
+        def save_checkpoint(self, path: Path) -> None:
+            saved.append(now[0])
+
+    now, saved = [0.0], []
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    last = Last(tmp_path / "last.ckpt", 900, {})
+    for now[0] in range(0, 3000, 100):
+        last.on_train_batch_end(Saves(), None, None, None, 0)  # type: ignore[arg-type]
+    assert saved == [900, 1800, 2700]
