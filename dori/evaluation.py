@@ -4,6 +4,7 @@ All three are configuration, so nothing else asks which model it is. Their outpu
 their own: the rows are then a matter of arithmetic.
 """
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 from dori.data.targets import Ordinary, Target, tensor
 from dori.diffusion.images import load
 from dori.distributed import once
-from dori.errors import check_positive, check_share
+from dori.errors import InputError, check_positive, check_share
 from dori.files import save_tensors
 from dori.metrics.sscd_frame import grey
 from dori.metrics.sscd_orig import sscd_orig
@@ -48,11 +49,32 @@ class Evaluation:
     def __post_init__(self) -> None:
         check_share("evaluation.threshold", self.threshold)
         check_positive("evaluation.batch", self.batch)
+        check_positive("evaluation.resolution", self.resolution)
+
+    def check(self) -> None:
+        """Open every file, and read what it says of itself but no weights.
+
+        A network of somebody's own that takes no ``device`` is built whole.
+
+        Raises:
+            InputError: a file that is missing, broken or another one; networks that do not fit.
+        """
+        for part in ("descriptor", "alignment", "features"):
+            maker = getattr(self, part)
+            headers = {"device": "meta"} if "device" in inspect.signature(maker).parameters else {}
+            try:
+                maker(**headers)
+            except Exception as error:  # somebody's own class may raise anything
+                kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+                raise InputError(f"evaluation.{part}: {kind}{error}") from error
 
     @cached_property
     def networks(self) -> dict[str, Any]:
         """Built at the first use: a run that finds all in its cache reads no weights."""
         made = {"sscd": self.descriptor(), "clip": self.alignment(), "quality": self.features()}
+        for name, network in made.items():
+            if not all(parameter.isfinite().all() for parameter in network.parameters()):
+                raise InputError(f"the network {name!r} of the evaluation has weights that are no numbers")
         return {name: network.requires_grad_(False).eval() for name, network in made.items()}
 
     @torch.no_grad()

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from dori.data import Ordinary, Target
 from dori.data.targets import tensor
 from dori.diffusion.images import file_name
+from dori.errors import InputError
 from dori.evaluation import Evaluation
 from dori.metrics.clip import CLIPAlignment
 from dori.minnow.descriptor import Descriptor
@@ -162,3 +163,35 @@ def test_networks_are_made_once_and_frozen(make: Callable[..., Evaluation]) -> N
     for network in evaluation.networks.values():
         assert not network.training
         assert not any(p.requires_grad for p in network.parameters())
+
+
+def test_every_file_is_opened_before_any_work_and_no_weights_are_read(
+    make: Callable[..., Evaluation], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluation = make()
+    evaluation.check()
+    assert "networks" not in vars(evaluation)
+    asked = []
+
+    def device_of(device: str = "cpu") -> None:
+        asked.append(device)
+
+    Evaluation(device_of, device_of, lambda: asked.append("whole")).check()
+    assert asked == ["meta", "meta", "whole"]
+
+
+@pytest.mark.parametrize("part", ["descriptor", "alignment", "features"])
+def test_a_part_that_cannot_be_made_is_named(make: Callable[..., Evaluation], part: str) -> None:
+    evaluation = make()
+    setattr(evaluation, part, lambda: 1 / 0)
+    with pytest.raises(InputError, match=f"evaluation.{part}: ZeroDivisionError"):
+        evaluation.check()
+
+
+def test_weights_that_are_no_numbers_are_refused(make: Callable[..., Evaluation]) -> None:
+    evaluation = make()
+    network = evaluation.descriptor()
+    network.head.bias.data[0] = torch.nan
+    evaluation.descriptor = lambda: network
+    with pytest.raises(InputError, match=r"'sscd'.* no numbers"):
+        _ = evaluation.networks

@@ -1,5 +1,6 @@
 """CLIP for alignment (A_CLIP) and, for small models, as the feature network of FID and KID."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -9,7 +10,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer
 
+from dori.errors import InputError
 from dori.metrics.images import check_images, normalized
+from dori.readable import check_file
 from dori.tokenizing import tokenized
 
 OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -22,10 +25,11 @@ class CLIPAlignment(nn.Module):
         path: folder (or hub id) of a transformers CLIPModel with its tokenizer, as safetensors.
         size: side of the square input; None takes the model's own.
         mean, std: per channel, as the model was trained; OpenAI's by default.
+        device: ``meta`` reads no weights: the folder is checked, and there are no features.
 
     Raises:
-        FileNotFoundError: if there is no such folder, or it lacks the safetensors or the tokenizer.
-        ValueError: if the weights do not fill the model.
+        InputError: if there is no such folder, it lacks the safetensors or the tokenizer, or its parts do
+            not fit one another or the arguments.
     """
 
     def __init__(
@@ -34,25 +38,19 @@ class CLIPAlignment(nn.Module):
         size: int | None = None,
         mean: Sequence[float] = OPENAI_MEAN,
         std: Sequence[float] = OPENAI_STD,
+        device: str = "cpu",
     ) -> None:
         super().__init__()
-        try:
-            # transformers' annotation leaves out the pair that output_loading_info gives
-            model, info = cast(
-                tuple[CLIPModel, dict[str, Any]],
-                CLIPModel.from_pretrained(path, use_safetensors=True, output_loading_info=True),
+        self.model, self.tokenizer = _opened(path, device)
+        self.model.eval().requires_grad_(False)
+        own = cast(int, self.model.config.vision_config.image_size)
+        if size not in (None, own):
+            raise InputError(
+                f"size is {size}, but the CLIP at {path} looks at {own} x {own} pixels: set null"
             )
-            self.tokenizer = CLIPTokenizer.from_pretrained(path)
-        except OSError as error:
-            raise FileNotFoundError(
-                f"no CLIP at {path}: give the folder of a CLIPModel with config.json, "
-                f"model.safetensors (a .bin is not read) and its tokenizer\n{error}"
-            ) from error
-        unfilled = sorted(info["missing_keys"]) + sorted(str(key) for key in info["mismatched_keys"])
-        if unfilled:
-            raise ValueError(f"{path} does not fill its CLIPModel, {unfilled[:4]} are missing: save it whole")
-        self.model = model.eval().requires_grad_(False)
-        self.size = size or cast(int, self.model.config.vision_config.image_size)
+        self.size = own
+        self.context = _check_tokenizer(self.tokenizer, self.model.config.text_config, path)
+        _check_processor(Path(path) / "preprocessor_config.json", image_mean=mean, image_std=std)
         self.mean, self.std = tuple(mean), tuple(std)
         self.name = f"{Path(path).name}@{self.size}"
 
@@ -78,10 +76,66 @@ class CLIPAlignment(nn.Module):
     @torch.no_grad()
     def text_features(self, prompts: list[str]) -> Tensor:
         """Prompts to unit vectors (n, d); as CLIP does, reads only what fits its context."""
-        tokens = tokenized(self.tokenizer, prompts, padding=True, truncation=True, return_tensors="pt")
+        tokens = tokenized(
+            self.tokenizer,
+            prompts,
+            padding=True,
+            truncation=True,
+            max_length=self.context,
+            return_tensors="pt",
+        )
         tokens = tokens.to(self.model.device)
         features = self.model.get_text_features(tokens.input_ids, tokens.attention_mask)
         return F.normalize(features.pooler_output, dim=1)
+
+
+def _opened(path: str | Path, device: str) -> tuple[CLIPModel, CLIPTokenizer]:
+    for file in Path(path).glob("*.safetensors"):
+        check_file(file)
+    try:
+        # transformers' annotation leaves out the pair that output_loading_info gives
+        model, info = cast(
+            tuple[CLIPModel, dict[str, Any]],
+            CLIPModel.from_pretrained(
+                path, use_safetensors=True, output_loading_info=True, device_map=device
+            ),
+        )
+        tokenizer = CLIPTokenizer.from_pretrained(path)
+    except (
+        Exception
+    ) as error:  # OSError, and what a broken file or another architecture makes the library raise
+        said = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"no CLIP at {path}: give the folder of a CLIPModel with config.json, model.safetensors (a .bin"
+            f" is not read) and its tokenizer ({said:.200})"
+        ) from error
+    if unfilled := sorted(info["missing_keys"]):
+        raise InputError(f"{path} does not fill its CLIPModel, {unfilled[:4]} are missing: save it whole")
+    return model, tokenizer
+
+
+def _check_tokenizer(tokenizer: CLIPTokenizer, text: Any, path: str | Path) -> int:
+    """How many tokens the text tower reads."""
+    ids = set(tokenizer.get_vocab().values())
+    if ids <= set(tokenizer.all_special_ids):  # what transformers makes of a folder without one
+        raise InputError(
+            f"{path} lacks its tokenizer: put tokenizer.json, or vocab.json and merges.txt, there"
+        )
+    if max(ids) >= text.vocab_size:
+        raise InputError(
+            f"the tokenizer at {path} has the token {max(ids)}, but its CLIP {text.vocab_size} rows for"
+            " tokens: they belong to two models"
+        )
+    return min(tokenizer.model_max_length, text.max_position_embeddings)
+
+
+def _check_processor(path: Path, **given: Sequence[float]) -> None:
+    """What a folder says of the model's own preparation of images, where it says anything."""
+    told = json.loads(path.read_text()) if path.is_file() else {}
+    for key, value in given.items():
+        if (own := told.get(key, value)) and [*map(float, own)] != [*map(float, value)]:
+            what = key.removeprefix("image_")
+            raise InputError(f"{what} is {[*value]}, but {path} says {own}: set {what}={own}")
 
 
 def squared(images: Tensor, size: int) -> Tensor:

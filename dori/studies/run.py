@@ -51,6 +51,7 @@ class Run:
         defense = build(cfg.defense) if "_target_" in cfg.defense else None
         attack = build(cfg.attack) if "_target_" in cfg.attack else None
         evaluation = build(cfg.evaluation)
+        evaluation.check()
         diffusion.check_prompts([*(t.prompt for t in data.targets), *data.ordinary.captions])
         for part in (attack, defense):
             if isinstance(part, Attack | Finetuning):

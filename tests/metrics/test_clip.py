@@ -1,6 +1,9 @@
 """CLIP and Inception as feature networks."""
 
+import hashlib
 import importlib.util
+import json
+import shutil
 import sys
 
 import numpy as np
@@ -11,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
+from dori.errors import InputError
 from dori.metrics.clip import CLIPAlignment, squared
 from dori.metrics.inception import InceptionFeatures
 
@@ -67,19 +71,86 @@ def test_resizing_is_clips_own(shape):
 
 
 def test_a_folder_that_is_missing_or_not_whole_is_refused(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"no CLIP at .*none"):
+    with pytest.raises(InputError, match=r"no CLIP at .*none"):
         CLIPAlignment(tmp_path / "none")
     CLIPTokenizer.from_pretrained(folder).save_pretrained(tmp_path / "pickled")
     model = CLIPModel.from_pretrained(folder)
     model.config.save_pretrained(tmp_path / "pickled")
     torch.save(model.state_dict(), tmp_path / "pickled" / "pytorch_model.bin")
-    with pytest.raises(FileNotFoundError, match=r"a .bin is not read"):
+    with pytest.raises(InputError, match=r"a .bin is not read"):
         CLIPAlignment(tmp_path / "pickled")
     state = load_file(folder / "model.safetensors")
     state.pop("visual_projection.weight")
     save_file(state, tmp_path / "pickled" / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ValueError, match=r"\['visual_projection.weight'\] are missing"):
+    with pytest.raises(InputError, match=r"\['visual_projection.weight'\] are missing"):
         CLIPAlignment(tmp_path / "pickled")
+
+
+@pytest.fixture
+def copy(folder, tmp_path):
+    return shutil.copytree(folder, tmp_path / "copy")
+
+
+def edit(file, *keys, value):
+    told = json.loads(file.read_text())
+    place = told
+    for key in keys[:-1]:
+        place = place[key]
+    place[keys[-1]] = value
+    file.write_text(json.dumps(told))
+
+
+def refused(copy, **settings):
+    """What is said, from the headers as from the whole folder."""
+    said = []
+    for device in ("meta", "cpu"):
+        with pytest.raises(InputError) as error:
+            CLIPAlignment(copy, **settings, device=device)
+        said.append(str(error.value))
+    assert said[0] == said[1] and "\n" not in said[0]
+    return said[0]
+
+
+def test_headers_are_enough(copy):
+    assert all(p.is_meta for p in CLIPAlignment(copy, device="meta").parameters())
+
+
+def test_half_a_file_or_a_pointer_is_refused(copy):
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:2000])
+    assert "no CLIP at" in refused(copy)
+    weights.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\n")
+    assert "is a Git LFS pointer" in refused(copy)
+
+
+def test_shapes_that_do_not_fit_are_refused(copy):
+    edit(copy / "config.json", "text_config", "hidden_size", value=16)
+    assert "no CLIP at" in refused(copy)
+
+
+def test_a_tokenizer_that_is_missing_or_anothers_is_refused(copy):
+    """Without its files, transformers makes one that knows no word."""
+    (copy / "tokenizer.json").rename(copy / "away.json")
+    assert "lacks its tokenizer" in refused(copy)
+    vocab = {f"{letter}</w>": i for i, letter in enumerate("abcdefghijklmnopqrstuvwxyz")}
+    CLIPTokenizer(vocab=vocab, merges=[]).save_pretrained(copy)
+    assert "belong to two models" in refused(copy)
+
+
+def test_a_tokenizer_that_says_no_length_reads_what_the_model_reads(folder, copy):
+    edit(copy / "tokenizer_config.json", "model_max_length", value=10**30)
+    texts = ["a b c d e f g h", "a"]
+    assert torch.equal(CLIPAlignment(copy).text_features(texts), CLIPAlignment(folder).text_features(texts))
+
+
+def test_another_preparation_of_images_is_refused(copy):
+    (copy / "preprocessor_config.json").write_text(
+        json.dumps({"image_mean": [0.5] * 3, "image_std": [0.5] * 3})
+    )
+    assert "set mean=[0.5, 0.5, 0.5]" in refused(copy)
+    assert "set std=[0.5, 0.5, 0.5]" in refused(copy, mean=[0.5] * 3)
+    assert CLIPAlignment(copy, mean=[0.5] * 3, std=[0.5] * 3).size == 16
+    assert "looks at 16 x 16 pixels" in refused(copy, size=32, mean=[0.5] * 3, std=[0.5] * 3)
 
 
 def test_images_in_another_range_are_refused(folder):
@@ -87,13 +158,21 @@ def test_images_in_another_range_are_refused(folder):
         CLIPAlignment(folder).image_features(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
 
 
-def test_inception_without_its_extra_names_it(monkeypatch, tmp_path):
+@pytest.fixture
+def inception(tmp_path):
+    """A file that says of itself what torch-fidelity's says, and its hash."""
+    path = tmp_path / "weights.pth"
+    torch.save({"fc.weight": torch.zeros(1008, 2048)}, path, _use_new_zipfile_serialization=False)
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()[:8]
+
+
+def test_inception_without_its_extra_names_it(monkeypatch, inception):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ModuleNotFoundError, match=r"dori\[real\]"):
-        InceptionFeatures(tmp_path / "weights.pth")
+    with pytest.raises(InputError, match=r"dori\[real\]"):
+        InceptionFeatures(*inception, device="meta")
 
 
-def test_inception_takes_checked_weights_and_eight_bit_images(monkeypatch, tmp_path):
+def test_inception_takes_checked_weights_and_eight_bit_images(monkeypatch, inception, tmp_path):
     class Stub(nn.Module):
         def __init__(self, name, features_list, weights):
             super().__init__()
@@ -104,12 +183,17 @@ def test_inception_takes_checked_weights_and_eight_bit_images(monkeypatch, tmp_p
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
     monkeypatch.setattr(sys.modules["torchmetrics.image.fid"], "NoTrainInceptionV3", Stub)
-    path = tmp_path / "weights.pth"
-    with pytest.raises(FileNotFoundError, match=r"weights-inception-2015-12-05-6726825d.pth"):
-        InceptionFeatures(path)
-    path.write_bytes(b"")
-    with pytest.raises(ValueError, match="not '6726825d'"):
-        InceptionFeatures(path)
-    network = InceptionFeatures(path, sha256="e3b0c442")  # of nothing
+    with pytest.raises(
+        InputError, match=r"none.pth does not exist.*weights-inception-2015-12-05-6726825d.pth"
+    ):
+        InceptionFeatures(tmp_path / "none.pth")
+    with pytest.raises(InputError, match="not '6726825d'"):
+        InceptionFeatures(inception[0])
+    torch.save({"fc.weight": torch.zeros(1000, 2048)}, tmp_path / "imagenet.pth")
+    digest = hashlib.sha256((tmp_path / "imagenet.pth").read_bytes()).hexdigest()
+    with pytest.raises(InputError, match=r"no layer fc of 1008 x 2048"):
+        InceptionFeatures(tmp_path / "imagenet.pth", digest)
+    assert not list(InceptionFeatures(*inception, device="meta").parameters())
+    network = InceptionFeatures(*inception)
     got = network(torch.tensor([0.0, 0.5, 1.2]).view(1, 3, 1, 1))
     assert got.dtype == torch.uint8 and got.tolist() == [[0, 128, 255]]

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
+from dori.errors import InputError
 from dori.metrics.descriptor import SSCDDescriptor
 
 WIDTHS, DEPTHS = (64, 128, 256, 512), (3, 4, 6, 3)
@@ -121,11 +122,11 @@ def test_safetensors_hold_the_same(state, path, tmp_path):
 def test_another_file_is_refused(path):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     SSCDDescriptor(path, sha256=digest[:12])
-    with pytest.raises(ValueError, match=f"has sha256 {digest}, not 'abc'"):
+    with pytest.raises(InputError, match=f"has sha256 {digest}, not 'abc'"):
         SSCDDescriptor(path, sha256="abc")
-    with pytest.raises(FileNotFoundError, match="no weights at"):
+    with pytest.raises(InputError, match=r"none.pt does not exist: give the authors' sscd_disc_mixup"):
         SSCDDescriptor(path.with_name("none.pt"))
-    with pytest.raises(ValueError, match="size 8 is too small"):
+    with pytest.raises(InputError, match="size 8 is too small"):
         SSCDDescriptor(path, size=8)
 
 
@@ -134,19 +135,19 @@ def test_foreign_formats_are_refused(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated
         torch.jit.save(torch.jit.trace(nn.Linear(2, 2), torch.zeros(1, 2)), path)
-    with pytest.raises(ValueError, match="is TorchScript, a program"):
+    with pytest.raises(InputError, match="is TorchScript, a program"):
         SSCDDescriptor(path)
     torch.save(nn.Linear(2, 2), path)  # a pickled module
-    with pytest.raises(ValueError, match="no plain state dict"):
+    with pytest.raises(InputError, match=r"no plain weights.*give the authors' sscd_disc_mixup"):
         SSCDDescriptor(path)
     torch.save({"model": {}, "epoch": 3}, path)
-    with pytest.raises(ValueError, match="holds more than a state dict"):
+    with pytest.raises(InputError, match="holds more than a state dict"):
         SSCDDescriptor(path)
     path.write_bytes(b"<html>404</html>")
-    with pytest.raises(ValueError, match="no plain state dict"):
+    with pytest.raises(InputError, match=r"no plain weights.*give the authors' sscd_disc_mixup"):
         SSCDDescriptor(path)
     path.with_suffix(".safetensors").write_bytes(b"<html>404</html>")
-    with pytest.raises(ValueError, match="no readable safetensors"):
+    with pytest.raises(InputError, match=r"no plain weights.*give the authors' sscd_disc_mixup"):
         SSCDDescriptor(path.with_suffix(".safetensors"))
 
 
@@ -156,11 +157,31 @@ def test_other_layouts_are_refused(state, tmp_path):
     classy = {k: v for k, v in state.items() if k not in head}
     classy |= {"embeddings.1.weight": state[head[0]], "embeddings.1.bias": state[head[1]]}
     save_file(classy, path)
-    with pytest.raises(ValueError, match=r"not the .classy.pt"):
+    with pytest.raises(InputError, match=r"the .classy.pt"):
         SSCDDescriptor(path)
     save_file({**state, head[0]: torch.zeros(1024, 2048)}, path)
-    with pytest.raises(ValueError, match="not a ResNet-50 with 512 dimensions"):
+    with pytest.raises(
+        InputError, match=r"does not fit \(size mismatch for embedding.weight.*ResNet-50 with 512 dimensions"
+    ):
         SSCDDescriptor(path)
+
+
+def test_headers_say_as_much_as_the_whole_file(state, path, tmp_path):
+    assert all(p.is_meta for p in SSCDDescriptor(path, device="meta").parameters())
+    save_file(state, tmp_path / "whole.safetensors")
+    SSCDDescriptor(tmp_path / "whole.safetensors", device="meta")
+    save_file({**state, "backbone.fc.weight": torch.zeros(1024, 2048)}, tmp_path / "large.safetensors")
+    for name in (path, tmp_path / "whole.safetensors"):
+        half = tmp_path / f"half{name.suffix}"
+        half.write_bytes(name.read_bytes()[: name.stat().st_size // 2])
+    (tmp_path / "pointer.pt").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\n")
+    for name in ("large.safetensors", "half.safetensors", "half.pt", "pointer.pt"):
+        with pytest.raises(InputError, match=name) as whole:
+            SSCDDescriptor(tmp_path / name)
+        with pytest.raises(InputError) as headers:
+            SSCDDescriptor(tmp_path / name, device="meta")
+        assert str(headers.value) == str(whole.value)
+        assert "\n" not in str(whole.value)
 
 
 def test_images_in_another_range_are_refused(path):
