@@ -93,10 +93,13 @@ def picture(seed: int, height: int = SIDE, width: int = SIDE) -> np.ndarray:
     return image.astype(np.uint8)
 
 
-def build_table(folder: Path) -> Path:
-    """``targets.csv``: two pictures of each kind, templates with a mask; sizes differ."""
+KINDS = ("verbatim", "template", "seen", "unseen")
+
+
+def build_table(folder: Path, kinds: tuple[str, ...] = KINDS * 2) -> Path:
+    """``targets.csv``: two pictures of each kind, or of these ``kinds``, templates with a mask; sizes differ."""
     rows = []
-    for i, kind in enumerate(("verbatim", "template", "seen", "unseen") * 2):
+    for i, kind in enumerate(kinds):
         height, width = (SIDE, SIDE) if i % 2 else (40, 56)
         Image.fromarray(picture(i, height, width)).save(folder / f"{i}.png")
         mask = np.zeros((height, width), np.uint8)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dori.metrics.intervals import Estimate, bootstrap
+from dori.locality.shares import Shares
 from dori.pruning import random
 from dori.pruning.masks import Mask, union
 from dori.randomness import generator
@@ -32,13 +32,13 @@ def as_many(parts: Iterable[Mask], like: Mask, seed: int) -> Mask:
 
 def left(
     replicated: Sequence[NDArray[np.bool_]], orders: Sequence[list[int]], k: int
-) -> tuple[Estimate, Estimate]:
+) -> tuple[Shares, Shares]:
     """Share of an image's triggers that still replicate: of those beyond the first ``k``, and of the ``k``.
 
     ``replicated`` and ``orders``: for each image, whether each trigger replicates, and their order.
-    Means over images, with intervals over images; an image without a further trigger is left out.
     """
     pairs = list(zip(replicated, orders, strict=True))
-    others = [found[order[k:]].mean() for found, order in pairs if len(order) > k]
-    used = [found[order[:k]].mean() for found, order in pairs if len(order) > k > 0]
-    return bootstrap(others, np.mean, 0), bootstrap(used, np.mean, 0)
+    return (
+        Shares.of([found[order[k:]] for found, order in pairs]),
+        Shares.of([found[order[:k]] for found, order in pairs]),
+    )

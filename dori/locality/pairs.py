@@ -1,10 +1,9 @@
-"""Means over pairs, with intervals from a bootstrap over images: pairs share members.
+"""Means over pairs, with intervals from a jackknife over images: pairs share members.
 
 A matrix of values of all pairs is first averaged into cells, one for each two images, so that an
 image counts once whatever the number of its triggers. In a cell each two sorts of start count alike:
 an image's pairs hold fewer of one sort than pairs of different images do, and starts of one sort are
-alike. A resample draws images with replacement; two
-draws of one image are no pair of different images, and are left out.
+alike. Each image is left out once; of fewer than five images nothing is said beyond the mean.
 """
 
 from collections.abc import Callable
@@ -13,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dori.locality.members import ORDINARY, PROMPT, RANDOM, TRIGGER, Members, units
-from dori.metrics.intervals import Estimate, bootstrap, estimate
+from dori.metrics.intervals import FEWEST, Estimate, mean_estimate, point
+from dori.metrics.jackknife import jackknife, jackknife_ratio
 
 ONE, DIFFERENT = "one image", "different images"
 BESIDE = {"memorized prompts": PROMPT, "ordinary prompts": ORDINARY, "random embeddings": RANDOM}
 GROUPS = (ONE, DIFFERENT, *BESIDE)
 Array = NDArray[np.float64]
-Statistic = Callable[[Array, Array], Array]  # cells (n, n) and weights (r, n) of the images -> (r,)
+Statistic = Callable[[Array], float]  # of cells (n, n)
 
 
 def cells(values: Array, members: Members, kind: str) -> Array:
@@ -42,47 +42,50 @@ def cells(values: Array, members: Members, kind: str) -> Array:
     return found
 
 
-def within(table: Array, weights: Array) -> Array:
-    """Weighted mean of the diagonal, pairs within an image: weights (r, n) -> (r,)."""
-    return _divided(weights @ np.diag(table), weights.sum(1))
+def within(table: Array) -> float:
+    """Mean of the diagonal, pairs within an image; NaN where there is none."""
+    return _mean(np.diag(table))
 
 
-def between(table: Array, weights: Array) -> Array:
-    """Weighted mean over pairs of different images: weights (r, n) -> (r,)."""
-    counted = ~np.isnan(table) & ~np.eye(len(table), dtype=bool)
-    total = (weights @ np.where(counted, table, 0.0) * weights).sum(1)
-    return _divided(total, (weights @ counted.astype(float) * weights).sum(1))
+def between(table: Array) -> float:
+    """Mean over pairs of different images; NaN where there is none."""
+    return _mean(_off_diagonal(table))
 
 
-def ratio(table: Array, weights: Array) -> Array:
-    """``within`` over ``between``: 1 where an image's triggers are no more alike than any."""
-    return _divided(within(table, weights), between(table, weights))
-
-
-def _divided(total: Array, count: Array) -> Array:
-    return total / np.where(count > 0, count, np.nan)
-
-
-def over_images(statistic: Statistic, table: Array, seed: int = 0, resamples: int = 9999) -> Estimate:
-    """A statistic of cells (n, n), with its percentile interval over images; n counts them.
+def over_images(statistic: Statistic, table: Array) -> Estimate:
+    """``within`` or ``between`` of cells (n, n) with the jackknife's interval over images; n counts them.
 
     Images without what it is about (pairs of their own, or with others) are left out.
     """
-    own, others = ~np.isnan(np.diag(table)), ~np.isnan(_off_diagonal(table)).all(1)
-    kept = own if statistic is within else others if statistic is between else own & others
-    table, n = table[np.ix_(kept, kept)], int(kept.sum())
-    if n == 0:
-        return estimate(np.nan, np.nan, np.nan, 0)
-    value = float(statistic(table, np.ones((1, n)))[0])
-    weights = np.random.default_rng(seed).multinomial(n, [1 / n] * n, size=resamples).astype(float)
-    found = statistic(table, weights)
-    found = found[np.isfinite(found)]
-    low, high = np.percentile(found, [2.5, 97.5]) if len(found) else (np.nan, np.nan)
-    return estimate(value, low, high, n)
+    own = ~np.isnan(np.diag(table)) if statistic is within else ~np.isnan(_off_diagonal(table)).all(1)
+    table = table[np.ix_(own, own)]
+    if len(table) < FEWEST:
+        return point(statistic(table), len(table))
+    return jackknife(statistic(table), _left_out(statistic, table), n=len(table))
+
+
+def ratio(table: Array) -> Estimate:
+    """``within`` over ``between``: 1 where an image's triggers are no more alike than any; over images with
+    pairs of both sorts."""
+    own = ~np.isnan(np.diag(table)) & ~np.isnan(_off_diagonal(table)).all(1)
+    table = table[np.ix_(own, own)]
+    if len(table) < FEWEST:
+        return point(within(table) / (between(table) or np.nan), len(table))
+    inside, across = (_left_out(statistic, table) for statistic in (within, between))
+    return jackknife_ratio(within(table), between(table), inside, across, len(table))
+
+
+def _left_out(statistic: Statistic, table: Array) -> list[float]:
+    """The statistic without each image."""
+    return [statistic(np.delete(np.delete(table, i, 0), i, 1)) for i in range(len(table))]
 
 
 def _off_diagonal(table: Array) -> Array:
     return np.where(np.eye(len(table), dtype=bool), np.nan, table)
+
+
+def _mean(values: Array) -> float:
+    return float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
 
 
 def of_pairs(values: Array, members: Members) -> dict[str, Estimate]:
@@ -96,10 +99,15 @@ def of_pairs(values: Array, members: Members) -> dict[str, Estimate]:
 
 def compared(values: Array, members: Members) -> Estimate:
     """How much of the mean over pairs of different images remains within an image: their ratio."""
-    return over_images(ratio, cells(values, members, TRIGGER))
+    return ratio(cells(values, members, TRIGGER))
 
 
 def each(values: Array, members: Members) -> Estimate:
     """Mean of one value per trigger (n,), NaN for what is left out, over images."""
     groups = [values[rows][~np.isnan(values[rows])] for rows in units(members, TRIGGER)]
-    return bootstrap([group.mean() for group in groups if len(group)], np.mean, 0)
+    found = [group.mean() for group in groups if len(group)]
+    return (
+        mean_estimate(found)
+        if len(found) >= FEWEST
+        else point(np.mean(found) if found else np.nan, len(found))
+    )

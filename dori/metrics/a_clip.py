@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import numpy as np
 import torch.nn.functional as F
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
-from dori.metrics.intervals import Estimate, bootstrap
+from dori.metrics.intervals import Estimate, mean_estimate
 
 
 def a_clip(image_features: Tensor, text_features: Tensor) -> Tensor:
@@ -37,26 +36,26 @@ def a_clip(image_features: Tensor, text_features: Tensor) -> Tensor:
 
 
 class ACLIP(Metric):
-    """Mean of ``a_clip`` with its bootstrap interval over prompts.
+    """Mean of ``a_clip`` with its interval over prompts.
 
     >>> import torch
     >>> metric = ACLIP()
     >>> metric.update(torch.eye(2), torch.eye(2))
     >>> metric.compute()
-    {'value': 1.0, 'low': 1.0, 'high': 1.0, 'n': 2}
+    {'value': 1.0, 'low': None, 'high': None, 'n': 2}
     """
 
     full_state_update = False
     higher_is_better = True
     alignment: list[Tensor]
 
-    def __init__(self, seed: int = 0, confidence: float = 0.95, **kwargs: Any) -> None:
+    def __init__(self, confidence: float = 0.95, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.seed, self.confidence = seed, confidence
+        self.confidence = confidence
         self.add_state("alignment", [], dist_reduce_fx="cat")
 
     def update(self, image_features: Tensor, text_features: Tensor) -> None:
         self.alignment.append(a_clip(image_features, text_features))
 
     def compute(self) -> Estimate:
-        return bootstrap(dim_zero_cat(self.alignment), np.mean, self.seed, self.confidence)
+        return mean_estimate(dim_zero_cat(self.alignment), self.confidence)

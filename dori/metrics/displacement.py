@@ -7,6 +7,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
 from dori.metrics.intervals import Estimate, median_estimate
+from dori.metrics.sscd import over_seeds
 
 
 def displacement(y: Tensor, y0: Tensor) -> Tensor:
@@ -42,13 +43,13 @@ def displacement(y: Tensor, y0: Tensor) -> Tensor:
 
 
 class Displacement(Metric):
-    """Median over targets of ``displacement``.
+    """Median over targets of ``displacement``; of a target's restarts their median counts.
 
     >>> import torch
     >>> metric = Displacement()
     >>> metric.update(2 * torch.ones(3, 4, 5), torch.ones(3, 4, 5))
     >>> metric.compute()
-    {'value': 1.0, 'low': 1.0, 'high': 1.0, 'n': 3, 'mad': 0.0}
+    {'value': 1.0, 'low': None, 'high': None, 'n': 3, 'mad': 0.0}
     """
 
     full_state_update = False
@@ -60,8 +61,9 @@ class Displacement(Metric):
         self.seed, self.confidence = seed, confidence
         self.add_state("moved", [], dist_reduce_fx="cat")
 
-    def update(self, y: Tensor, y0: Tensor) -> None:
-        self.moved.append(displacement(y, y0))
+    def update(self, y: Tensor, y0: Tensor, restarts: int = 1) -> None:
+        """Embeddings (targets x restarts, tokens, width), a target's restarts one after the other."""
+        self.moved.append(over_seeds(displacement(y, y0).view(-1, restarts), "median"))
 
     def compute(self) -> Estimate:
         return median_estimate(dim_zero_cat(self.moved), self.seed, self.confidence)

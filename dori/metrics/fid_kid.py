@@ -14,8 +14,8 @@ from dori.metrics.kid import kid
 class FIDKID(Metric):
     """``fid`` and ``kid`` of the same features; the feature network stays outside.
 
-    Images carry the index of their caption: features are put into its order, so that KID draws the
-    same subsets whatever the batches and the number of processes.
+    Images carry the index of their caption: features are put into its order, whatever the batches and the
+    number of processes, and where both samples have the same captions, they are paired by them.
 
     >>> import torch
     >>> x = torch.randn(60, 4, generator=torch.Generator().manual_seed(0))
@@ -35,15 +35,11 @@ class FIDKID(Metric):
 
     def __init__(
         self,
-        seed: int = 0,
-        subsets: int = 100,
-        subset_size: int = 1000,
         groups: int = 20,
         confidence: float = 0.95,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.seed, self.subsets, self.subset_size = seed, subsets, subset_size
         self.groups, self.confidence = groups, confidence
         for name in ("generated", "generated_index", "reference", "reference_index"):
             self.add_state(name, [], dist_reduce_fx="cat")
@@ -64,14 +60,15 @@ class FIDKID(Metric):
         (self.reference_index if real else self.generated_index).append(positions)
 
     def compute(self) -> dict[str, Estimate]:
-        generated = _in_order(self.generated, self.generated_index)
-        reference = _in_order(self.reference, self.reference_index)
+        generated, captions = _in_order(self.generated, self.generated_index)
+        reference, others = _in_order(self.reference, self.reference_index)
+        paired = captions.equal(others)
         return {
-            "FID": fid(generated, reference, self.groups, self.confidence),
-            "KID": kid(generated, reference, self.seed, self.subsets, self.subset_size, self.confidence),
+            "FID": fid(generated, reference, paired, self.groups, self.confidence),
+            "KID": kid(generated, reference, paired, self.confidence),
         }
 
 
-def _in_order(features: list[Tensor], index: list[Tensor]) -> Tensor:
-    order: Tensor = dim_zero_cat(index).argsort(stable=True)
-    return dim_zero_cat(features).reshape(len(order), -1)[order]
+def _in_order(features: list[Tensor], index: list[Tensor]) -> tuple[Tensor, Tensor]:
+    captions, order = dim_zero_cat(index).sort(stable=True)
+    return dim_zero_cat(features).reshape(len(order), -1)[order], captions

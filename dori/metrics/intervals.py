@@ -1,7 +1,10 @@
-"""Estimates with their intervals: every number in a report carries its n and its interval."""
+"""Estimates with their intervals, one place for each: every number in a report carries its n.
+
+Why these intervals, what they really cover and where from: docs/statistics.md. Those of differences are in
+:mod:`dori.metrics.differences`. Where no interval is known to hold there is none: its bounds are None.
+"""
 
 import math
-from collections.abc import Callable
 from typing import Any, NotRequired, TypedDict
 
 import numpy as np
@@ -10,8 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from torch import Tensor
 
-# np.mean, np.median and the like: takes an array and the axis to reduce
-Statistic = Callable[..., Any]
+FEWEST = 5  # values: of four, even the whole range holds the median in 87.5 % only
 
 
 class Estimate(TypedDict):
@@ -22,6 +24,7 @@ class Estimate(TypedDict):
     high: float | None
     n: int
     mad: NotRequired[float | None]  # median absolute deviation, beside a median
+    pairs: NotRequired[list[int]]  # beside a paired difference: both, first alone, second alone, neither
 
 
 def estimate(value: float, low: float, high: float, n: int) -> Estimate:
@@ -32,6 +35,15 @@ def estimate(value: float, low: float, high: float, n: int) -> Estimate:
     """
     finite = [float(x) if math.isfinite(x) else None for x in (value, low, high)]
     return {"value": finite[0], "low": finite[1], "high": finite[2], "n": int(n)}
+
+
+def point(value: float, n: int) -> Estimate:
+    """A value without an interval.
+
+    >>> point(3, 2)
+    {'value': 3.0, 'low': None, 'high': None, 'n': 2}
+    """
+    return estimate(value, math.nan, math.nan, n)
 
 
 def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -64,134 +76,130 @@ def share(k: int, n: int, confidence: float = 0.95) -> Estimate:
     return estimate(k / n, *clopper_pearson(k, n, confidence), n)
 
 
-def paired_shares(a: Tensor | ArrayLike, b: Tensor | ArrayLike, confidence: float = 0.95) -> Estimate:
-    """share(a) - share(b) of two settings on the same prompts, each boolean (n,).
+def mean_of_shares(
+    shares: Tensor | ArrayLike, trials: Tensor | ArrayLike | int, confidence: float = 0.95
+) -> Estimate:
+    """Mean over images of each one's share of hits among ``trials`` (restarts, triggers, pictures).
 
-    Exact, as McNemar's test is: given that d prompts differ, the share of them that only ``a`` has
-    lies in its Clopper-Pearson interval (p, q), and the difference in d/n (2p - 1, 2q - 1). A
-    bootstrap of two of two prompts would give [1, 1].
+    Clopper and Pearson's interval at the number of independent trials that would spread as much (Korn and
+    Graubard, Survey Methodology 1998): n_e = p(1-p) / var(p) times the squared ratio of Student's quantiles
+    at all trials and at the images; between the images and all the trials. Where all images agree it is n.
 
     Raises:
-        ValueError: if the lengths differ, or ``confidence`` is not between 0 and 1.
+        ValueError: a share is not finite or outside [0, 1], or ``confidence`` is.
 
-    >>> paired_shares([1, 1, 1, 1, 1, 1, 0], [0, 0, 0, 0, 0, 0, 0])["low"] > 0
-    True
+    >>> found = mean_of_shares([0, 0, 0, 0, 0.5], trials=6)
+    >>> found["value"], found["low"] > 0, found["n"]
+    (0.1, True, 5)
     """
     check_confidence(confidence)
-    x, y = _vector(a).astype(bool), _vector(b).astype(bool)
-    _check_paired(x, y)
-    n, differing, only_a = len(x), int((x != y).sum()), int((x & ~y).sum())
+    x = vector(shares)
+    n, total = len(x), float(np.broadcast_to(vector(trials), len(x)).sum())
     if n == 0:
-        return estimate(math.nan, -1.0, 1.0, 0)
-    low, high = clopper_pearson(only_a, differing, confidence) if differing else (0.5, 0.5)
-    low, high = ((2 * end - 1) * differing / n for end in (low, high))
-    return estimate((2 * only_a - differing) / n, low, high, n)
+        return estimate(math.nan, 0.0, 1.0, 0)
+    if x.min() < 0 or x.max() > 1:
+        raise ValueError(f"shares from {x.min():g} to {x.max():g}: give shares between 0 and 1")
+    p, effective, upper = float(x.mean()), float(n), (1 + confidence) / 2
+    if n > 1 and np.ptp(x) > 0:
+        smaller = (stats.t.ppf(upper, total - 1) / stats.t.ppf(upper, n - 1)) ** 2
+        effective = min(p * (1 - p) / (x.var(ddof=1) / n) * smaller, total)
+    hits, misses = p * effective, (1 - p) * effective
+    low = stats.beta.ppf(1 - upper, hits, misses + 1) if hits > 0 else 0.0
+    high = stats.beta.ppf(upper, hits + 1, misses) if misses > 0 else 1.0
+    return estimate(p, low, high, n)
 
 
-def bootstrap(
-    values: Tensor | ArrayLike,
-    statistic: Statistic,
-    seed: int,
-    confidence: float = 0.95,
-    resamples: int = 9999,
-) -> Estimate:
-    """``statistic`` of ``values`` (n,), one per prompt, with the percentile interval over prompts.
+def mean_estimate(values: Tensor | ArrayLike, confidence: float = 0.95) -> Estimate:
+    """Mean of ``values`` (n,) with Student's interval: mean ± t(n-1) sd / sqrt(n).
 
-    Independent of the order of the values. No value: all None; one value: low = high = value.
+    No value: all None; one, or all alike: no bounds, since nothing is known of their spread.
 
     Raises:
         ValueError: if a value is not finite, or ``confidence`` is not between 0 and 1.
 
-    >>> bootstrap([0.9, 0.9, 0.9], np.median, seed=0)
-    {'value': 0.9, 'low': 0.9, 'high': 0.9, 'n': 3}
+    >>> found = mean_estimate([1.0, 2.0, 3.0])
+    >>> found["value"], round(found["high"], 2)
+    (2.0, 4.48)
     """
-    # resampling draws positions: sorted, the order of targets (or of ranks) does not matter
-    return _percentile((np.sort(_vector(values)),), statistic, seed, confidence, resamples)
-
-
-def paired_bootstrap(
-    a: Tensor | ArrayLike,
-    b: Tensor | ArrayLike,
-    statistic: Statistic,
-    seed: int,
-    confidence: float = 0.95,
-    resamples: int = 9999,
-) -> Estimate:
-    """statistic(a) - statistic(b) of two settings on the same prompts (n,), resampled in pairs.
-
-    Raises:
-        ValueError: if the lengths differ, a value is not finite, or ``confidence`` is out of range.
-
-    >>> paired_bootstrap([3.0, 5.0, 7.0], [1.0, 3.0, 5.0], np.median, seed=0)
-    {'value': 2.0, 'low': 2.0, 'high': 2.0, 'n': 3}
-    """
-    x, y = _vector(a), _vector(b)
-    _check_paired(x, y)
-    order = np.lexsort((y, x))
-
-    def difference(x: NDArray[Any], y: NDArray[Any], axis: int) -> Any:
-        return statistic(x, axis=axis) - statistic(y, axis=axis)
-
-    return _percentile((x[order], y[order]), difference, seed, confidence, resamples)
+    check_confidence(confidence)
+    x = vector(values)
+    if not len(x):
+        return point(math.nan, 0)
+    if np.ptp(x) == 0:
+        return point(x[0], len(x))
+    interval = stats.ttest_1samp(x, 0).confidence_interval(confidence)
+    return estimate(x.mean(), interval.low, interval.high, len(x))
 
 
 def median_estimate(values: Tensor | ArrayLike, seed: int = 0, confidence: float = 0.95) -> Estimate:
-    """Median over prompts of ``values`` (n,), its interval, and the median absolute deviation.
+    """Median over prompts of ``values`` (n,), with the percentile interval of a bootstrap over prompts and
+    the median absolute deviation. Independent of the order of the values; below five there are no bounds.
+
+    Raises:
+        ValueError: if a value is not finite, or ``confidence`` is not between 0 and 1.
 
     >>> median_estimate([0.1, 0.8, 0.9])["mad"]  # the paper's "median ± median absolute deviation"
     0.1
     """
-    result = bootstrap(values, np.median, seed, confidence)
-    vector = _vector(values)
-    # rounded: 0.9 - 0.8 is 0.09999999999999998, and rows are read by people
-    mad = round(float(stats.median_abs_deviation(vector)), 12) if len(vector) else None
-    return {**result, "mad": mad}
-
-
-def _percentile(
-    data: tuple[NDArray[Any], ...],
-    statistic: Statistic,
-    seed: int,
-    confidence: float,
-    resamples: int,
-) -> Estimate:
     check_confidence(confidence)
-    n = len(data[0])
-    if n == 0:
-        return estimate(math.nan, math.nan, math.nan, 0)
-    value = float(statistic(*data, axis=-1))
-    if all(np.ptp(x) == 0 for x in data):  # one value, or all alike: nothing to resample
-        return estimate(value, value, value, n)
+    # resampling draws positions: sorted, the order of targets (or of ranks) does not matter
+    x = np.sort(vector(values))
+    if not len(x):
+        return {**point(math.nan, 0), "mad": None}
+    found = point(float(np.median(x)), len(x))
+    if len(x) >= FEWEST:
+        low, high = _percentile_interval(x, seed, confidence) if np.ptp(x) else (x[0], x[0])
+        found = estimate(float(np.median(x)), low, high, len(x))
+    # rounded: 0.9 - 0.8 is 0.09999999999999998, and rows are read by people
+    return {**found, "mad": round(float(stats.median_abs_deviation(x)), 12)}
+
+
+def percentile_estimate(values: Tensor | ArrayLike, share: float, confidence: float = 0.95) -> Estimate:
+    """The value below which a ``share`` of ``values`` (n,) lies, between order statistics: exact.
+
+    No bounds where too few values can bound it: for the 95th percentile below n = 72.
+
+    >>> percentile_estimate(range(71), 0.95)["high"], percentile_estimate(range(72), 0.95)["high"]
+    (None, 71.0)
+    """
+    check_confidence(confidence)
+    x = vector(values)
+    if not len(x):
+        return point(math.nan, 0)
+    interval = stats.quantile_test(x, q=0, p=share).confidence_interval(confidence)
+    value = float(np.percentile(x, 100 * share))
+    if not np.isfinite([interval.low, interval.high]).all():
+        return point(value, len(x))
+    return estimate(value, interval.low, interval.high, len(x))
+
+
+def _percentile_interval(x: NDArray[np.float64], seed: int, confidence: float) -> tuple[float, float]:
     interval = stats.bootstrap(
-        data,
-        statistic,
-        n_resamples=resamples,
-        batch=max(1, 2**22 // n),  # bounds the memory: a batch holds at most 4 M values
+        (x,),
+        np.median,
+        batch=max(1, 2**22 // len(x)),  # bounds the memory: a batch holds at most 4 M values
         vectorized=True,
-        paired=True,
         confidence_level=confidence,
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return estimate(value, interval.low, interval.high, n)
+    return interval.low, interval.high
 
 
-def _vector(values: Tensor | ArrayLike) -> NDArray[np.float64]:
+def vector(values: Any) -> NDArray[np.float64]:
+    """Finite numbers as an array (n,), from a tensor on any device or a sequence.
+
+    Raises:
+        ValueError: if a value is not finite.
+    """
     if isinstance(values, Tensor):
         values = values.detach().to("cpu", torch.float64).numpy()
-    vector = np.asarray(values, dtype=np.float64).reshape(-1)
-    wrong = np.flatnonzero(~np.isfinite(vector))
+    found = np.asarray(values, dtype=np.float64).reshape(-1)
+    wrong = np.flatnonzero(~np.isfinite(found))
     if len(wrong):
-        counts = f"{len(wrong)} of {len(vector)} values are not finite, the first at index {wrong[0]}"
+        counts = f"{len(wrong)} of {len(found)} values are not finite, the first at index {wrong[0]}"
         raise ValueError(f"{counts}: list those targets as failed and leave them out")
-    return vector
-
-
-def _check_paired(x: NDArray[Any], y: NDArray[Any]) -> None:
-    if len(x) != len(y):
-        raise ValueError(
-            f"{len(x)} and {len(y)} values cannot be paired: give both settings the same prompts"
-        )
+    return found
 
 
 def check_confidence(confidence: float) -> None:

@@ -56,7 +56,7 @@ class SSCDOrig(Metric):
     >>> metric = SSCDOrig(over="max")
     >>> metric.update(torch.tensor([[[1.0, 0.0], [0.0, 1.0]]]), torch.tensor([[1.0, 0.0]]))
     >>> metric.compute()
-    {'value': 1.0, 'low': 1.0, 'high': 1.0, 'n': 1, 'mad': 0.0}
+    {'value': 1.0, 'low': None, 'high': None, 'n': 1, 'mad': 0.0}
     """
 
     full_state_update = False

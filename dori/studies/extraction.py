@@ -5,13 +5,15 @@ from torch import Tensor
 
 from dori.data import MEMORIZED
 from dori.errors import InputError
-from dori.metrics.extraction import Extraction
-from dori.metrics.intervals import Estimate
+from dori.metrics.extraction import extraction as cliques_of
+from dori.metrics.intervals import Estimate, share
 from dori.studies.attacking import within_budgets
 from dori.studies.defending import defend
-from dori.studies.pruning import at_random, prune
+from dori.studies.paired import Hit, sound
+from dori.studies.pruning import RANDOM, at_random, prune
 from dori.studies.rows import Row, rows_of
 from dori.studies.run import Run
+from dori.studies.subjects import Pictures
 
 
 def extraction(run: Run, samples: int, clique: int) -> tuple[list[Row], pd.DataFrame]:
@@ -47,15 +49,23 @@ def extraction(run: Run, samples: int, clique: int) -> tuple[list[Row], pd.DataF
                 run.draw(twin, memorized, each, samples) for each in within_budgets(run, twin, memorized)
             ]
 
-    def cliques(descriptors: Tensor, similarity: Tensor) -> dict[str, Estimate]:
-        metric = Extraction(clique, run.evaluation.threshold)
-        metric.update(descriptors, similarity)
-        return metric.compute()
+    def cliques(pictures: Pictures, descriptors: Tensor, similarity: Tensor) -> dict[str, Hit]:
+        places = sound(pictures)
+        found = cliques_of(descriptors[places], similarity[places], clique, run.evaluation.threshold)
+        names = [pictures.targets[i].name for i in places]
+        any_, own = (dict(zip(names, outcome.tolist(), strict=True)) for outcome in found)
+        return {"Cliques": any_, "Extracted": own}
 
-    rows, images = rows_of(run, drawn, [], cliques)
+    rows, images = rows_of(run, drawn, [], [RANDOM], cliques)
     for row in rows:
         row["params"]["clique"] = clique
+        extracted, found = (_count(row["metrics"][name]) for name in ("Extracted", "Cliques"))
+        row["metrics"]["Clique_Precision"] = share(extracted, found)
     return rows, images
+
+
+def _count(figure: Estimate) -> int:
+    return round((figure["value"] or 0) * figure["n"])
 
 
 def check(run: Run, samples: int, clique: int) -> None:

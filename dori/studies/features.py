@@ -64,8 +64,8 @@ def similarities(
     }
 
 
-def reference_of(run: Run) -> Tensor | None:
-    """Features (n, d) of the held-out pictures of the ordinary captions, where there are any."""
+def reference_of(run: Run) -> tuple[Tensor, str] | None:
+    """Features (n, d) of the held-out pictures of the ordinary captions, where there are any; and whose."""
     ordinary, label = run.data.ordinary, "measure: held-out pictures"
     if not ordinary.images:
         return None
@@ -73,7 +73,8 @@ def reference_of(run: Run) -> Tensor | None:
 
     def compute(folder: Path) -> dict[str, Any]:
         run.evaluation.describe_reference(ordinary, folder, run.predictor(label))
-        return {}
+        return {"features": run.evaluation.networks["quality"].name}
 
     result = run.stages.run("reference", inputs, CODE, compute, label, by_all=True)
-    return load_file(result.folder / "features.safetensors")["quality"]
+    features = load_file(result.folder / "features.safetensors")["quality"]
+    return features, f"{result.info['features']}, {features.shape[1]} features"

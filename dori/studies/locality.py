@@ -12,6 +12,7 @@ from dori.attacks.starts import Attempt, Source
 from dori.data import MEMORIZED, Data
 from dori.errors import InputError, check_positive, check_share
 from dori.locality.distances import check_perplexity
+from dori.metrics.intervals import FEWEST
 from dori.pruning import Method, Saliency
 from dori.pruning.layers import layers_of
 from dori.studies.locality_criteria import criteria_rows
@@ -73,8 +74,11 @@ def check(
     memorized = run.data.of(*MEMORIZED)
     if run.attack is None or not starts:
         raise InputError("study=locality compares triggers, but there is no attack: use attack=dori")
-    if not memorized:
-        raise InputError("study=locality needs memorized targets, but the data has none")
+    if len(memorized) < FEWEST:
+        raise InputError(
+            f"study=locality needs {FEWEST} memorized targets, as its intervals are over images, but the data"
+            f" has {len(memorized)}: raise data.targets"
+        )
     if len(run.attack.budgets) > 1:
         raise InputError("study=locality takes one budget: set attack.epsilons and attack.snapshots to null")
     check_share("study.share", share)

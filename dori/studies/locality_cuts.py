@@ -9,14 +9,16 @@ from dori.config import identity
 from dori.locality import overlap
 from dori.locality.cuts import as_many, left, ordered
 from dori.locality.members import ORDINARY, TRIGGER, Members, of_kind, units
+from dori.locality.shares import Shares
 from dori.metrics.fid import fid
-from dori.metrics.intervals import Estimate, estimate
+from dori.metrics.intervals import Estimate, point
 from dori.pruning import masks, random
 from dori.pruning.layers import layers_of
 from dori.pruning.masks import Mask
 from dori.pruning.selection import Keep, Selection
 from dori.studies.features import describe, reference_of
 from dori.studies.locality_triggers import Found, captions, identities, replicating, study_row
+from dori.studies.quality import groups_of
 from dori.studies.rows import Row
 from dori.studies.run import Run
 from dori.studies.subjects import Subject
@@ -62,16 +64,24 @@ def cut_rows(
 
     targets = [members[i].target for group in groups for i in group]
     owners = [members[i].unit for group in groups for i in group]
-    metrics: dict[str, dict[str, Estimate]] = {NONE: {}}
-    drawn = replicating(run, run.original, targets, owners, found.originals)
-    metrics[NONE] |= _figures(run, 0, _split(drawn, groups), orders, run.original, [])
+    before = _split(replicating(run, run.original, targets, owners, found.originals), groups)
+    metrics = {NONE: _figures(run, 0, left(before, orders, 0), run.original, [])}
+    kept: dict[tuple[str, int], tuple[Shares, Shares]] = {(NONE, k): left(before, orders, k) for k in cuts}
     for what in (OWN, OTHERS, USUAL, CHANCE):
         metrics[what] = {}
         for k in cuts:
             chosen = [cut(what, image, k) for image in range(len(groups))]
             subject = _subject(run, f"{name}: {what}, k = {k}", chosen, images, members)
-            drawn = replicating(run, subject, targets, owners, found.originals)
-            metrics[what] |= _figures(run, k, _split(drawn, groups), orders, subject, chosen)
+            drawn = _split(replicating(run, subject, targets, owners, found.originals), groups)
+            kept[what, k] = left(drawn, orders, k)
+            metrics[what] |= _figures(run, k, kept[what, k], subject, chosen)
+    for k in cuts:
+        (others, used), (others_before, used_before) = kept[OWN, k], kept[NONE, k]
+        metrics[OWN] |= {
+            f"Fall/{k}": others_before.above(others),
+            f"Used_fall/{k}": used_before.above(used),
+            f"Below_others/{k}": kept[OTHERS, k][0].above(others),
+        }
     of = [identity(run.cfg.study.methods[name]), identities(members)]
     return [study_row(run, f"{name}: {what}", "cuts", figures, of) for what, figures in metrics.items()]
 
@@ -94,24 +104,23 @@ def _split(drawn: np.ndarray, groups: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def _figures(
-    run: Run, k: int, drawn: list[np.ndarray], orders: list[list[int]], subject: Subject, chosen: list[Mask]
+    run: Run, k: int, kept: tuple[Shares, Shares], subject: Subject, chosen: list[Mask]
 ) -> dict[str, Estimate]:
-    others, used = left(drawn, orders, k)
-    found = {f"Left/{k}": others, f"FID/{k}": _fid(run, subject)}
+    others, used = kept
+    found = {f"Left/{k}": others.over_images(), f"FID/{k}": _fid(run, subject)}
     if chosen:
         sizes = [masks.count(mask) for mask in chosen]
         found |= {
-            f"Used/{k}": used,
-            f"Weights/{k}": estimate(float(np.mean(sizes)), np.nan, np.nan, len(sizes)),
+            f"Used/{k}": used.over_images(),
+            f"Weights/{k}": point(float(np.mean(sizes)), len(sizes)),
         }
     return found
 
 
 def _fid(run: Run, subject: Subject) -> Estimate:
     """On the ordinary captions, where they have pictures and there are enough of them."""
-    reference = reference_of(run)
+    reference, _ = reference_of(run) or (None, "")
     if reference is None or len(reference) <= reference.shape[1]:
-        return estimate(np.nan, np.nan, np.nan, 0)
+        return point(np.nan, 0)
     drawn = run.draw(subject, captions(run), seeds=1)
-    groups = 20 if reference.shape[1] <= 256 else 0
-    return fid(describe(run, drawn)["quality"][:, 0], reference, groups)
+    return fid(describe(run, drawn)["quality"][:, 0], reference, True, groups_of(reference))

@@ -10,7 +10,7 @@ from dori.distributed import once
 from dori.files import save_tensors
 from dori.locality import activations, overlap, pairs
 from dori.locality.members import ORDINARY, TRIGGER, Members, embeddings, of_kind
-from dori.metrics.intervals import Estimate, estimate
+from dori.metrics.intervals import Estimate, point
 from dori.pruning import Method
 from dori.pruning.layers import layers_of
 from dori.studies.locality_triggers import identities, study_row
@@ -113,7 +113,7 @@ def weight_rows(run: Run, name: str, selection: overlap.Packed, members: Members
             metrics[group][key] = figure
     for group, kind in LIKE.items():
         own = counts.sum(1)[of_kind(members, kind)]
-        metrics[group]["Selected"] = estimate(own.mean() if len(own) else np.nan, np.nan, np.nan, len(own))
+        metrics[group]["Selected"] = point(own.mean() if len(own) else np.nan, len(own))
     metrics[pairs.ONE]["IoU_ratio"] = pairs.compared(tables["IoU"], members)
     what = [identity(run.cfg.study.methods[name]), identities(members)]
     return [

@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import torch
 from safetensors.numpy import load_file, save_file
@@ -15,7 +14,7 @@ from dori.files import replace_file
 from dori.locality import distances, pairs
 from dori.locality.cuts import ordered
 from dori.locality.members import TRIGGER, Member, Members, embeddings, of_kind, units
-from dori.metrics.intervals import bootstrap
+from dori.locality.shares import Shares
 from dori.studies.locality_triggers import Found, identities, replicating, study_row
 from dori.studies.rows import Row
 from dori.studies.run import Run
@@ -79,7 +78,11 @@ def map_row(run: Run, triggers: Members, perplexity: float) -> Row:
 
 
 def path_rows(run: Run, found: Found, triggers: Members, count: int, between: Sequence[float]) -> list[Row]:
-    """Straight lines between two triggers of an image, and from one to another image's: is it drawn?"""
+    """Straight lines between two triggers of an image, and from one to another image's: is it drawn?
+
+    ``MR/0.5``: share of lines on which the image comes halfway; ``MR_fall/0.5``: how much less than at the
+    first of ``between``.
+    """
     lines = _lines(triggers, run.cfg.seed, count)
     points = [(group, a, b, float(at)) for group, a, b in lines for at in between]
     targets = [
@@ -91,11 +94,16 @@ def path_rows(run: Run, found: Found, triggers: Members, count: int, between: Se
         "group": [group for group, *_ in points], "at": [at for *_, at in points], "image": owners,
         "hit": replicating(run, run.original, targets, owners, found.originals).astype(float),
     })  # fmt: skip
-    share = hits.groupby(["group", "at", "image"])["hit"].mean()
     rows = []
-    for group in dict.fromkeys(hits["group"]):
-        metrics = {f"MR/{at:g}": bootstrap(share[group, float(at)], np.mean, 0) for at in between}
-        rows.append(study_row(run, group, "path", metrics, identities(triggers)))
+    for group, some in hits.groupby("group", sort=False):
+        shares = {
+            at: Shares.of([image.to_numpy() for _, image in some[some["at"] == at].groupby("image")["hit"]])
+            for at in map(float, between)
+        }
+        metrics = {f"MR/{at:g}": found.over_images() for at, found in shares.items()}
+        ends = shares[min(shares)]
+        metrics |= {f"MR_fall/{at:g}": ends.above(found) for at, found in shares.items() if found is not ends}
+        rows.append(study_row(run, str(group), "path", metrics, identities(triggers)))
     return rows
 
 

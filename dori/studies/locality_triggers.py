@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dori.data import MEMORIZED, Target
 from dori.locality.members import ORDINARY, PROMPT, RANDOM, TRIGGER, Member, Members, random_like, units
-from dori.metrics.intervals import Estimate, bootstrap, estimate
+from dori.metrics.intervals import Estimate, mean_of_shares, point
 from dori.stages import fingerprint
 from dori.studies.features import Features, describe, originals_of, similarities
 from dori.studies.rows import Row, rows_of
@@ -149,9 +149,9 @@ def summary(run: Run, found: Found, kept: Members) -> Row:
     compared = {member.unit for member in kept}
     alone = sorted(target.name for target in run.data.of(*MEMORIZED) if target.name not in compared)
     metrics = {
-        "Triggers": estimate(len(kept), np.nan, np.nan, found.attempts),
-        "Share": bootstrap(found.shares, np.mean, 0),
-        "Images": estimate(len(compared), np.nan, np.nan, len(found.shares)),
+        "Triggers": point(len(kept), found.attempts),
+        "Share": mean_of_shares(found.shares, found.attempts // len(found.shares)),
+        "Images": point(len(compared), len(found.shares)),
     }
     return study_row(run, "triggers", "triggers", metrics, identities(kept), left_out=alone)
 

@@ -5,7 +5,7 @@ import pandas as pd
 from dori.data import MEMORIZED
 from dori.studies.attacking import within_budgets
 from dori.studies.defending import defend
-from dori.studies.pruning import at_random, prune
+from dori.studies.pruning import RANDOM, at_random, prune
 from dori.studies.rows import Row, rows_of
 from dori.studies.run import Run
 
@@ -29,7 +29,7 @@ def mitigation(
     if run.pruning:
         subject = prune(run, run.pruning)
         run.mitigated = subject
-        beside = [at_random(run, subject)] if baseline and subject.name != "random" else []
+        beside = [at_random(run, subject)] if baseline and subject.name != RANDOM else []
         for each in [*beside, subject]:
             drawn.append(run.draw(each, everyone))
             quality += run.draw_ordinary(each)
@@ -51,4 +51,4 @@ def mitigation(
         for each, targets in attacked.values():
             drawn += [run.draw(each, targets, found) for found in within_budgets(run, each, targets)]
 
-    return rows_of(run, drawn, quality)
+    return rows_of(run, drawn, quality, [RANDOM])

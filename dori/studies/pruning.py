@@ -11,6 +11,8 @@ from dori.stages import Result
 from dori.studies.run import Run
 from dori.studies.subjects import Subject
 
+RANDOM = "random"  # the setting of the baseline
+
 
 def prune(
     run: Run, method: Method, cfg: DictConfig | None = None, memorized: list[Target] | None = None
@@ -54,5 +56,5 @@ def at_random(run: Run, subject: Subject) -> Subject:
         return Selection([random.like(subject.mask_of(n) or {}, run.cfg.seed, n or "") for n in names])
 
     recipe = {"like": subject.mask.fingerprint, "seed": run.cfg.seed}
-    mask = run.find_mask(like, "random", recipe, own or None)
-    return Subject("random", run.diffusion, mask, pruning="random", made=mask, ratio=subject.ratio)
+    mask = run.find_mask(like, RANDOM, recipe, own or None)
+    return Subject(RANDOM, run.diffusion, mask, pruning="random", made=mask, ratio=subject.ratio)

@@ -2,37 +2,59 @@
 
 from collections.abc import Sequence
 
-import numpy as np
+from torch import Tensor
 
 from dori.metrics.a_clip import a_clip
-from dori.metrics.fid import fid
-from dori.metrics.intervals import Estimate, bootstrap
+from dori.metrics.fid import fid, fid_floor, fid_ratio
+from dori.metrics.intervals import Estimate, mean_estimate
 from dori.metrics.kid import kid, kid_difference
 from dori.studies.features import describe, reference_of
 from dori.studies.row import Row, base_row
 from dori.studies.run import Run
 from dori.studies.subjects import Pictures
 
+WIDE = 256  # features: of Inception's 2,048 a jackknife of FID takes minutes
+
 
 def quality_rows(run: Run, quality: Sequence[Pictures]) -> list[Row]:
-    """FID, KID and A_CLIP on ordinary captions; KID_difference against the first, same captions."""
+    """FID, KID and A_CLIP on ordinary captions, and all three against the first's, on the same captions.
+
+    The reference are pictures of these very captions, so that everything is paired by caption.
+    """
     if not quality:
         return []
-    reference = reference_of(run)
+    reference, network = reference_of(run) or (None, "")
+    if reference is not None and len(reference) <= reference.shape[1]:
+        reference = None  # its covariance would be singular
     described = [describe(run, pictures) for pictures in quality]
+    clips = [a_clip(features["clip"][:, 0], features["text"]) for features in described]
+    drawn = [features["quality"][:, 0] for features in described]
     rows = []
-    for pictures, features in zip(quality, described, strict=True):
-        clip = a_clip(features["clip"][:, 0], features["text"])
-        metrics: dict[str, Estimate] = {"A_CLIP": bootstrap(clip, np.mean, 0)}
-        generated = features["quality"][:, 0]
-        if reference is not None and len(reference) > reference.shape[1]:
-            # FID's jackknife takes minutes at Inception's 2,048 features
-            groups = 20 if reference.shape[1] <= 256 else 0
-            metrics["FID"], metrics["KID"] = fid(generated, reference, groups), kid(generated, reference)
-            if pictures is not quality[0]:
-                metrics["KID_difference"] = kid_difference(
-                    generated, described[0]["quality"][:, 0], reference
-                )
+    for pictures, clip, features in zip(quality, clips, drawn, strict=True):
+        metrics: dict[str, Estimate] = {"A_CLIP": mean_estimate(clip)}
+        if reference is not None:
+            metrics |= distances(features, reference)
+        if pictures is not quality[0]:
+            metrics["A_CLIP_difference"] = mean_estimate(clip - clips[0])
+            if reference is not None:
+                metrics["KID_difference"] = kid_difference(features, drawn[0], reference, paired=True)
+                metrics["FID_ratio"] = fid_ratio(features, drawn[0], reference, groups_of(reference))
         images = len(pictures.texts) * pictures.subject.diffusion.evaluations_per_image
-        rows.append(base_row(run, pictures, "ordinary", metrics, [], images, 0))
+        row = base_row(run, pictures, "ordinary", metrics, [], images, 0)
+        rows.append({**row, "features": network or None})
     return rows
+
+
+def distances(generated: Tensor, reference: Tensor) -> dict[str, Estimate]:
+    """FID and KID of pictures of the reference's captions; FID's floor, where the halves suffice for it."""
+    found = {
+        "FID": fid(generated, reference, True, groups_of(reference)), "KID": kid(generated, reference, True),
+    }  # fmt: skip
+    if len(reference) // 2 > reference.shape[1]:
+        found["FID_floor"] = fid_floor(reference)
+    return found
+
+
+def groups_of(reference: Tensor) -> int:
+    """Into how many parts a jackknife of FID divides the captions; none where it would take too long."""
+    return 20 if reference.shape[1] <= WIDE else 0

@@ -1,9 +1,7 @@
 """From images to rows: what each setting and kind of target gives, with n and interval."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
-import numpy as np
 import pandas as pd
 from torch import Tensor
 
@@ -11,14 +9,20 @@ from dori.data.targets import KINDS, Target
 from dori.metrics.a_clip import a_clip
 from dori.metrics.d_sscd import DSSCD
 from dori.metrics.displacement import Displacement
-from dori.metrics.intervals import Estimate, bootstrap, median_estimate
+from dori.metrics.intervals import (
+    Estimate,
+    mean_estimate,
+    mean_of_shares,
+    median_estimate,
+    percentile_estimate,
+)
 from dori.metrics.memorization_rate import MemorizationRate
 from dori.metrics.sscd import Over, over_seeds
 from dori.metrics.sscd_gen import SSCDGen
 from dori.metrics.work import Work, median_work, work_of_restarts
 from dori.studies.features import Features, describe, originals_of, similarities
 from dori.studies.frame import image_frame
-from dori.studies.paired import differences, hits
+from dori.studies.paired import Hit, Hits, differences, hits, own_rates
 from dori.studies.quality import quality_rows
 from dori.studies.row import Row, base_row
 from dori.studies.run import Run
@@ -26,17 +30,19 @@ from dori.studies.scores import scores
 from dori.studies.subjects import Attacked, Pictures
 
 HALVES = ("development", "held_out")
-# a study's own metrics, of descriptors (targets, seeds, d) and SSCD_Orig (targets, seeds)
-Measure = Callable[[Tensor, Tensor], dict[str, Estimate]]
+# a study's own outcomes, of pictures, their descriptors (targets, seeds, d) and SSCD_Orig (targets, seeds)
+Outcomes = Callable[[Pictures, Tensor, Tensor], dict[str, Hit]]
 
 
 def rows_of(
-    run: Run, drawn: Sequence[Pictures], quality: Sequence[Pictures], measure: Measure | None = None
-) -> tuple[list[Row], pd.DataFrame]:
+    run: Run, drawn: Sequence[Pictures], quality: Sequence[Pictures], against: Sequence[str] = (),
+    outcomes: Outcomes | None = None,
+) -> tuple[list[Row], pd.DataFrame]:  # fmt: skip
     """Rows of every (setting, kind), and a frame with one row per image.
 
     ``drawn[0]`` are the untouched model's images: SSCD_Gen and KID differences refer to them.
-    ``measure`` adds the metrics of a study.
+    ``against``: settings with which the others are compared, prompt by prompt; ``outcomes``: a study's own,
+    for each target that did not fail, whose shares are metrics too.
     """
     first = drawn[0]
     originals = originals_of(run, first.targets)
@@ -45,24 +51,26 @@ def rows_of(
         similarities(features, originals, pictures.targets, first.targets)
         for pictures, features in zip(drawn, described, strict=True)
     ]
-    found = [
-        hits(pictures, each["orig"], run.evaluation.threshold)
-        for pictures, each in zip(drawn, similar, strict=True)
-    ]
+    found: dict[str, list[Hits]] = {"MR": []}
+    for pictures, each, features in zip(drawn, similar, described, strict=True):
+        found["MR"].append(hits(pictures, each["orig"], run.evaluation.threshold))
+        for name, hit in (outcomes(pictures, features["sscd"], each["orig"]) if outcomes else {}).items():
+            found.setdefault(name, []).append(Hits(hit, hit))
     rows, frames = [], []
     for place, (pictures, each, features) in enumerate(zip(drawn, similar, described, strict=True)):
         frames.append(image_frame(run, pictures, each, features, described[0], first.targets))
         for kind in KINDS:
             if any(target.kind == kind for target in pictures.targets):
-                row = row_of(run, pictures, kind, each, features, described[0], first.targets, measure)
-                row["metrics"] |= differences(place, drawn, found, kind) | scores(pictures, kind)
+                row = row_of(run, pictures, kind, each, features, described[0], first.targets)
+                row["metrics"] |= differences(place, drawn, found, kind, against) | scores(pictures, kind)
+                row["metrics"] |= own_rates(place, drawn, found, kind)
                 rows.append(row)
     return rows + quality_rows(run, quality), pd.concat(frames, ignore_index=True)
 
 
 def row_of(
     run: Run, pictures: Pictures, kind: str, similar: Features, features: Features, base: Features,
-    order: list[Target], measure: Measure | None = None,
+    order: list[Target],
 ) -> Row:  # fmt: skip
     """One row of the contract: a setting and a kind of target, failed targets left out."""
     attacked = pictures.attacked
@@ -89,19 +97,19 @@ def row_of(
                 spread.update(features["sscd"][i : i + 1])
             metrics["D_SSCD"] = spread.compute()
         clip = a_clip(features["clip"][kept].flatten(0, 1), _texts(features, kept))
-        metrics["A_CLIP"] = bootstrap(clip.view(len(kept), -1).mean(1), np.mean, 0)
+        metrics["A_CLIP"] = mean_estimate(clip.view(len(kept), -1).mean(1))
         if all(pictures.targets[i].changing is not None for i in kept):
             metrics["SSCD_Frame"] = median_estimate(over_seeds(similar["frame"][kept], "max"))
         if attacked:
             moved, rows = Displacement(), attacked.rows(kept)
-            moved.update(attacked.triggers["embeddings"][rows], attacked.triggers["start"][rows])
+            moved.update(
+                attacked.triggers["embeddings"][rows], attacked.triggers["start"][rows], pictures.restarts
+            )
             metrics["Displacement"] = moved.compute()
         if pictures.restarts > 1:
             # (targets, restarts): whether any image of that restart replicates
             found = orig.unflatten(1, (pictures.restarts, -1)).amax(2) > run.evaluation.threshold
-            metrics["MR_restart"] = bootstrap(found.float().mean(1), np.mean, 0)
-        if measure:
-            metrics |= measure(features["sscd"][kept], orig)
+            metrics["MR_restart"] = mean_of_shares(found.float().mean(1), pictures.restarts)
     model = pictures.subject.diffusion
     images = len(of_kind) * pictures.seeds * model.evaluations_per_image
     gradient = 0
@@ -128,7 +136,11 @@ def work(run: Run, attacked: Attacked, reached: Tensor) -> Work:
 
 
 def replication(similarity: Tensor, threshold: float) -> dict[str, Estimate]:
-    """MR and SSCD_Orig over seeds' maximum, mean and median; similarity (targets, seeds)."""
+    """MR and SSCD_Orig over seeds' maximum, mean and median; similarity (targets, seeds).
+
+    ``MR_one``: MR at one image per prompt, the mean over prompts of the share of their images that are
+    copies.
+    """
     metrics: dict[str, Estimate] = {}
     rates: dict[str, Over] = {"MR": "max", "MR_mean": "mean"}
     medians: dict[str, Over] = {"SSCD_Orig": "max", "SSCD_Orig_mean": "mean", "SSCD_Orig_median": "median"}
@@ -138,13 +150,10 @@ def replication(similarity: Tensor, threshold: float) -> dict[str, Estimate]:
         metrics[name] = rate.compute()
     for name, over in medians.items():
         metrics[name] = median_estimate(over_seeds(similarity, over))
-    metrics["SSCD_Orig_p95"] = bootstrap(over_seeds(similarity, "max"), _percentile_95, 0)
+    metrics["MR_one"] = mean_of_shares((similarity > threshold).float().mean(1), similarity.shape[1])
+    metrics["SSCD_Orig_p95"] = percentile_estimate(over_seeds(similarity, "max"), 0.95)
     return metrics
 
 
 def _texts(features: Features, kept: list[int]) -> Tensor:
     return features["text"][kept].repeat_interleave(features["clip"].shape[1], 0)
-
-
-def _percentile_95(values: Any, axis: int = -1) -> Any:
-    return np.percentile(values, 95, axis=axis)

@@ -2,7 +2,7 @@
 
 from dori.data import MEMORIZED
 from dori.metrics.auc import auc
-from dori.metrics.intervals import Estimate, median_estimate, share
+from dori.metrics.intervals import Estimate, median_estimate, point, share
 from dori.studies.subjects import Pictures
 
 
@@ -21,9 +21,8 @@ def scores(pictures: Pictures, kind: str) -> dict[str, Estimate]:
         return {}
     found = [facts["scores"][name] for name in known]
     threshold, ordinary = facts["threshold"], facts["ordinary_scores"]
-    point: Estimate = {"value": threshold, "low": None, "high": None, "n": len(ordinary)}
     metrics = {
-        "Score": median_estimate(found), "Score_threshold": point,
+        "Score": median_estimate(found), "Score_threshold": point(threshold, len(ordinary)),
         "Unpruned": share(sum(name in facts["unpruned"] for name in known), len(known)),
     }  # fmt: skip
     if kind in MEMORIZED and ordinary:

@@ -9,11 +9,11 @@ import pandas as pd
 
 from dori.data import MEMORIZED, Target
 from dori.errors import InputError, check_positive
-from dori.metrics.intervals import Estimate, bootstrap
+from dori.metrics.overlap import overlap, overlap_difference
 from dori.pruning import Mask, Method, masks, random
 from dori.pruning.selection import Keep, Selection
 from dori.randomness import derive
-from dori.studies.pruning import at_random, find
+from dori.studies.pruning import RANDOM, at_random, find
 from dori.studies.rows import Row, rows_of
 from dori.studies.run import Run
 from dori.studies.subjects import Subject
@@ -21,32 +21,38 @@ from dori.studies.subjects import Subject
 PAIRS = ("memorized and memorized", "ordinary and ordinary", "memorized and ordinary")
 
 
-def subspace(run: Run, splits: int = 5) -> tuple[list[Row], pd.DataFrame]:
-    """Overlap of masks over random halves of the prompts -> the first halves' masks swapped -> rows.
+def subspace(run: Run, groups: int = 5) -> tuple[list[Row], pd.DataFrame]:
+    """Overlap of masks of disjoint groups of prompts; masks of two halves swapped -> rows.
 
     Every memorized prompt is mitigated by the mask of its own half, of the other half, of as many
     ordinary prompts, and by as many weights at random.
+
+    Args:
+        groups: into how many the prompts of a kind are divided. Groups share no prompt, so that a jackknife
+            over them gives the overlap an interval, and a permutation of them tells the kinds apart.
     """
-    check_positive("study.splits", splits)
+    check_positive("study.groups", groups)
     run.check_one_budget()
     run.check_no_defense("subspace")
     method, memorized, ordinary = run.pruning, run.data.of(*MEMORIZED), _ordinary(run)
-    half = len(memorized) // 2
     if method is None:
         raise InputError("study=subspace compares masks, but there is no pruning: use pruning=wanda")
-    if half < 2 or len(ordinary) < 2 * half:
+    if len(memorized) < max(4, groups) or len(ordinary) < len(memorized):
         raise InputError(
-            f"study=subspace needs 4 memorized targets and as many ordinary captions, but the data has"
-            f" {len(memorized)} and {len(ordinary)}"
+            f"study=subspace needs {max(4, groups)} memorized targets and as many ordinary captions, but the"
+            f" data has {len(memorized)} and {len(ordinary)}"
         )
-    sets = [_halves(memorized, half, run.cfg.seed, i) for i in range(splits)]
-    others = [_halves(ordinary, half, run.cfg.seed, i) for i in range(splits)]
-    found = [[_mask(run, method, some) for some in (*a, *b)] for a, b in zip(sets, others, strict=True)]
+    both = [_divided(some, groups, run.cfg.seed) for some in (memorized, ordinary[: len(memorized)])]
+    found = [[_mask(run, method, part) for part in parts] for parts in both]
 
-    own, other, usual = swapped(run, method, sets[0], found[0])
+    halves, usual_halves = (
+        _divided(some, 2, run.cfg.seed) for some in (memorized, ordinary[: len(memorized)])
+    )
+    three = [_mask(run, method, part) for part in (*halves, usual_halves[0])]
+    own, other, usual = swapped(run, method, halves, three)
     drawn = [run.draw(each, memorized) for each in (run.original, at_random(run, other), usual, other, own)]
-    rows, images = rows_of(run, drawn, [])
-    return rows + overlap_rows(run, method, found), images
+    rows, images = rows_of(run, drawn, [], [RANDOM, usual.name])
+    return rows + overlap_rows(run, method, *found), images
 
 
 def _ordinary(run: Run) -> list[Target]:
@@ -57,9 +63,11 @@ def _ordinary(run: Run) -> list[Target]:
     return [Target(f"caption/{i:05d}", text, "ordinary", image) for i, (text, image) in named]
 
 
-def _halves(targets: list[Target], half: int, seed: int, split: int) -> list[list[Target]]:
-    chosen = np.random.default_rng(derive(seed, "subspace", split)).permutation(len(targets))[: 2 * half]
-    return [[targets[i] for i in sorted(part)] for part in (chosen[:half], chosen[half:])]
+def _divided(targets: list[Target], parts: int, seed: int) -> list[list[Target]]:
+    """Disjoint random sets of equal size; what is left over is in none."""
+    size = len(targets) // parts
+    order = np.random.default_rng(derive(seed, "subspace", parts)).permutation(len(targets))
+    return [[targets[i] for i in sorted(order[k * size : (k + 1) * size])] for k in range(parts)]
 
 
 def _mask(run: Run, method: Method, targets: list[Target]) -> Mask:
@@ -71,7 +79,7 @@ def swapped(
     run: Run, method: Method, halves: list[list[Target]], found: list[Mask]
 ) -> tuple[Subject, Subject, Subject]:
     """The model with each half's own mask, with the other's, with that of ordinary prompts."""
-    a, b, ordinary, _ = found
+    a, b, ordinary = found
     first = {target.name for target in halves[0]}
     memorized = run.data.of(*MEMORIZED)
     seed = run.cfg.seed
@@ -98,24 +106,26 @@ def swapped(
     )
 
 
-def overlap_rows(run: Run, method: Method, found: list[list[Mask]]) -> list[Row]:
-    """IoU of masks of disjoint sets, over the splits, each with what chance gives at its counts."""
-    pairs = {
-        PAIRS[0]: [(a, b) for a, b, _, _ in found],
-        PAIRS[1]: [(c, d) for _, _, c, d in found],
-        PAIRS[2]: [(x, y) for a, b, c, d in found for x, y in ((a, c), (b, d))],
-    }
+def overlap_rows(run: Run, method: Method, memorized: list[Mask], ordinary: list[Mask]) -> list[Row]:
+    """IoU of masks of disjoint groups, each beside what chance gives at its counts."""
+    members = [*memorized, *ordinary]
+    tables = [np.array([[f(a, b) for b in members] for a in members]) for f in (masks.iou, masks.chance_iou)]
+    own, usual = np.arange(len(memorized)), np.arange(len(memorized), len(members))
+    sides = {PAIRS[0]: (own, own), PAIRS[1]: (usual, usual), PAIRS[2]: (own, usual)}
     rows = []
-    for name, members in pairs.items():
-        metrics: dict[str, Estimate] = {
-            "IoU": bootstrap(np.array([masks.iou(a, b) for a, b in members]), np.mean, 0),
-            "IoU_chance": bootstrap(np.array([masks.chance_iou(a, b) for a, b in members]), np.mean, 0),
-        }
+    for name, (first, second) in sides.items():
+        iou, chance = (table[np.ix_(first, second)] for table in tables)
+        metrics = {
+            "IoU": overlap(iou, first is second), "IoU_chance": overlap(chance, first is second),
+            "IoU_over_chance": overlap(iou - chance, first is second),
+        }  # fmt: skip
+        if name == PAIRS[0]:
+            metrics["IoU_over_ordinary"] = overlap_difference(tables[0], len(memorized))
         rows.append({
             "setting": name, "kind": "masks", "model": run.diffusion.name, "pruning": method.name,
             "defense": run.cfg.defense.name, "attack": "none",
             "params": {"ratio": run.cfg.pruning.get("ratio"), "seed": run.cfg.seed}, "metrics": metrics,
-            "failed": [], "fingerprint": masks.digest(masks.union(*(m for pair in members for m in pair))),
+            "failed": [], "fingerprint": masks.digest(masks.union(*members)),
             "unet_evaluations": 0, "gradient_evaluations": 0,
         })  # fmt: skip
     return rows

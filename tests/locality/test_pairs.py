@@ -8,6 +8,7 @@ from dori.data import Target
 from dori.locality import pairs
 from dori.locality.cuts import left
 from dori.locality.members import ORDINARY, RANDOM, TRIGGER, Member, random_like
+from dori.locality.shares import Shares
 from dori.metrics.intervals import Estimate
 from tests import tiny
 
@@ -50,29 +51,55 @@ def test_means_are_those_by_hand() -> None:
 
 
 def test_the_interval_is_over_images_and_not_over_pairs() -> None:
-    """Hundreds of triggers of two images are two images: the interval spans both."""
-    members = [member(f"{unit}{i}", unit) for unit in "AB" for i in range(20)]
-    own = np.repeat([1.0, 5.0], 20)
+    """Hundreds of pairs of five images are five images: a mean's jackknife is Student's interval."""
+    own = np.repeat([1.0, 5.0, 2.0, 4.0, 3.0], 10)
+    members = [member(f"{unit}{i}", unit) for unit in "ABCDE" for i in range(10)]
     found = pairs.of_pairs((own[:, None] + own[None, :]) / 2, members)[pairs.ONE]
-    assert (found["value"], found["low"], found["high"], found["n"]) == (3, 1, 5, 2)
+    half = 2.776 * np.std(own[::10], ddof=1) / np.sqrt(5)
+    assert (found["value"], found["n"]) == (3, 5)
+    assert (found["low"], found["high"]) == pytest.approx((3 - half, 3 + half), abs=1e-3)
 
 
-def test_two_draws_of_one_image_are_no_pair_of_different_ones() -> None:
-    members = [member(f"{unit}{i}", unit) for unit in "ABC" for i in range(2)]
+def test_fewer_than_five_images_have_no_interval() -> None:
+    found = [*pairs.of_pairs(VALUES, MEMBERS).values(), pairs.compared(VALUES, MEMBERS)]
+    assert {(figure["low"], figure["high"]) for figure in found} == {(None, None)}
+
+
+def test_an_image_is_no_pair_with_itself() -> None:
+    members = [member(f"{unit}{i}", unit) for unit in "ABCDE" for i in range(2)]
     same = np.array([[a.unit == b.unit for b in members] for a in members])
     figure = pairs.of_pairs(np.where(same, -1000.0, 4.0), members)[pairs.DIFFERENT]
     assert (figure["value"], figure["low"], figure["high"]) == (4, 4, 4)
 
 
+def test_a_ratio_is_jackknifed_on_its_logarithm() -> None:
+    """With the within and between means of the four images that are left, one by one."""
+    members = [member(f"{unit}{i}", unit) for unit in "ABCDE" for i in range(2)]
+    values = np.random.default_rng(0).uniform(1, 2, (10, 10))
+    values = (values + values.T) / 2
+    found = pairs.compared(values, members)
+    cells = np.array([[values[2 * a : 2 * a + 2, 2 * b : 2 * b + 2].mean() if a != b else
+                       values[2 * a, 2 * a + 1] for b in range(5)] for a in range(5)])  # fmt: skip
+    logs = []
+    for image in range(5):
+        rest = np.delete(np.delete(cells, image, 0), image, 1)
+        logs.append(np.log(np.diag(rest).mean() / rest[~np.eye(4, dtype=bool)].mean()))
+    half = 2.7764 * np.sqrt(0.8 * np.square(logs - np.mean(logs)).sum())
+    value_ = np.diag(cells).mean() / cells[~np.eye(5, dtype=bool)].mean()
+    assert value(found) == pytest.approx(value_)
+    assert found["low"] == pytest.approx(value_ * np.exp(-half), rel=1e-4)
+    assert found["high"] == pytest.approx(value_ * np.exp(half), rel=1e-4)
+
+
 def test_starts_of_one_sort_do_not_make_other_images_look_alike() -> None:
     """All that matters here is from which sort of start a trigger came: no image has anything of its own."""
     members = [
-        member(f"{unit}{sort}{i}", unit, begun=sort) for unit in "ABC" for sort in "go" for i in range(2)
+        member(f"{unit}{sort}{i}", unit, begun=sort) for unit in "ABCDE" for sort in "go" for i in range(2)
     ]
     same = np.array([[a.begun == b.begun for b in members] for a in members])
     values = np.where(same, 1.0, 5.0)
     figure = pairs.compared(values, members)
-    assert (figure["value"], figure["low"], figure["high"]) == (1, 1, 1)
+    assert (figure["value"], figure["low"], figure["high"]) == (1, pytest.approx(1), pytest.approx(1))
     assert value(pairs.of_pairs(values, members)[pairs.ONE]) == 3
 
 
@@ -109,9 +136,19 @@ def test_random_embeddings_have_the_norms_of_triggers() -> None:
 def test_left_counts_the_triggers_beyond_k_and_the_k_themselves() -> None:
     drawn = [np.array([True, False, True, True]), np.array([False, True])]
     orders = [[1, 0, 2, 3], [0, 1]]
-    others, used = left(drawn, orders, 1)
+    others, used = (side.over_images() for side in left(drawn, orders, 1))
     assert value(others) == pytest.approx((1 + 1) / 2)  # 0, 2, 3 of the first; 1 of the second
     assert value(used) == 0  # its first are 1 and 0
-    others, used = left(drawn, orders, 2)  # the second image has no third trigger
-    assert (value(others), others["n"], value(used)) == (1, 1, pytest.approx(0.5))
-    assert value(left(drawn, orders, 0)[0]) == pytest.approx((0.75 + 0.5) / 2)
+    others, used = (side.over_images() for side in left(drawn, orders, 2))
+    assert (value(others), others["n"], value(used)) == (1, 1, pytest.approx(0.5))  # one has no third trigger
+    assert value(left(drawn, orders, 0)[0].over_images()) == pytest.approx((0.75 + 0.5) / 2)
+
+
+def test_shares_are_compared_on_the_images_that_have_both() -> None:
+    one = Shares.of([[1, 1], [1, 0], [1, 1], [1, 1], [1, 1], []])
+    other = Shares.of([[0, 0], [0, 0], [0, 1], [0, 0], [0, 0], [1]])
+    found = one.above(other)
+    assert (value(found), found["n"]) == (pytest.approx(0.9 - 0.1), 5)
+    assert found["low"] is not None and found["low"] > 0
+    few = Shares.of([[1], [1]]).above(Shares.of([[0], [0]]))
+    assert (few["value"], few["low"], few["n"]) == (1, None, 2)

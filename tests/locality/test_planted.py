@@ -48,7 +48,7 @@ def curve(answers: Tensor, k: int, whose: int) -> float:
         cut = masks.union(*(some[from_[place]] for place in orders[image][:k])).get("layer", nothing)
         kept = answers[GROUPS[image]].masked_fill(cut, 0).amax(1)
         drawn.append((kept > 0.5).numpy())
-    value = left(drawn, orders, k)[0]["value"]
+    value = left(drawn, orders, k)[0].over_images()["value"]
     assert value is not None
     return value
 

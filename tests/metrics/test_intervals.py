@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from dori.metrics.intervals import (
-    bootstrap,
     clopper_pearson,
     estimate,
+    mean_estimate,
+    mean_of_shares,
     median_estimate,
-    paired_bootstrap,
-    paired_shares,
+    percentile_estimate,
 )
 
 similarities = st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=20)
@@ -45,78 +45,97 @@ def test_clopper_pearson_refuses_what_is_no_share(k, n):
 
 
 def test_confidence_in_percent_is_refused():
-    for call in (lambda: clopper_pearson(1, 2, 95), lambda: bootstrap([1, 2], np.mean, 0, 95)):
+    for call in (lambda: clopper_pearson(1, 2, 95), lambda: mean_estimate([1, 2], 95)):
         with pytest.raises(ValueError, match=r"95 .* give 0.95"):
             call()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(similarities, st.randoms())
-def test_bootstrap_is_bounded_by_the_data_and_ignores_their_order(values, random):
-    first = bootstrap(values, np.median, seed=3, resamples=200)
-    shuffled = random.sample(values, len(values))
-    assert bootstrap(shuffled, np.median, seed=3, resamples=200) == first
-    assert min(values) <= first["low"] <= first["high"] <= max(values)
+def test_a_median_is_bounded_by_the_data_and_ignores_their_order(values, random):
+    first = median_estimate(values, seed=3)
+    assert median_estimate(random.sample(values, len(values)), seed=3) == first
     assert first["value"] == np.median(values) and first["n"] == len(values)
+    if len(values) < 5:
+        assert first["low"] is first["high"] is None
+    else:
+        assert min(values) <= first["low"] <= first["high"] <= max(values)
 
 
-def test_bootstrap_of_a_mean_is_near_the_normal_interval():
-    values = np.random.default_rng(0).normal(2, 1, 400)
-    got = bootstrap(values, np.mean, seed=0)
-    half = 1.96 * values.std() / 20
-    assert (got["low"], got["high"]) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.01)
+def test_few_or_equal_values_have_no_interval():
+    nothing = {"value": None, "low": None, "high": None, "n": 0}
+    for of in (mean_estimate, lambda x: percentile_estimate(x, 0.95)):
+        assert of([]) == nothing
+        assert of([0.3]) == {"value": 0.3, "low": None, "high": None, "n": 1}
+    assert mean_estimate([0.1] * 7) == {"value": pytest.approx(0.1), "low": None, "high": None, "n": 7}
+    assert median_estimate([]) == {**nothing, "mad": None}
 
 
-def test_bootstrap_of_few_or_equal_values():
-    assert bootstrap([], np.mean, 0) == {"value": None, "low": None, "high": None, "n": 0}
-    assert bootstrap([0.3], np.mean, 0) == {"value": 0.3, "low": 0.3, "high": 0.3, "n": 1}
-    got = bootstrap([0.1] * 7, np.mean, 0)
-    assert got["value"] == got["low"] == got["high"]
+def test_a_mean_has_students_interval():
+    """Student (1908): the hours of sleep gained by ten patients with the second drug less the first."""
+    gained = [1.2, 2.4, 1.3, 1.3, 0.0, 1.0, 1.8, 0.8, 4.6, 1.4]
+    found = mean_estimate(gained)
+    assert found["value"] == pytest.approx(1.58)
+    assert (found["low"], found["high"]) == pytest.approx((0.70, 2.46), abs=0.005)
+
+
+def test_a_95th_percentile_takes_72_values():
+    values = np.random.default_rng(0).permutation(200)
+    found = percentile_estimate(values, 0.95)
+    # the ranks between which a 95th percentile of 200 lies, by the binomial distribution
+    ranks = stats.binom.ppf([0.025, 0.975], 200, 0.95)
+    assert (found["low"], found["high"]) == pytest.approx(tuple(ranks), abs=2)
+    assert percentile_estimate(range(71), 0.95) == {
+        "value": pytest.approx(66.5), "low": None, "high": None, "n": 71,
+    }  # fmt: skip
+
+
+def test_a_mean_of_shares_is_clopper_and_pearsons_where_nothing_is_known_of_the_spread():
+    """Of images that all agree, and of one trial each, which is a rate."""
+    for hits in (0, 3):
+        found = mean_of_shares([hits / 3] * 5, trials=3)
+        assert (found["low"], found["high"]) == pytest.approx(clopper_pearson(5 * hits // 3, 5))
+    rate = mean_of_shares([1, 0, 0, 1, 1, 0, 0, 0, 0, 0], trials=1)
+    assert (rate["low"], rate["high"]) == pytest.approx(clopper_pearson(3, 10), abs=0.025)
+
+
+def test_a_mean_of_shares_counts_what_the_images_have_in_common():
+    """Triggers that fail or not with their image say no more than the images; alike ones say it all."""
+    clustered = mean_of_shares([1, 1, 0, 0, 1, 0], trials=10)
+    assert 0 < clustered["low"] < clopper_pearson(3, 6)[0] < clopper_pearson(3, 6)[1] < clustered["high"] < 1
+    spread = mean_of_shares([0.5, 0.4, 0.6, 0.5, 0.5, 0.4, 0.6, 0.5], trials=10)
+    assert (spread["low"], spread["high"]) == pytest.approx(clopper_pearson(40, 80), abs=1e-9)
+
+
+def test_a_mean_of_shares_is_korn_and_graubards():
+    """Survey Methodology 1998; 24: 193: n_e = p(1-p)/var(p) · (t(nm-1) / t(n-1))², here by statsmodels."""
+    proportion = pytest.importorskip("statsmodels.stats.proportion")
+    x = np.array([0.0, 0.5, 0.25, 1.0, 0.75, 0.5, 0.25, 0.0])
+    p = x.mean()
+    effective = p * (1 - p) / (x.var(ddof=1) / 8) * (stats.t.ppf(0.975, 31) / stats.t.ppf(0.975, 7)) ** 2
+    found = mean_of_shares(x, trials=4)
+    wanted = proportion.proportion_confint(p * effective, effective, method="beta")
+    assert (found["low"], found["high"]) == pytest.approx(wanted)
+
+
+def test_shares_that_are_none_are_refused():
+    with pytest.raises(ValueError, match=r"shares from 0\.5 to 2"):
+        mean_of_shares([0.5, 2.0], trials=3)
 
 
 def test_seeds_reproduce_and_do_not_touch_the_global_state():
     values = torch.linspace(0, 1, 9)
     state = np.random.get_state()[1].copy()
-    assert bootstrap(values, np.mean, 1) == bootstrap(values, np.mean, 1)
-    assert bootstrap(values, np.mean, 1) != bootstrap(values, np.mean, 2)
+    assert median_estimate(values, 1) == median_estimate(values, 1)
     assert (np.random.get_state()[1] == state).all()
 
 
 def test_values_that_are_not_finite_are_refused():
     with pytest.raises(ValueError, match="1 of 3 values are not finite, the first at index 1"):
-        bootstrap([0.1, float("nan"), 0.2], np.mean, 0)
+        mean_estimate([0.1, float("nan"), 0.2])
     assert json.dumps(estimate(float("nan"), 0, 1, 3)) == ('{"value": null, "low": 0.0, "high": 1.0, "n": 3}')
-
-
-def test_pairing_removes_what_prompts_share():
-    prompts = np.random.default_rng(0).normal(0, 10, 50)
-    effect = np.random.default_rng(1).normal(1, 0.1, 50)
-    got = paired_bootstrap(prompts + effect, prompts, np.mean, seed=0)
-    assert got["value"] == pytest.approx(effect.mean())
-    assert 0.9 < got["low"] < got["high"] < 1.1  # unpaired it would span several units
-    assert paired_bootstrap((prompts + effect)[::-1], prompts[::-1], np.mean, seed=0) == (pytest.approx(got))
-    with pytest.raises(ValueError, match="50 and 49 values cannot be paired"):
-        paired_bootstrap(prompts, prompts[1:], np.mean, seed=0)
 
 
 def test_median_and_its_absolute_deviation_by_hand():
     got = median_estimate(torch.tensor([0.0, 0.25, 0.5, 1.0, 0.75]))
     assert (got["value"], got["mad"], got["n"]) == (0.5, 0.25, 5)
-    assert median_estimate([])["mad"] is None
-
-
-@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=60))
-def test_paired_shares_decides_as_mcnemars_exact_test(pairs):
-    a, b = zip(*pairs, strict=True)
-    found = paired_shares(a, b)
-    assert found["value"] == pytest.approx(np.mean(a) - np.mean(b))
-    assert -1 <= found["low"] <= found["value"] <= found["high"] <= 1
-    only_a, only_b = (sum(x and not y for x, y in side) for side in (pairs, zip(b, a, strict=True)))
-    p = stats.binomtest(only_a, only_a + only_b, 0.5).pvalue if only_a + only_b else 1.0
-    assert (found["low"] > 0 or found["high"] < 0) == (p < 0.05)
-
-
-def test_two_of_two_prompts_are_not_certain():
-    assert paired_shares([1, 1], [0, 0])["low"] < 0
-    with pytest.raises(ValueError, match="same prompts"):
-        paired_shares([1], [1, 0])

@@ -22,7 +22,7 @@ FEATURES = torch.randn(40, 4, generator=GENERATOR)
 def measure(rank: int, ranks: int) -> dict:
     """What one of ``ranks`` processes computes: its share of the targets, by index."""
     rate, similarity, alone = MemorizationRate(), SSCDOrig(), SSCDOrig()
-    quality = FIDKID(subset_size=10)
+    quality = FIDKID()
     mine = torch.arange(rank, 5, ranks)
     rate.update(SIMILARITY[mine])
     similarity.update(GENERATED[mine], ORIGINALS[mine])

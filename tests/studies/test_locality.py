@@ -25,7 +25,7 @@ from tests import tiny
 
 Result = tuple[Run, list[dict[str, Any]], pd.DataFrame]
 SMALL = (
-    "study=locality", "pruning=none", "attack.restarts=2", "data.targets=1", "study.others=3",
+    "study=locality", "pruning=none", "attack.restarts=2", "data.targets=all", "study.others=3",
     "study.cuts=[1]", "study.paths=1", "study.between=[0,0.5,1]", "study.perplexity=3", "study.block=4",
     "study.methods.wanda.ratio=0.1", "study.methods.wanda.steps=4", "study.methods.wanda.used=2",
     "study.methods.nemo.seeds=2", "study.methods.nemo.theta_step=2.0", "study.methods.nemo.threshold=0.9",
@@ -37,7 +37,11 @@ SMALL = (
 
 
 @pytest.fixture(scope="module")
-def go(epsilon_folder: Path, table: Path, ordinary: Path, measures: Path) -> Callable[..., Run]:
+def go(
+    epsilon_folder: Path, ordinary: Path, measures: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., Run]:  # fmt: skip
+    table = tiny.build_table(tmp_path_factory.mktemp("six"), (*("verbatim",) * 4, *tiny.KINDS))
+
     def run(cache: Path, *more: str) -> Run:
         words = [word for word in SMALL if "attack=none" not in more or not word.startswith("attack.")]
         given = tiny.study_overrides(
@@ -161,6 +165,7 @@ def test_without_any_trigger_it_says_so_and_ends_well(
 
 @pytest.mark.parametrize(("more", "message"), [
     (("attack=none",), "there is no attack"),
+    (("data.targets=2",), "needs 5 memorized targets, as its intervals are over images, but the data has 3"),
     (("study.perplexity=500",), "perplexity must be above 0 and below the number of points, but is 500"),
     (("study.methods.wanda.apply=set",), "methods.wanda selects for all prompts at once"),
     (("study.cuts=[0]",), "study.cuts must be whole numbers above zero, but has 0"),

@@ -6,14 +6,19 @@ from typing import Any
 import torch
 
 from dori.attacks.budgets import Budget
-from dori.studies.paired import differences, hits
+from dori.studies.paired import differences, hits, own_rates
 
 
-def pictures(name: str, targets: int = 3, budget: Budget | None = None, failed: tuple[str, ...] = ()) -> Any:
+def pictures(
+    name: str, targets: int = 3, budget: Budget | None = None, failed: tuple[str, ...] = (), seeds: int = 1,
+    restarts: int = 1,
+) -> Any:  # fmt: skip
     subject = SimpleNamespace(name=name)
     attacked = budget and SimpleNamespace(subject=subject, budget=budget, failed=dict.fromkeys(failed, 0))
     everyone = [SimpleNamespace(name=f"verbatim/{i}", kind="verbatim") for i in range(targets)]
-    return SimpleNamespace(subject=subject, targets=everyone, attacked=attacked)
+    return SimpleNamespace(
+        subject=subject, targets=everyone, attacked=attacked, seeds=seeds * restarts, restarts=restarts
+    )
 
 
 def test_each_is_compared_at_its_own_budget() -> None:
@@ -30,7 +35,7 @@ def test_each_is_compared_at_its_own_budget() -> None:
     values = [
         {
             name: (round(d["value"] * d["n"]), d["n"])
-            for name, d in differences(i, drawn, found, "verbatim").items()
+            for name, d in differences(i, drawn, {"MR": found}, "verbatim").items()
         }
         for i in range(len(drawn))
     ]
@@ -38,4 +43,38 @@ def test_each_is_compared_at_its_own_budget() -> None:
     assert values[2] == {"MR_difference": (0, 3), "MR_over_twin": (1, 2)}
     assert values[3] == {"MR_difference": (2, 2), "MR_over_twin": (1, 1)}
     assert values[4] == {}
-    assert differences(1, drawn, found, "seen") == {}
+    assert differences(1, drawn, {"MR": found}, "seen") == {}
+
+
+def test_restarts_are_compared_at_as_many_images_as_without_them() -> None:
+    """A copy counts where it is among two images, the first of one restart and the second of the other."""
+    before, after = (
+        pictures("wanda", seeds=2),
+        pictures("wanda", budget=Budget(10, None), seeds=2, restarts=2),
+    )
+    similar = torch.zeros(3, 4)
+    similar[0, 1], similar[1, 3], similar[2, 0] = (
+        1,
+        1,
+        1,
+    )  # the second of the second counts, the first of the first
+    drawn = [pictures("original", seeds=2), before, after]
+    found = {"MR": [hits(drawn[0], torch.zeros(3, 2), 0.7), hits(before, torch.zeros(3, 2), 0.7),
+                    hits(after, similar, 0.7)]}  # fmt: skip
+    assert sum(found["MR"][2].all.values()) == 3
+    assert found["MR"][2].as_many == {"verbatim/0": False, "verbatim/1": True, "verbatim/2": True}
+    assert differences(2, drawn, found, "verbatim")["MR_difference"]["pairs"] == [0, 2, 0, 1]
+    assert own_rates(2, drawn, found, "verbatim")["MR_as_many"]["value"] == 2 / 3
+    assert own_rates(1, drawn, found, "verbatim") == {}
+
+
+def test_settings_are_compared_with_those_that_a_study_names() -> None:
+    drawn = [pictures("original"), pictures("random"), pictures("wanda"), pictures("twin")]
+    rates = [[1, 1, 1], [1, 1, 0], [0, 1, 0], [0, 0, 0]]
+    found = [hits(p, torch.tensor(r).float()[:, None], 0.7) for p, r in zip(drawn, rates, strict=True)]
+    told = [set(differences(i, drawn, {"MR": found}, "verbatim", ["random"])) for i in range(4)]
+    assert told == [set(), {"MR_difference"}, {"MR_difference", "MR_over_random"}, {"MR_difference"}]
+    both = {"MR": found, "Extracted": found}
+    names = set(differences(2, drawn, both, "verbatim"))
+    assert names == {"MR_difference", "Extracted_difference"}
+    assert set(own_rates(2, drawn, both, "verbatim")) == {"Extracted"}

@@ -23,7 +23,7 @@ Result = tuple[Run, list[dict[str, Any]], pd.DataFrame]
 @pytest.fixture(scope="module")
 def go(v_folder: Path, table: Path, ordinary: Path, measures: Path) -> Callable[..., Run]:
     def run(cache: Path, *more: str) -> Run:
-        words = ["study=subspace", "study.splits=2", "attack=none", f"cache={cache}"]
+        words = ["study=subspace", "study.groups=2", "attack=none", f"cache={cache}"]
         given = tiny.study_overrides(v_folder, table, ordinary, measures, *words, "data.targets=all", *more)
         return Run.configured(tiny.composed(*given))
 
@@ -44,7 +44,7 @@ def test_every_prompt_is_mitigated_by_every_mask(found: Result) -> None:
     overlaps = [row for row in rows if row["kind"] == "masks"]
     assert len(overlaps) == 3
     for row in overlaps:
-        assert row["metrics"]["IoU"]["n"] == (2 if row["setting"] != "memorized and ordinary" else 4)
+        assert row["metrics"]["IoU"]["n"] == 2
         assert 0 < row["metrics"]["IoU_chance"]["value"] < row["metrics"]["IoU"]["value"] <= 1
 
 
