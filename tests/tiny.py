@@ -97,7 +97,7 @@ KINDS = ("verbatim", "template", "seen", "unseen")
 
 
 def build_table(folder: Path, kinds: tuple[str, ...] = KINDS * 2) -> Path:
-    """``targets.csv``: two pictures of each kind, or of these ``kinds``, templates with a mask; sizes differ."""
+    """``targets.csv``: two pictures of each kind, or of ``kinds``; templates with a mask; sizes differ."""
     rows = []
     for i, kind in enumerate(kinds):
         height, width = (SIDE, SIDE) if i % 2 else (40, 56)
