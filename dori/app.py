@@ -14,16 +14,24 @@ from omegaconf import DictConfig, OmegaConf
 from dori.config import CONF, build, check_keys, check_top
 from dori.errors import Failure, InputError
 from dori.overrides import checked, groups
+from dori.results.multirun import merge_command
+from dori.stopping import Stopped, end_with_parent, listen, stoppable
 
 
 def quiet() -> None:
     """The libraries' start-up chatter hides the progress bars and the table."""
+    from lightning_utilities.core.rank_zero import rank_zero_only
+
+    # said before Lightning looks for a rank in the variables of srun, torchrun and others: a job's own ranks
+    # are told by dori.rank, and what else a scheduler starts side by side are jobs of their own
+    rank_zero_only.rank = 0  # type: ignore[attr-defined]
     import lightning  # noqa: F401  sets the levels of its loggers
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     for text in (
         "does not have many workers", "`torch_dtype` is deprecated", "isinstance\\(treespec",
         "in eval mode at the start of training",  # a U-Net without dropout
+        "The `srun` command is available",  # it would start the job twice
     ):  # fmt: skip
         warnings.filterwarnings("ignore", f".*{text}")
     for name in ("diffusers", "transformers", "lightning.pytorch", "lightning.fabric", "httpx"):
@@ -71,15 +79,24 @@ def work(cfg: DictConfig, output: Path, leads: bool = True) -> list[dict]:
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def _job(cfg: DictConfig) -> None:
-    study(cfg, Path(HydraConfig.get().runtime.output_dir))
+    listen()  # also in a process that a launcher started
+    end_with_parent()
+    try:
+        study(cfg, Path(HydraConfig.get().runtime.output_dir))
+    except Stopped as stopped:
+        stopped.add_note(f"finished stages are kept in {cfg.cache}")
+        raise
 
 
+@stoppable
 def main() -> None:
-    """Entry point. Exits with 2, and one sentence, on bad input."""
+    """Entry point: a job, or ``dori merge FOLDER``. Exits with 2, and one sentence, on bad input."""
     # Hydra would swallow what went wrong, and exit by itself
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it speaks when it is imported
     try:
+        if sys.argv[1:2] == ["merge"]:
+            sys.exit(merge_command(*map(Path, sys.argv[2:])))
         sys.argv[1:] = checked(sys.argv[1:])
         _job()
     except (InputError, ConfigCompositionException) as error:

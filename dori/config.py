@@ -12,6 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 import dori
 from dori.arguments import misfit
 from dori.errors import InputError, unknown
+from dori.folders import fresh, slug, swept
 from dori.stages import digest_file, fingerprint
 
 PACKAGE = Path(dori.__file__).parent
@@ -24,6 +25,11 @@ OmegaConf.register_new_resolver("package", lambda path: str(PACKAGE / path), rep
 # a share that is so many times another one
 OmegaConf.register_new_resolver("times", lambda factor, share: min(1.0, factor * share), replace=True)
 OmegaConf.register_new_resolver("run_id", lambda _root_: run_id(_root_), replace=True)
+OmegaConf.register_new_resolver("slug", slug, replace=True)
+OmegaConf.register_new_resolver("gpus", lambda accelerator, devices: gpus(accelerator, devices), replace=True)
+# once for a configuration, and for those that Hydra makes of it: they share what was resolved
+OmegaConf.register_new_resolver("fresh", fresh, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("swept", lambda _root_: swept(_root_), replace=True)
 
 PARTS = ("study", "model", "data", "pruning", "defense", "attack", "evaluation", "seed")
 
@@ -33,6 +39,16 @@ def run_id(cfg: DictConfig) -> str:
     return fingerprint(
         [OmegaConf.to_container(cfg[part], resolve=True) if part != "seed" else cfg.seed for part in PARTS]
     )
+
+
+def gpus(accelerator: str, devices: Any) -> int:
+    """How many a trainer wants of each node: a number, a list of them, or one where it says neither."""
+    if accelerator == "cpu":
+        return 0
+    if isinstance(devices, int | str) and str(devices).isdecimal():
+        return int(devices)
+    listed = str(devices).strip("[]").split(",")
+    return len(listed) if all(word.strip().isdecimal() for word in listed) else 1
 
 
 def build(node: Any, **arguments: Any) -> Any:

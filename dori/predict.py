@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader
 
 from dori.distributed import process_group, world
 from dori.files import save_tensors
+from dori.stopping import Stopped, listen_again
 
 log = logging.getLogger(__name__)
 Work = Callable[[Any], None]
@@ -79,11 +80,25 @@ def side_by_side(work: Callable[[Any], R], chunks: list, most: int) -> list[R]:
         torch.set_num_threads(max(1, threads // workers))
         torch.set_grad_enabled(False)  # as in the thread that Lightning works in
 
+    pool, ends = ThreadPoolExecutor(workers, initializer=begin), True
     try:
-        with ThreadPoolExecutor(workers, initializer=begin) as pool:
-            return list(pool.map(work, chunks))  # raises what a chunk raised
+        return list(pool.map(work, chunks))  # raises what a chunk raised
+    except Stopped:
+        ends = False  # for hours, perhaps
+        raise
     finally:
+        pool.shutdown(wait=ends, cancel_futures=not ends)
         torch.set_num_threads(threads)
+
+
+class Stoppable(lightning.Callback):
+    """A signal ends the process although Lightning listens to it, too."""
+
+    def on_predict_start(self, *arguments: Any) -> None:
+        listen_again()
+
+    def on_fit_start(self, *arguments: Any) -> None:
+        listen_again()
 
 
 class StageBar(TQDMProgressBar):
@@ -127,7 +142,7 @@ class Predictor:
     def run(self, networks: list[nn.Module], work: Work, chunks: list, hooked: bool = False) -> None:
         """``work(chunk)`` for every chunk; each is done by one process. All are done when it returns."""
         bar = [StageBar(self.label)] if self.make.keywords.get("enable_progress_bar", True) else []
-        trainer = self.make(callbacks=bar)
+        trainer = self.make(callbacks=[Stoppable(), *bar])
         if trainer.is_global_zero and len(chunks) < trainer.world_size:
             idle = trainer.world_size - len(chunks)
             log.warning(

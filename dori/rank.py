@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import sys
 import threading
 import traceback
@@ -14,10 +13,11 @@ from dori.app import quiet, study, work
 from dori.config import build
 from dori.distributed.group import joined
 from dori.errors import Failure, InputError
+from dori.stopping import Stopped, leave, listen
 
 
 def main(folder: Path) -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # another rank failed: tell the logger, and end
+    listen()  # another rank may fail: this one is told to end, and tells its logger
     threading.Thread(target=_end_with_launcher, daemon=True).start()
     job = json.loads((folder / "job.json").read_text())
     cfg, output = OmegaConf.create(job["config"]), Path(job["output"])
@@ -44,4 +44,7 @@ def _end_with_launcher() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    try:
+        sys.exit(main(Path(sys.argv[1])))
+    except Stopped as stopped:
+        leave(stopped, told=False)  # whoever told it says so

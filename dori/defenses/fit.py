@@ -16,7 +16,7 @@ from dori.defenses.material import Material
 from dori.defenses.module import FinetuningModule, Measure
 from dori.distributed import once, process_group
 from dori.files import as_umask, write_atomically
-from dori.predict import StageBar
+from dori.predict import StageBar, Stoppable
 
 
 def fit(
@@ -36,7 +36,8 @@ def fit(
         module = FinetuningModule(settings, material, measure)
         bar = [StageBar(label)] if make.keywords.get("enable_progress_bar", True) else []
         trainer = make(
-            max_epochs=settings.epochs, callbacks=[*bar, Best(best), Last(last, settings.save_every, recipe)],
+            max_epochs=settings.epochs,
+            callbacks=[Stoppable(), *bar, Best(best), Last(last, settings.save_every, recipe)],
             plugins=[*make.keywords.get("plugins", []), Whole()], enable_checkpointing=True,
             logger=False, num_sanity_val_steps=0,
         )  # fmt: skip

@@ -141,12 +141,22 @@ def _part(ranks: Ranks) -> None:
 
 def _store(trainer: "Trainer", folder: Path) -> Any:
     """Where the ranks meet: a file, on several nodes the first one's address."""
-    from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
     from torch import distributed
 
     if trainer.num_nodes == 1:
         return distributed.FileStore(str(folder / "store"), trainer.world_size)
-    cluster = SLURMEnvironment() if "SLURM_NODEID" in os.environ else LightningEnvironment()
-    return distributed.TCPStore(
-        cluster.main_address, cluster.main_port, trainer.world_size, trainer.global_rank == 0, PATIENCE
-    )
+    address, port = meeting_point()
+    return distributed.TCPStore(address, port, trainer.world_size, trainer.global_rank == 0, PATIENCE)
+
+
+def meeting_point() -> tuple[str, int]:
+    """MASTER_ADDR and MASTER_PORT; within SLURM, without them, the first node and a port of the job's."""
+    from lightning.pytorch.plugins.environments import LightningEnvironment, SLURMEnvironment
+
+    if "SLURM_NODEID" not in os.environ:
+        cluster = LightningEnvironment()
+        return cluster.main_address, cluster.main_port
+    # its constructor refuses allocations without --ntasks-per-node
+    first = SLURMEnvironment.resolve_root_node_address(os.environ.get("SLURM_NODELIST", "127.0.0.1"))
+    port = 15000 + int(os.environ.get("SLURM_JOB_ID", "0")[-4:])
+    return os.environ.get("MASTER_ADDR", first), int(os.environ.get("MASTER_PORT", port))

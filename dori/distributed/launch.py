@@ -11,17 +11,20 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.strategies import ParallelStrategy
 from omegaconf import DictConfig, OmegaConf
 
 from dori.config import build
+from dori.distributed.beside import check_started_once
 from dori.errors import Failure, InputError
 
 RANK = "dori.rank"
-GRACE = 10  # seconds in which the others may tell the logger that the job failed
+GRACE = 10  # seconds in which ranks that are told to end may tell the logger
 MEETING = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
-PLACE = ("LOCAL_RANK", "WORLD_SIZE", *MEETING)
+PLACE = ("RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", *MEETING)
 
 
 class RankFailed(Failure):
@@ -32,7 +35,8 @@ def ranks_here(cfg: DictConfig) -> int:
     """How many ranks the trainer asks for on this node; none where the job is a single process.
 
     Raises:
-        InputError: devices that are not there, or several nodes that do not know of each other.
+        InputError: devices that are not there, several nodes that do not know of each other or of one
+            folder, or a job that was started several times on this node.
     """
     try:
         trainer = build(cfg.trainer)()
@@ -41,6 +45,10 @@ def ranks_here(cfg: DictConfig) -> int:
         raise InputError(f"{asked} cannot be had: {' '.join(str(error).split())}") from error
     if not isinstance(trainer.strategy, ParallelStrategy):
         return 0
+    if trainer.world_size > 1:
+        check_started_once(trainer.num_devices)
+    if trainer.num_nodes > 1:
+        _check_folder()
     if trainer.num_nodes > 1 and "SLURM_NODEID" not in os.environ:
         missing = [name for name in MEETING if name not in os.environ]
         if missing:
@@ -49,6 +57,14 @@ def ranks_here(cfg: DictConfig) -> int:
                 " node, or hydra/launcher=slurm"
             )
     return trainer.num_devices
+
+
+def _check_folder() -> None:
+    """Each node composes its configuration: without a word they would have a folder each."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.RUN:
+        return
+    if not any(word.startswith("hydra.run.dir=") for word in HydraConfig.get().overrides.hydra):
+        raise InputError("the nodes of one job share its folder: name it, hydra.run.dir=FOLDER")
 
 
 def launch(cfg: DictConfig, output: Path, ranks: int = 0) -> None:
@@ -104,11 +120,6 @@ def _watch(started: list[subprocess.Popen], folder: Path) -> None:
     first = min(failed, key=lambda rank: reports[rank].stat().st_mtime if reports[rank].exists() else 0)
     status, report = ends[first] or 0, reports[first]
     told = json.loads(report.read_text()) if report.exists() else {}
-    for process in started:
-        process.send_signal(signal.SIGTERM)  # nothing to those that have ended
-    until = time.monotonic() + GRACE
-    while time.monotonic() < until and any(process.poll() is None for process in started):
-        time.sleep(0.1)
     if told.get("type") == InputError.__name__:
         raise InputError(told["text"])
     if told.get("type") == Failure.__name__:
@@ -121,7 +132,12 @@ def _watch(started: list[subprocess.Popen], folder: Path) -> None:
 
 
 def _end(started: list[subprocess.Popen]) -> None:
-    """With everything that they started."""
+    """Told first, so that their logger is; then with everything that they started."""
+    for process in started:
+        process.send_signal(signal.SIGTERM)  # nothing to those that have ended
+    until = time.monotonic() + GRACE
+    while time.monotonic() < until and any(process.poll() is None for process in started):
+        time.sleep(0.1)
     for process in started:
         if process.poll() is None:
             with suppress(ProcessLookupError):

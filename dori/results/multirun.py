@@ -3,25 +3,27 @@
 import json
 import logging
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+
+from dori.errors import Failure, InputError
+from dori.results.jobs import FAILED, is_done, job_folders, problems, write_failure
 
 # Hydra builds callbacks before every run: pandas and matplotlib are imported where they are needed.
 
 log = logging.getLogger(__name__)
-FAILED = "failed.json"
 
 
 class MergeRows(Callback):
-    """Hydra callback that merges a multirun's ``rows.json``.
+    """Hydra callback: a job that fails leaves why in its folder, and the driver merges the rows last.
 
-    Where a job fails, Hydra's own launcher ends with that job's error and never says that the
-    multirun is over; so from the first failed job on, every job's end merges what there is.
+    ``hydra_plugins.dori_sweeper`` sees to it that it is told of the end, whatever happens.
 
     Args:
         x: the parameter of the plot's axis; default, the first that differs between the rows.
@@ -29,35 +31,63 @@ class MergeRows(Callback):
 
     def __init__(self, x: str | None = None):
         self.x = x
-        self.any_failed = False
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
         """Leave ``failed.json`` in the folder of a failed job, and remove that of an earlier try."""
-        mark = Path(config.hydra.runtime.output_dir) / FAILED
-        mark.unlink(missing_ok=True)
+        job = Path(config.hydra.runtime.output_dir)
+        (job / FAILED).unlink(missing_ok=True)
         if job_return.status == JobStatus.FAILED:
-            self.any_failed = True
             error = job_return._return_value  # the property would raise it
-            mark.write_text(json.dumps({"error": f"{type(error).__name__}: {error}"}))
-        if self.any_failed and config.hydra.mode == RunMode.MULTIRUN:
-            self._merge(Path(config.hydra.sweep.dir), show_table=False)
+            write_failure(job, f"{type(error).__name__}: {error}")
+            if config.hydra.mode == RunMode.MULTIRUN:  # of a single job, the command tells it
+                tell(error, job)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        self._merge(Path(config.hydra.sweep.dir), show_table=True, config=config)
-
-    def _merge(self, folder: Path, show_table: bool, config: DictConfig | None = None) -> None:
+        folder = Path(config.hydra.sweep.dir)
+        if not job_folders(folder):  # refused before any job began
+            return
         try:
-            rows = merge_folder(folder, self.x, show_table)
-            if config is not None and rows and "logger" in config:
-                from dori.results.tracking import log_sweep
-
-                log_sweep(rows, config, folder, self.x)
-        except Exception:
-            # Hydra turns a callback's error into a one-line warning: say all of it
+            merge(folder, self.x, config)
+        except InputError as error:
+            print(f"dori: {error}", file=sys.stderr)
+            raise SystemExit(2) from error
+        except Exception as error:
             log.exception("the rows of %s could not be merged; its jobs' own files are whole", folder)
+            raise SystemExit(1) from error
 
 
-def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) -> list[dict[str, Any]]:
+def tell(error: BaseException, job: Path) -> None:
+    """Where the job ran, as soon as it failed; the sentence alone where it says all."""
+    if not isinstance(error, InputError | Failure):
+        traceback.print_exception(error)
+    print(f"multirun: job {job.name} failed: {error}", file=sys.stderr)
+
+
+def merge_command(folder: Path | None = None, *more: Path) -> int:
+    """``dori merge FOLDER``: what the driver of a multirun does last, for one that is gone.
+
+    Returns 0, or 1 where jobs are missing. Raises InputError for a folder without jobs.
+    """
+    if folder is None or more:
+        raise InputError("give one folder: dori merge FOLDER, the multirun's hydra.sweep.dir")
+    if not job_folders(folder):
+        raise InputError(f"there are no jobs of a multirun below {folder}; give its hydra.sweep.dir")
+    file = folder / "multirun.yaml"
+    config = OmegaConf.load(file) if file.exists() else OmegaConf.create()
+    assert isinstance(config, DictConfig)
+    merge(folder, OmegaConf.select(config, "hydra.callbacks.merge_rows.x"), config)
+    return 1 if problems(folder) else 0
+
+
+def merge(folder: Path, x: str | None, config: DictConfig) -> None:
+    """Merge the rows of the jobs below a folder, and log them as the multirun's configuration says."""
+    if (rows := merge_folder(folder, x)) and "logger" in config:
+        from dori.results.tracking import log_sweep
+
+        log_sweep(rows, config, folder, x)
+
+
+def merge_folder(folder: Path, x: str | None = None) -> list[dict[str, Any]]:
     """Merge the jobs' rows below ``folder`` into its ``rows.json``, ``report.html`` and figures.
 
     Where only budgets differ, their own figure (``budget.png``) and table stand for ``sweep.png`` and its.
@@ -79,12 +109,15 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
     from dori.results.table import blocks
 
     jobs = job_folders(folder)
-    done = [job for job in jobs if (job / "rows.json").is_file() and not (job / FAILED).exists()]
-    problems = [problem(job) for job in jobs if job not in done]
-    for line in problems:
+    done, missing = [job for job in jobs if is_done(job)], problems(folder)
+    for line in missing:
         print(f"multirun: {line}", file=sys.stderr)
+    advice = (
+        f"start again with hydra.sweep.dir={folder} to complete it, or wait for jobs that still run, and"
+        f" `dori merge {folder}`"
+    )
     if not done:
-        print(f"multirun: no job below {folder} has rows to merge", file=sys.stderr)
+        print(f"multirun: no job below {folder} has rows to merge; {advice}", file=sys.stderr)
         return []
     rows = merge(read_rows(job / "rows.json") for job in done)
     write_rows(folder / "rows.json", rows)
@@ -99,24 +132,18 @@ def merge_folder(folder: Path, x: str | None = None, show_table: bool = True) ->
         write_paper_table(folder, table)
     for finding in found:
         finding.write(folder / finding.file)
-    write_sweep_report(folder / "report.html", rows, x, problems, minutes)
-    if show_table:
-        if not told:
-            show([sweep(rows, x)] if plotted else [table] if table else blocks(rows))
-        for finding in found:
-            show(finding.tables)
+    write_sweep_report(folder / "report.html", rows, x, [*missing, advice] if missing else [], minutes)
+    if not told:
+        show([sweep(rows, x)] if plotted else [table] if table else blocks(rows))
+    for finding in found:
+        show(finding.tables)
     for _, verdict in removals(rows):
         Console().print(f"[bold]{verdict}[/bold]")
-    Console().print(
-        f"{len(done)} of {len(jobs)} jobs merged: {folder / 'report.html'}", soft_wrap=True, highlight=False
-    )
+    said = f"{len(done)} of {len(done) + len(missing)} jobs merged: {folder / 'report.html'}"
+    if missing:
+        said += f"\nThe report is incomplete: {advice}"
+    Console().print(said, soft_wrap=True, highlight=False, markup=False)
     return rows
-
-
-def job_folders(folder: Path) -> list[Path]:
-    """The folders that Hydra made for the jobs, in the order of their numbers."""
-    found = [path.parent.parent for path in folder.rglob(".hydra/overrides.yaml")]
-    return sorted(found, key=lambda job: (len(job.name), str(job)))
 
 
 def training_minutes(jobs: list[Path]) -> dict[str, float]:
@@ -127,12 +154,3 @@ def training_minutes(jobs: list[Path]) -> dict[str, float]:
         stage["name"].removeprefix("training: "): stage["training_seconds"] / 60
         for stage in stages if "training_seconds" in stage
     }  # fmt: skip
-
-
-def problem(job: Path) -> str:
-    """Why a job has no rows, with its overrides."""
-    lines = (job / ".hydra" / "overrides.yaml").read_text().splitlines()
-    overrides = " ".join(line.removeprefix("- ") for line in lines)
-    if (job / FAILED).exists():
-        return f"job {job.name} ({overrides}) failed: {json.loads((job / FAILED).read_text())['error']}"
-    return f"job {job.name} ({overrides}) left no rows.json; start the multirun again to complete it"

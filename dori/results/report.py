@@ -83,7 +83,7 @@ def write_sweep_report(
     _write(
         path, rows, x,
         title=f"{_title(rows, [c for c, _ in found])} over {', '.join(names) or 'one setting'}",
-        subtitle=f"{len(found)} studies, merged",
+        subtitle=f"{len(found)} studies, merged" + ("; incomplete: jobs are missing" if problems else ""),
         verdicts=[*removals(rows), *((label_of(c, names), verdict) for c, verdict in found)],
         figures=_figures(path.parent, CAPTIONS, ("sweep.png",)),
         swept=[table] if table else [],

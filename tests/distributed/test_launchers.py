@@ -26,9 +26,20 @@ def test_slurm_gets_one_task_per_node() -> None:
     pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
     composed = launcher("hydra/launcher=slurm", "trainer=ddp", "trainer.num_nodes=3")
     found = OmegaConf.to_container(composed, resolve=False)
-    assert found["_target_"].endswith("submitit_launcher.SlurmLauncher")
+    assert found["_target_"] == "hydra_plugins.dori_submitit.Slurm"
     assert (found["tasks_per_node"], composed.nodes) == (1, 3)
     assert launcher("hydra/launcher=slurm").nodes == 1
+    assert launcher("hydra/launcher=slurm", "name=a b").name == "dori-a-b"
+
+
+@pytest.mark.parametrize(("overrides", "wanted"), [
+    ([], 1), (["trainer.accelerator=cpu"], 0), (["trainer.devices=4"], 4), (["trainer.devices=[0,2]"], 2),
+    (["trainer.devices='0,1,3'"], 3), (["trainer=ddp"], 1), (["trainer.devices=-1"], 1),
+    (["trainer.devices=2", "trainer.accelerator=cpu"], 0), (["hydra.launcher.gpus_per_node=8"], 8),
+])  # fmt: skip
+def test_slurm_is_asked_for_the_gpus_that_the_trainer_wants(overrides: list[str], wanted: int) -> None:
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher")
+    assert launcher("hydra/launcher=slurm", *overrides).gpus_per_node == wanted
 
 
 def test_joblib_comes_with_its_extra() -> None:

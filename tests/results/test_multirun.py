@@ -1,17 +1,20 @@
 """The end of a multirun, on folders as Hydra leaves them, and through Hydra itself."""
 
 import json
+import os
+import re
 import subprocess
 import sys
-import textwrap
 
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from dori.config import ROOT
 from dori.errors import InputError
-from dori.results.multirun import MergeRows, merge_folder, training_minutes
+from dori.results.jobs import problems, write_failure, write_jobs
+from dori.results.multirun import MergeRows, merge_command, merge_folder, training_minutes
 from dori.results.rows import read_rows, write_rows
 
 RATIOS = (0.02, 0.05, 0.1)
@@ -56,10 +59,48 @@ def test_a_failed_and_a_missing_job_are_told(sweep, capsys):
     (sweep / "2" / "rows.json").unlink()
     callback.on_job_end(hydra_config(sweep, 1), failed)
     told = capsys.readouterr()
+    assert "RuntimeError: no room left" in told.err and "job 1 failed: no room left" in told.err
+    assert not (sweep / "rows.json").exists()  # the driver merges, and last
+
+    callback.on_multirun_end(hydra_config(sweep))
+    told = capsys.readouterr()
     assert "job 1 (pruning.ratio=0.05) failed: RuntimeError: no room left" in told.err
-    assert "job 2 (pruning.ratio=0.1) left no rows.json" in told.err
+    assert "job 2 (pruning.ratio=0.1) is not finished" in told.err
     assert "1 of 3 jobs merged" in told.out
-    assert "no room left" in (sweep / "report.html").read_text()
+    report = (sweep / "report.html").read_text()
+    for words in ("no room left", "incomplete", f"hydra.sweep.dir={sweep} to complete it"):
+        assert words in report
+
+
+def test_what_a_driver_that_is_gone_left_is_merged_afterwards(sweep, capsys, monkeypatch):
+    logged = []
+    monkeypatch.setattr("dori.results.tracking.log_sweep", lambda rows, *_: logged.append(len(rows)))
+    (sweep / "multirun.yaml").write_text("logger: {_target_: x.WandbLogger}\nname: a\n")
+    words = [[f"pruning.ratio={ratio}", "data.targets=1", "hydra.verbose=false"] for ratio in (*RATIOS, 0.2)]
+    write_jobs(sweep, words)
+    for job, overrides in enumerate(words[:3]):
+        (sweep / str(job) / ".hydra" / "overrides.yaml").write_text(json.dumps(overrides))
+    assert merge_command(sweep) == 1
+    told = capsys.readouterr()
+    assert "multirun: job (pruning.ratio=0.2) did not begin" in told.err
+    assert "3 of 4 jobs merged" in told.out and f"hydra.sweep.dir={sweep}" in told.out
+    assert logged == [len(read_rows(sweep / "rows.json"))]
+
+    write_jobs(sweep, words[:3])
+    assert merge_command(sweep) == 0
+    assert "incomplete" not in (sweep / "report.html").read_text()
+
+
+def test_a_job_that_was_killed_before_it_began_is_told_by_who_queued_it(sweep):
+    write_jobs(sweep, [*([f"pruning.ratio={ratio}"] for ratio in RATIOS), ["pruning.ratio=0.2"]])
+    write_failure(sweep / "3", "CANCELLED")
+    assert problems(sweep) == ["job 3 (pruning.ratio=0.2) failed: CANCELLED"]
+
+
+@pytest.mark.parametrize("folders", [[], ["no/where"], ["a", "b"]])
+def test_a_folder_to_merge_has_jobs(folders, tmp_path):
+    with pytest.raises(InputError, match=r"hydra\.sweep\.dir"):
+        merge_command(*(tmp_path / folder for folder in folders))
 
 
 def test_a_job_that_succeeds_later_is_no_longer_failed(sweep):
@@ -81,44 +122,64 @@ def test_nothing_to_merge_is_said(tmp_path, capsys):
     assert "no job below" in capsys.readouterr().err
 
 
-def test_disagreeing_jobs_are_refused_and_explained(sweep, make_rows, caplog):
+def test_disagreeing_jobs_are_refused_and_explained(sweep, make_rows, capsys):
     other = make_rows(ratio=RATIOS[0])
     other[0]["metrics"]["MR"]["value"] = 0.5
     write_rows(sweep / "1" / "rows.json", other)
     with pytest.raises(InputError, match="metrics differ"):
         merge_folder(sweep)
-    MergeRows().on_multirun_end(hydra_config(sweep))
-    assert "metrics differ" in caplog.text
+    with pytest.raises(SystemExit) as ended:
+        MergeRows().on_multirun_end(hydra_config(sweep))
+    assert ended.value.code == 2 and "metrics differ" in capsys.readouterr().err
 
 
-def test_hydra_calls_it_even_where_a_job_fails(tmp_path, rows):
+APP = """
+import json, os, pathlib, hydra
+from hydra.core.hydra_config import HydraConfig
+
+@hydra.main(version_base="1.3", config_path=None)
+def main(cfg):
+    if cfg.ratio == 0.1:
+        raise RuntimeError("no room left")
+    if cfg.ratio == 0.2:
+        os.kill(os.getpid(), 9)
+    rows = json.loads(pathlib.Path("rows.json").read_text())
+    for row in rows:
+        row["params"]["ratio"] = cfg.ratio
+    out = pathlib.Path(HydraConfig.get().runtime.output_dir)
+    (out / "rows.json").write_text(json.dumps(rows))
+
+main()
+"""
+LOCAL = "hydra.launcher._target_=hydra_plugins.dori_submitit.Local"
+
+
+@pytest.mark.parametrize(("ratios", "launcher"), [
+    ("0.1,0.02,0.05", ["hydra.sweeper.max_batch_size=1"]),
+    ("0.1,0.02,0.05", ["hydra/launcher=joblib", "hydra.launcher.n_jobs=3"]),
+    ("0.2,0.1,0.02,0.05", ["hydra/launcher=submitit_local", LOCAL]),
+])  # fmt: skip
+def test_the_driver_merges_whatever_happens(ratios, launcher, tmp_path, rows):
+    if len(launcher) > 1:
+        pytest.importorskip(f"hydra_plugins.hydra_{launcher[0].split('=')[1].split('_')[0]}_launcher")
     write_rows(tmp_path / "rows.json", rows)
-    (tmp_path / "app.py").write_text(
-        textwrap.dedent("""
-        import json, pathlib, hydra
-        from hydra.core.hydra_config import HydraConfig
-
-        @hydra.main(version_base="1.3", config_path=None)
-        def main(cfg):
-            if cfg.ratio == 0.1:
-                raise RuntimeError("no room left")
-            rows = json.loads(pathlib.Path(__file__).with_name("rows.json").read_text())
-            for row in rows:
-                row["params"]["ratio"] = cfg.ratio
-            out = pathlib.Path(HydraConfig.get().runtime.output_dir)
-            (out / "rows.json").write_text(json.dumps(rows))
-
-        main()
-        """)
-    )
+    (tmp_path / "app.py").write_text(APP)
     command = [
-        sys.executable, "app.py", "-m", "+ratio=0.1,0.02,0.05", "hydra.sweep.dir=sweep",
+        sys.executable, "app.py", "-m", f"+ratio={ratios}", "hydra.sweep.dir=sweep", *launcher,
+        "hydra.sweeper._target_=hydra_plugins.dori_sweeper.DoriSweeper",
         "+hydra.callbacks.merge._target_=dori.results.multirun.MergeRows",
     ]  # fmt: skip
-    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert result.returncode == 1 and "no room left" in result.stderr
-    assert "2 of 3 jobs merged" in result.stdout, result.stdout + result.stderr
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    count = len(ratios.split(","))
+    assert result.returncode == 1
+    assert f"2 of {count} jobs merged" in result.stdout, result.stdout + result.stderr
+    assert "start again with hydra.sweep.dir=sweep to complete it" in result.stdout
+    assert f"job {count - 3} (ratio=0.1) failed: RuntimeError: no room left" in result.stderr.replace("+", "")
+    assert result.stderr.count("Traceback") <= 1  # where the job ran, and once
     assert len(read_rows(tmp_path / "sweep" / "rows.json")) == 2 * len(rows)
+    if count == 4:
+        assert re.search(r"job 0 \(\+ratio=0.2\) failed: [A-Z]+, without a word of its own", result.stderr)
 
 
 def test_the_minutes_of_a_training_are_the_same_where_it_came_from_the_cache(tmp_path):

@@ -1,0 +1,14 @@
+"""``dori``, and ``python -m dori``: told to end, it leaves one sentence from the first import on."""
+
+from dori.stopping import stoppable
+
+
+@stoppable
+def main() -> None:
+    from dori.app import main
+
+    main()
+
+
+if __name__ == "__main__":
+    main()

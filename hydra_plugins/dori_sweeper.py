@@ -1,0 +1,54 @@
+"""``hydra/sweeper=dori``: where Hydra looks for sweepers."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.utils import JobStatus
+from omegaconf import OmegaConf
+
+
+class DoriSweeper(BasicSweeper):
+    """Hydra's own, but whatever happens, callbacks hear that the multirun is over.
+
+    Hydra's ends with the first error of a batch. This one tries all jobs and exits with 1 where one failed:
+    why it did is told by the callback (``dori.results.multirun``), which merges what there is.
+    """
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from dori.results.jobs import write_jobs
+
+        assert self.config is not None and self.hydra_context is not None
+        parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
+        overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        batches = self.split_arguments(overrides, self.max_batch_size)
+        for batch in batches:
+            self.validate_batch_is_legal(batch)
+        folder = Path(self.config.hydra.sweep.dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(self.config, folder / "multirun.yaml")
+        write_jobs(folder, [job for batch in batches for job in batch])
+        try:
+            returned = self._launched(batches)
+            if all(job.status == JobStatus.COMPLETED for job in returned):
+                return returned
+            ended: BaseException = SystemExit(1)
+        except BaseException as error:
+            ended = error
+        self.hydra_context.callbacks.on_multirun_end(config=self.config)
+        raise ended
+
+    def _launched(self, batches: list[list[list[str]]]) -> list:
+        from dori.errors import Failure, InputError
+
+        assert self.launcher is not None
+        returned: list = []
+        try:
+            for batch in batches:
+                returned += self.launcher.launch(batch, initial_job_idx=len(returned))
+        except (InputError, Failure):
+            raise
+        except Exception as error:  # the launcher's own: a worker was killed, say
+            raise Failure(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
+        return returned
