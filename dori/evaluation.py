@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dori.data.targets import Ordinary, Target, tensor
-from dori.diffusion.images import load
+from dori.diffusion.images import is_blank, load
 from dori.distributed import once
 from dori.errors import InputError, check_positive, check_share
 from dori.files import save_tensors
@@ -90,13 +90,15 @@ class Evaluation:
         """Images of targets, or (no targets) one image of each ordinary caption, to features.
 
         Each part holds, for some of the n texts: sscd (n, seeds, d), frame (n, seeds, d), the same
-        with the changing region greyed; clip (n, seeds, d'), text (n, d'), quality (n, seeds, d'').
+        with the changing region greyed; clip (n, seeds, d'), text (n, d'), quality (n, seeds, d'');
+        blank (n, seeds).
         """
 
         def work(chunk: list[int]) -> None:
             images = torch.cat([load(folder, index, seeds) for index in chunk])
             some = [targets[index] for index in chunk] if targets else []
             described = self._describe(images, some, seeds)
+            described["blank"] = is_blank(images)
             described = {key: value.unflatten(0, (len(chunk), seeds)) for key, value in described.items()}
             described["text"] = self.networks["clip"].text_features([texts[index] for index in chunk])
             _write(out, chunk[0], described)

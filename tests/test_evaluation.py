@@ -101,7 +101,7 @@ def test_ordinary_captions_have_one_image_each(
         lambda out: make(batch=2).describe(drawn, [], PROMPTS, 1, out, predictor), tmp_path / "out"
     )
     assert {name: tuple(value.shape) for name, value in found.items()} == {
-        "clip": (3, 1, 4), "quality": (3, 1, 4), "text": (3, 4),
+        "clip": (3, 1, 4), "quality": (3, 1, 4), "text": (3, 4), "blank": (3, 1),
     }  # fmt: skip
 
 

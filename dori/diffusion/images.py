@@ -15,6 +15,8 @@ from dori.files import replace_file
 from dori.predict import Predictor
 from dori.randomness import generator
 
+SEEN = 2  # of 255: less nobody sees
+
 
 def file_name(index: int, seed: int) -> str:
     return f"{index:05d}_{seed:02d}.png"
@@ -77,6 +79,15 @@ def draw(
     hooked = inside is not None or diffusion.guard is not None
     chunks = predictor.chunks(wanted, diffusion.samples_per_call, hooked)
     predictor.run(diffusion.networks, sample, chunks, hooked)
+
+
+def is_blank(images: Tensor) -> Tensor:
+    """Whether images (n, 3, H, W) are of one colour, as far as anybody could see: boolean (n,).
+
+    A network that returned NaN draws such.
+    """
+    values = images.flatten(2).int()
+    return ((values.amax(2) - values.amin(2)) <= SEEN).all(1)
 
 
 def load(folder: Path, index: int, seeds: int) -> Tensor:

@@ -2,17 +2,24 @@
 
 import copy
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
+from textwrap import shorten
 
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import DDIMScheduler, StableDiffusionPipeline
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from dori.diffusion.checks import check_pipeline_folder, weights_fingerprint
+from dori.diffusion.checks.fit import check_fit, text_settings
+from dori.diffusion.checks.folder import NETWORKS, check_pipeline, local_folder
+from dori.diffusion.checks.headers import check_headers
+from dori.diffusion.checks.schedule import check_steps, scheduler_of
+from dori.diffusion.checks.tokens import load_tokenizer, too_long
+from dori.diffusion.files import model_fingerprint, part, parts
 from dori.diffusion.guard import Guard
+from dori.diffusion.loading import load_pipeline
 from dori.diffusion.similarity import ms_ssim
 from dori.errors import InputError, check_positive
 from dori.files import as_umask
@@ -74,18 +81,25 @@ class StableDiffusion:
         self.guard: Guard | None = None
         self.sampling_steps, self.guidance = sampling_steps, guidance
         self.images_per_prompt, self.truncate_prompts = images_per_prompt, truncate_prompts
-        self._load = {"variant": variant, "revision": revision, "torch_dtype": getattr(torch, dtype)}
-        self.folder = check_pipeline_folder(path, revision, variant, bool(unet))
-        self.unet_folder = Path(unet) if unet else self.folder / "unet"
-        if not any(self.unet_folder.glob("*.safetensors")):
-            raise InputError(f"model.unet {unet!r} is no folder of a U-Net with safetensors")
+        self.stored_dtype: torch.dtype = getattr(torch, dtype)
+        self.folder = local_folder(path, revision)
+        check_pipeline(path, self.folder, unet is not None)
+        folders = {name: self.folder / name for name in NETWORKS}
+        if unet is not None:
+            folders["unet"] = Path(unet).expanduser()
+        self.parts, self._variant = parts(folders, variant), variant
+        for each in self.parts.values():
+            check_headers(each)
+        check_fit(self.parts)
+        check_steps(self.scheduler, sampling_steps, "model.sampling_steps")
 
     def with_unet(self, folder: Path) -> "StableDiffusion":
         """The same model with weights of its own, read at the first use: the U-Net's from ``folder``."""
         other = copy.copy(self)
         for name in ("fingerprint", "pipeline", "_empty"):
             other.__dict__.pop(name, None)
-        other.unet_folder, other.twin = Path(folder), None
+        other.parts = self.parts | {"unet": part("unet", Path(folder), self._variant)}
+        other.twin = None
         return other
 
     def guarded(self, guard: Guard) -> "StableDiffusion":
@@ -95,33 +109,21 @@ class StableDiffusion:
         return other
 
     @property
-    def stored_dtype(self) -> torch.dtype:
-        """Of the weights as they are loaded; reads none."""
-        return self._load["torch_dtype"]
+    def unet_folder(self) -> Path:
+        return self.parts["unet"].folder
 
     @cached_property
     def fingerprint(self) -> str:
-        """Hash of all weights and configuration files: what the model *is*, wherever it lies."""
-        return weights_fingerprint(self.folder, self.unet_folder, str(self._load["torch_dtype"]))
+        """Hash of all weights and configuration files that are loaded: what the model *is*."""
+        return model_fingerprint(list(self.parts.values()), self.folder, str(self.stored_dtype))
 
     @cached_property
     def pipeline(self) -> StableDiffusionPipeline:
-        own = {}
-        if self.unet_folder != self.folder / "unet":
-            own["unet"] = UNet2DConditionModel.from_pretrained(
-                self.unet_folder, use_safetensors=True, torch_dtype=self._load["torch_dtype"]
-            )
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            self.folder, use_safetensors=True, safety_checker=None, feature_extractor=None,
-            image_encoder=None, requires_safety_checker=False, **own, **self._load,
-        )  # fmt: skip
-        for network in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
-            network.requires_grad_(False).eval()
-        return pipeline
+        return load_pipeline(self.parts, self.folder, self.tokenizer, self.stored_dtype)
 
     @cached_property
     def tokenizer(self) -> CLIPTokenizer:
-        return CLIPTokenizer.from_pretrained(self.folder / "tokenizer")
+        return load_tokenizer(self.folder / "tokenizer", text_settings(self.parts["text_encoder"]))
 
     @property
     def networks(self) -> list[nn.Module]:
@@ -142,9 +144,7 @@ class StableDiffusion:
 
     @cached_property
     def scheduler(self) -> DDIMScheduler:
-        return DDIMScheduler.from_config(
-            DDIMScheduler.load_config(self.folder / "scheduler"), clip_sample=False
-        )
+        return scheduler_of(self.folder)
 
     @property
     def train_timesteps(self) -> int:
@@ -160,25 +160,29 @@ class StableDiffusion:
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of one latent."""
-        config = self.pipeline.unet.config
-        return config.in_channels, config.sample_size, config.sample_size
+        size = self.pipeline.unet.config.sample_size
+        side = size if isinstance(size, int) else size[0]
+        return self.pipeline.unet.config.in_channels, side, side
 
     @property
     def resolution(self) -> int:
         """Side of a picture in pixels."""
         return self.latent_shape[1] * self.pipeline.vae_scale_factor
 
-    def check_prompts(self, prompts: list[str]) -> None:
-        """Raises InputError where a prompt has more tokens than the text encoder takes."""
-        longest = self.tokenizer.model_max_length
-        if self.truncate_prompts or not prompts:
+    def check_prompts(self, prompts: list[str], sources: list[str] | None = None) -> None:
+        """Raises InputError where a prompt has more tokens than the text encoder takes, with its source."""
+        if self.truncate_prompts:
             return
-        for prompt, ids in zip(prompts, self.tokenizer(prompts).input_ids, strict=True):
-            if len(ids) > longest:
-                raise InputError(
-                    f"prompt of {len(ids)} tokens, but {self.name} takes {longest}: {prompt!r}; shorten it"
-                    " or set model.truncate_prompts=true"
-                )
+        for place, count in too_long(self.tokenizer, prompts).items():
+            where = f"{sources[place]}: " if sources and sources[place] else ""
+            raise InputError(
+                f"{where}prompt of {count} tokens, but {self.name} takes {self.tokenizer.model_max_length}:"
+                f" {shorten(prompts[place], 120)!r}; shorten it or set model.truncate_prompts=true"
+            )
+
+    def cut(self, prompts: list[str]) -> int:
+        """How many of the prompts are cut, as ``truncate_prompts`` says."""
+        return len(too_long(self.tokenizer, prompts)) if self.truncate_prompts else 0
 
     def tokenize(self, prompts: list[str]) -> Tensor:
         """Token ids (n, tokens), padded; what is too long is cut, see ``check_prompts``."""
@@ -262,9 +266,9 @@ class StableDiffusion:
     def sample(self, y: Tensor, noise: Tensor) -> Tensor:
         """uint8 images (n, 3, H, W) from embeddings (n, tokens, width) and noise (n, c, h, w)."""
         images, size = [], self.samples_per_call
-        for part, start in zip(y.split(size), noise.split(size), strict=True):
+        for some, start in zip(y.split(size), noise.split(size), strict=True):
             place = {"device": self.device, "dtype": self.dtype}
-            y, z = part.to(**place), start.to(**place)
+            y, z = some.to(**place), start.to(**place)
             if self.guard:
                 y = self.guard.embeddings(self, y, z)
             with self.guard.sampling(self) if self.guard else nullcontext():
@@ -294,17 +298,3 @@ class StableDiffusion:
         """Write the pipeline in diffusers' format, as the networks are now."""
         self.pipeline.save_pretrained(folder, safe_serialization=True)
         as_umask(folder)
-
-
-@contextmanager
-def frozen(network: nn.Module) -> Iterator[None]:
-    """No gradients for any weight, evaluation mode; both restored at the end."""
-    wanted = [(p, p.requires_grad) for p in network.parameters()]
-    training = network.training
-    network.requires_grad_(False).eval()
-    try:
-        yield
-    finally:
-        network.train(training)
-        for parameter, flag in wanted:
-            parameter.requires_grad_(flag)

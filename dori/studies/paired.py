@@ -9,7 +9,7 @@ from dori.metrics.differences import paired_shares
 from dori.metrics.intervals import Estimate, share
 from dori.studies.subjects import Pictures
 
-Hit = dict[str, bool]  # of each target that did not fail
+Hit = dict[str, bool]  # of each target that has a result
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,8 @@ Found = Mapping[str, Sequence[Hits]]  # by the name of the rate, in the order of
 
 
 def sound(pictures: Pictures) -> list[int]:
-    """The places of the targets that did not fail."""
-    broken = pictures.attacked.failed if pictures.attacked else {}
-    return [i for i, target in enumerate(pictures.targets) if target.name not in broken]
+    """The places of the targets that have a result."""
+    return [i for i, target in enumerate(pictures.targets) if target.name not in pictures.without_result]
 
 
 def hits(pictures: Pictures, similarity: Tensor, threshold: float) -> Hits:
@@ -49,7 +48,7 @@ def spread(images: int, restarts: int) -> list[int]:
 
 
 def named(pictures: Pictures, outcome: Tensor) -> Hit:
-    """An outcome (targets,) by name, without the targets that failed."""
+    """An outcome (targets,) by name, of the targets that have a result."""
     return {pictures.targets[i].name: bool(outcome[i]) for i in sound(pictures)}
 
 

@@ -8,6 +8,7 @@ from dori.metrics.a_clip import a_clip
 from dori.metrics.fid import fid, fid_floor, fid_ratio
 from dori.metrics.intervals import Estimate, mean_estimate
 from dori.metrics.kid import kid, kid_difference
+from dori.studies.blank import blanks
 from dori.studies.features import describe, reference_of
 from dori.studies.row import Row, base_row
 from dori.studies.run import Run
@@ -30,7 +31,8 @@ def quality_rows(run: Run, quality: Sequence[Pictures]) -> list[Row]:
     clips = [a_clip(features["clip"][:, 0], features["text"]) for features in described]
     drawn = [features["quality"][:, 0] for features in described]
     rows = []
-    for pictures, clip, features in zip(quality, clips, drawn, strict=True):
+    blank = [blanks(features) for features in described]
+    for pictures, clip, features, nothing in zip(quality, clips, drawn, blank, strict=True):
         metrics: dict[str, Estimate] = {"A_CLIP": mean_estimate(clip)}
         if reference is not None:
             metrics |= distances(features, reference)
@@ -40,8 +42,10 @@ def quality_rows(run: Run, quality: Sequence[Pictures]) -> list[Row]:
                 metrics["KID_difference"] = kid_difference(features, drawn[0], reference, paired=True)
                 metrics["FID_ratio"] = fid_ratio(features, drawn[0], reference, groups_of(reference))
         images = len(pictures.texts) * pictures.subject.diffusion.evaluations_per_image
+        if nothing == len(pictures.texts):
+            metrics = {}
         row = base_row(run, pictures, "ordinary", metrics, [], images, 0)
-        rows.append({**row, "features": network or None})
+        rows.append({**row, "features": network or None, "blank_images": nothing})
     return rows
 
 

@@ -16,16 +16,18 @@ ATTACK = (
 def base_row(
     run: Run, pictures: Pictures, kind: str, metrics: dict, failed: list[str], unet: int, gradient: int
 ) -> Row:
-    subject, cfg = pictures.subject, run.cfg
+    subject, cfg, targets = pictures.subject, run.cfg, pictures.targets
     models = {
         each.name: each for each in (subject, *([pictures.attacked.subject] if pictures.attacked else []))
     }
+    texts = [t for i, t in enumerate(pictures.texts) if not targets or targets[i].kind == kind]
     before = sum(each.evaluations for each in models.values())
     return {
         "setting": pictures.setting, "kind": kind, "model": subject.diffusion.name,
         "pruning": subject.pruning, "defense": subject.defense,
         "attack": cfg.attack.name if pictures.attacked else "none",
         "params": params_of(run, pictures), "metrics": metrics, "failed": failed,
+        "cut_prompts": run.diffusion.cut(texts),
         "fingerprint": pictures.result.fingerprint,
         "unet_evaluations": unet + before, "gradient_evaluations": gradient,
     }  # fmt: skip

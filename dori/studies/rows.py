@@ -20,6 +20,7 @@ from dori.metrics.memorization_rate import MemorizationRate
 from dori.metrics.sscd import Over, over_seeds
 from dori.metrics.sscd_gen import SSCDGen
 from dori.metrics.work import Work, median_work, work_of_restarts
+from dori.studies.blank import blanks, looked_at
 from dori.studies.features import Features, describe, originals_of, similarities
 from dori.studies.frame import image_frame
 from dori.studies.paired import Hit, Hits, differences, hits, own_rates
@@ -42,11 +43,12 @@ def rows_of(
 
     ``drawn[0]`` are the untouched model's images: SSCD_Gen and KID differences refer to them.
     ``against``: settings with which the others are compared, prompt by prompt; ``outcomes``: a study's own,
-    for each target that did not fail, whose shares are metrics too.
+    for each target that has a result, whose shares are metrics too.
     """
     first = drawn[0]
     originals = originals_of(run, first.targets)
     described = [describe(run, each) for each in drawn]
+    drawn = [looked_at(each, features) for each, features in zip(drawn, described, strict=True)]
     similar = [
         similarities(features, originals, pictures.targets, first.targets)
         for pictures, features in zip(drawn, described, strict=True)
@@ -72,11 +74,10 @@ def row_of(
     run: Run, pictures: Pictures, kind: str, similar: Features, features: Features, base: Features,
     order: list[Target],
 ) -> Row:  # fmt: skip
-    """One row of the contract: a setting and a kind of target, failed targets left out."""
+    """One row of the contract: a setting and a kind of target, those without a result left out."""
     attacked = pictures.attacked
     of_kind = [i for i, target in enumerate(pictures.targets) if target.kind == kind]
-    broken = set(attacked.failed) if attacked else set()
-    kept = [i for i in of_kind if pictures.targets[i].name not in broken]
+    kept = [i for i in of_kind if pictures.targets[i].name not in pictures.without_result]
     orig = similar["orig"][kept]
     names = [target.name for target in order]
     same = [names.index(pictures.targets[i].name) for i in kept]
@@ -124,8 +125,10 @@ def row_of(
             gradient, forward, looks = run.attack.spent(reached[attacked.rows(of_kind)], steps)
             images += looks * model.evaluations_per_image
         images += forward
+    broken = set(attacked.failed) if attacked else set()
     failed = sorted(broken & {pictures.targets[i].name for i in of_kind})
-    return base_row(run, pictures, kind, metrics, failed, images, gradient)
+    row = base_row(run, pictures, kind, metrics, failed, images, gradient)
+    return row | {"blank_images": blanks(features, of_kind)}
 
 
 def work(run: Run, attacked: Attacked, reached: Tensor) -> Work:

@@ -23,6 +23,7 @@ from dori.pruning.selection import Keep, Selection
 from dori.stages import Result, Stages
 from dori.studies.attacking import within_budgets
 from dori.studies.drawing import SAMPLING, images
+from dori.studies.soundness import check_models
 from dori.studies.subjects import Attacked, Pictures, Subject
 
 
@@ -52,7 +53,7 @@ class Run:
         attack = build(cfg.attack) if "_target_" in cfg.attack else None
         evaluation = build(cfg.evaluation)
         evaluation.check()
-        diffusion.check_prompts([*(t.prompt for t in data.targets), *data.ordinary.captions])
+        diffusion.check_prompts(*map(list, zip(*data.prompts, strict=True)))
         for part in (attack, defense):
             if isinstance(part, Attack | Finetuning):
                 part.check(diffusion, data)
@@ -63,6 +64,7 @@ class Run:
             )
         shared = {"precision": str(cfg.trainer.precision)}
         stages = Stages(Path(cfg.cache).expanduser(), shared)
+        check_models(stages, diffusion, diffusion.twin)
         trainer = build(cfg.trainer)
         return cls(cfg, stages, diffusion, data, pruning, defense, attack, evaluation, trainer)
 

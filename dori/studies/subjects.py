@@ -111,7 +111,8 @@ class Attacked:
 class Pictures:
     """``seeds`` images of each prompt in ``texts``, or of an attack's embeddings, by a subject.
 
-    The restarts of an attack share the seeds: each gets as many, on the same noise.
+    The restarts of an attack share the seeds: each gets as many, on the same noise. ``blank``: names of
+    targets of whose kind no picture shows anything.
     """
 
     setting: str
@@ -121,7 +122,13 @@ class Pictures:
     result: Result
     seeds: int
     attacked: Attacked | None = None
+    blank: frozenset[str] = frozenset()
 
     @property
     def restarts(self) -> int:
         return self.attacked.restarts if self.attacked else 1
+
+    @property
+    def without_result(self) -> set[str]:
+        """Names of the targets on which the attack failed, or that are ``blank``."""
+        return {*self.blank, *(self.attacked.failed if self.attacked else ())}

@@ -17,8 +17,9 @@ def pictures(
     attacked = budget and SimpleNamespace(subject=subject, budget=budget, failed=dict.fromkeys(failed, 0))
     everyone = [SimpleNamespace(name=f"verbatim/{i}", kind="verbatim") for i in range(targets)]
     return SimpleNamespace(
-        subject=subject, targets=everyone, attacked=attacked, seeds=seeds * restarts, restarts=restarts
-    )
+        subject=subject, targets=everyone, attacked=attacked, seeds=seeds * restarts, restarts=restarts,
+        without_result=set(failed),
+    )  # fmt: skip
 
 
 def test_each_is_compared_at_its_own_budget() -> None:

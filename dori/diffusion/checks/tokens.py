@@ -1,0 +1,44 @@
+"""Whether a tokenizer fits the text encoder, and prompts fit both."""
+
+from pathlib import Path
+
+from transformers import CLIPTextConfig, CLIPTokenizer
+
+from dori.errors import InputError
+from dori.tokenizing import tokenized
+
+
+def load_tokenizer(folder: Path, text: CLIPTextConfig) -> CLIPTokenizer:
+    """With the length of sequences that the text encoder takes, where its own files do not say one.
+
+    Raises:
+        InputError: files that are missing or broken; tokens of which the text encoder knows nothing.
+    """
+    whole = (folder / "tokenizer.json").is_file()
+    # of an empty folder, the library makes a tokenizer without any word
+    if not whole and not ((folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()):
+        raise InputError(
+            f"{folder} has neither tokenizer.json nor vocab.json and merges.txt; download it whole"
+        )
+    try:
+        tokenizer = CLIPTokenizer.from_pretrained(folder)
+    except Exception as error:  # of many kinds, by the file that is broken
+        raise InputError(f"the tokenizer in {folder} cannot be loaded: {error}; download it again") from error
+    tokenizer.model_max_length = min(tokenizer.model_max_length, text.max_position_embeddings)
+    if tokenizer.pad_token is None:
+        raise InputError(f"{folder}/tokenizer_config.json has no pad_token; write the model's own there")
+    token, last = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    if last >= text.vocab_size:
+        raise InputError(
+            f"the tokenizer in {folder} has a token {token!r} at {last}, but the text encoder has"
+            f" {text.vocab_size} embeddings: call resize_token_embeddings and save it, or take the token out"
+        )
+    return tokenizer
+
+
+def too_long(tokenizer: CLIPTokenizer, prompts: list[str]) -> dict[int, int]:
+    """The places of the prompts that have more tokens than a sequence holds, and how many each has."""
+    if not prompts:
+        return {}
+    lengths = map(len, tokenized(tokenizer, prompts).input_ids)
+    return {place: n for place, n in enumerate(lengths) if n > tokenizer.model_max_length}
