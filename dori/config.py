@@ -12,8 +12,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 import dori
 from dori.arguments import misfit
 from dori.errors import InputError, unknown
+from dori.fingerprints import fingerprint
 from dori.folders import fresh, slug, swept
-from dori.stages import digest_file, fingerprint
 
 PACKAGE = Path(dori.__file__).parent
 # in a checkout the three folders lie beside the package, in a wheel inside it
@@ -130,17 +130,3 @@ def check_top(cfg: DictConfig, known: list[str]) -> None:
     for key in cfg:
         if str(key) not in known:
             raise unknown("key", str(key), known)
-
-
-def identity(node: Any, is_path: bool = False) -> Any:
-    """What a node *is*, JSON-able: resolved, with files and folders replaced by their hashes."""
-    if isinstance(node, DictConfig | ListConfig):
-        node = OmegaConf.to_container(node, resolve=True)
-    if isinstance(node, dict):
-        return {str(key): identity(value, key == "path") for key, value in node.items()}
-    if isinstance(node, list):
-        return [identity(value) for value in node]
-    if isinstance(node, str) and (is_path or "/" in node) and (path := Path(node)).exists():
-        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-        return fingerprint([[p.name, digest_file(p)] for p in files])
-    return node

@@ -5,7 +5,6 @@ a file that nobody has touched since need not be hashed again. What does not mat
 removed; what cannot be read (another user's, a network file system that fails) is not.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -17,17 +16,13 @@ from typing import Any
 from dori.disk import is_full
 from dori.errors import InputError
 from dori.files import as_umask, write_atomically
+from dori.fingerprints import digest_file
 from dori.locks import locked
 
 log = logging.getLogger(__name__)
 Info = dict[str, Any]
 DONE = "done.json"
 _told: set[Path] = set()  # caches that this process has told of
-
-
-def digest_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def find(places: list[Path], locks: ExitStack) -> tuple[Path, Info | None]:

@@ -5,39 +5,22 @@ that a killed stage finds its finished parts again, and renamed once its ``done.
 files) is written. A folder that does not match its ``done.json`` is never used (``entries``).
 """
 
-import hashlib
-import json
 import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import version
+from functools import wraps
 from pathlib import Path
-from typing import Any
 
-import dori
 from dori import entries
+from dori.code import code_of, module_of
 from dori.disk import CACHE, room
 from dori.distributed import once
-from dori.entries import Info, digest_file
+from dori.entries import Info
+from dori.fingerprints import fingerprint
 
 OWN = "~/.cache/dori"  # where goes what cannot be kept in a cache of somebody else's
-
-
-def fingerprint(value: Any) -> str:
-    """SHA-256, 24 hex digits, of a JSON-able value; raises TypeError on anything else."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
-
-
-@cache
-def code_version(package: str) -> str:
-    """Hash of the sources of a package of dori (``attacks``) or one module (``stages.py``)."""
-    root = Path(dori.__file__).parent / package
-    files = sorted(root.rglob("*.py")) if root.is_dir() else [root]
-    return fingerprint([digest_file(file) for file in files])
 
 
 @dataclass(frozen=True)
@@ -56,21 +39,18 @@ class Result:
 class Stages:
     """The stages of one run, in order, over a cache folder that runs share.
 
-    ``shared`` enters every fingerprint: what all stages depend on (precision, library versions).
+    A fingerprint is that of the stage's name and inputs, of the code that ``compute`` reaches by its
+    imports, see ``dori.code``, and of what is ``shared`` by all stages (precision). So inputs name
+    only what is built by configuration, see ``identity``, and what was computed before.
     """
 
     root: Path
     shared: Info = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        libraries = {name: version(name) for name in ("torch", "diffusers", "transformers")}
-        self.shared = {**self.shared, "libraries": libraries}
-
     def run(
-        self, name: str, inputs: Info, code: list[str], compute: Callable[[Path], Info], label: str = "",
-        by_all: bool = False,
-    ) -> Result:  # fmt: skip
+        self, name: str, inputs: Info, compute: Callable[[Path], Info], label: str = "", by_all: bool = False
+    ) -> Result:
         """The stage's result from the cache, or computed.
 
         ``compute(folder)`` fills the folder and returns what it counted. Where the folder has files
@@ -78,28 +58,31 @@ class Stages:
 
         ``by_all``: every rank computes, because a trainer deals out the work; else rank 0, for all.
         """
-        (result,) = self.together(
-            name, {label or name: inputs}, code, lambda folders: [compute(*folders.values())], by_all
-        )
+
+        @wraps(compute)  # its code is the stage's
+        def alone(folders: dict[str, Path]) -> list[Info]:
+            return [compute(*folders.values())]
+
+        (result,) = self.together(name, {label or name: inputs}, alone, by_all)
         return result
 
     def together(
-        self, name: str, inputs: dict[str, Info], code: list[str],
-        compute: Callable[[dict[str, Path]], list[Info]], by_all: bool = False,
+        self, name: str, inputs: dict[str, Info], compute: Callable[[dict[str, Path]], list[Info]],
+        by_all: bool = False,
     ) -> list[Result]:  # fmt: skip
         """Several results of one stage, each by its label and under its own fingerprint.
 
         ``compute`` gets the folders of those that are missing, and does them at once.
         """
         with room(self.root, CACHE):
-            return self._together(name, inputs, code, compute, by_all)
+            return self._together(name, inputs, compute, by_all)
 
     def _together(
-        self, name: str, inputs: dict[str, Info], code: list[str],
-        compute: Callable[[dict[str, Path]], list[Info]], by_all: bool,
+        self, name: str, inputs: dict[str, Info], compute: Callable[[dict[str, Path]], list[Info]],
+        by_all: bool,
     ) -> list[Result]:  # fmt: skip
-        start, versions = time.monotonic(), [code_version(package) for package in code]
-        keys = {label: fingerprint([name, given, self.shared, versions]) for label, given in inputs.items()}
+        start, code = time.monotonic(), code_of(module_of(compute))
+        keys = {label: fingerprint([name, given, self.shared, code]) for label, given in inputs.items()}
         with ExitStack() as locks:
             found = once(lambda: self._found(name, keys, locks))
             folders = {label: Path(folder) for label, (folder, _) in found.items()}

@@ -11,9 +11,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from dori.config import CONF, PACKAGE, ROOT, build, check_keys, check_top, identity, nodes, run_id
+from dori.config import CONF, PACKAGE, ROOT, build, check_keys, check_top, nodes, run_id
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError
+from dori.fingerprints import identity
 from dori.overrides import check_overrides, groups
 from dori.pruning import NeMo, Wanda, masks
 from dori.studies.run import Run

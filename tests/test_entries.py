@@ -43,7 +43,7 @@ def refuses(folder: Path) -> Info:
 
 
 def run(cache: Path, work: Callable[[Path], Info] = compute, name: str = "stage") -> Result:
-    return Stages(cache).run(name, {}, [], work)
+    return Stages(cache).run(name, {}, work)
 
 
 def as_another(folder: Path, work: Callable[[], Result]) -> dict[str, Any]:
@@ -96,8 +96,8 @@ def test_what_a_read_only_cache_lacks_goes_into_ones_own(folder: Path) -> None:
     close(cache)
     for place in ("stage", "other"):  # in a folder that is there, and in none
         shutil.rmtree(folder / "own", ignore_errors=True)
-        first = as_another(folder, lambda name=place: Stages(cache).run(name, {"a": 1}, [], compute))
-        again = as_another(folder, lambda name=place: Stages(cache).run(name, {"a": 1}, [], refuses))
+        first = as_another(folder, lambda name=place: Stages(cache).run(name, {"a": 1}, compute))
+        again = as_another(folder, lambda name=place: Stages(cache).run(name, {"a": 1}, refuses))
         assert (first["cached"], again["cached"]) == (False, True)
         assert first["folder"].startswith(f"own/{place}/")
         assert first["folder"] == again["folder"]

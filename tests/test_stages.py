@@ -7,6 +7,8 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from dori.stages import Info, Result, Stages, code_version, fingerprint
+from dori.code import code_of
+from dori.fingerprints import fingerprint
+from dori.stages import Info, Result, Stages
 
 leaves = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text()
@@ -92,54 +96,53 @@ def refuses(folder: Path) -> Info:
 
 
 def test_a_second_call_computes_nothing(tmp_path: Path) -> None:
-    first = Stages(tmp_path).run("stage", {"a": 1}, ["stages.py"], writes())
-    second = Stages(tmp_path).run("stage", {"a": 1}, ["stages.py"], refuses)
+    first = Stages(tmp_path).run("stage", {"a": 1}, writes())
+    second = Stages(tmp_path).run("stage", {"a": 1}, refuses)
     assert (first.cached, second.cached) == (False, True)
     assert second.info == first.info == {"counted": 3}
     assert (second.folder / "result.txt").read_text() == "content"
 
 
-@pytest.mark.parametrize(("name", "inputs", "code", "shared"), [
-    ("other", {"a": 1, "b": [2]}, ["stages.py"], {"c": 3}),
-    ("stage", {"a": 1, "b": [4]}, ["stages.py"], {"c": 3}),
-    ("stage", {"a": 1}, ["stages.py"], {"c": 3}),
-    ("stage", {"a": 1, "b": [2]}, ["errors.py"], {"c": 3}),
-    ("stage", {"a": 1, "b": [2]}, ["stages.py", "errors.py"], {"c": 3}),
-    ("stage", {"a": 1, "b": [2]}, ["stages.py"], {"c": 4}),
+@pytest.mark.parametrize(("name", "inputs", "shared"), [
+    ("other", {"a": 1, "b": [2]}, {"c": 3}),
+    ("stage", {"a": 1, "b": [4]}, {"c": 3}),
+    ("stage", {"a": 1}, {"c": 3}),
+    ("stage", {"a": 1, "b": [2]}, {"c": 4}),
 ])  # fmt: skip
 def test_a_result_is_not_reused_when_anything_differs(
-    tmp_path: Path, name: str, inputs: Info, code: list[str], shared: Info
+    tmp_path: Path, name: str, inputs: Info, shared: Info
 ) -> None:
-    first = Stages(tmp_path, {"c": 3}).run("stage", {"a": 1, "b": [2]}, ["stages.py"], writes())
-    second = Stages(tmp_path, shared).run(name, inputs, code, writes())
+    first = Stages(tmp_path, {"c": 3}).run("stage", {"a": 1, "b": [2]}, writes())
+    second = Stages(tmp_path, shared).run(name, inputs, writes())
     assert second.fingerprint != first.fingerprint
     assert not second.cached
-    again = Stages(tmp_path, {"c": 3}).run("stage", {"b": [2], "a": 1}, ["stages.py"], refuses, "label")
+    again = Stages(tmp_path, {"c": 3}).run("stage", {"b": [2], "a": 1}, refuses, "label")
     assert again.cached
 
 
-def test_another_version_of_a_library_is_another_result(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("step", ["one_step", "several_steps"])
+def test_a_result_is_not_reused_when_the_code_that_computes_it_differs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    first = Stages(tmp_path).run("stage", {}, [], writes())
-    monkeypatch.setattr("dori.stages.version", lambda name: "0.0")
-    assert Stages(tmp_path).run("stage", {}, [], writes()).fingerprint != first.fingerprint
+    """The module of ``compute``, not that of who calls it, and whatever it imports."""
 
+    def found() -> Result:
+        code_of.cache_clear()
+        stages, module = Stages(tmp_path / "cache"), import_module(step)
+        if step == "several_steps":
+            return stages.together("stage", {"one": {}}, module.several)[0]
+        return stages.run("stage", {}, partial(module.compute, text="found"))
 
-def test_the_code_version_changes_with_a_line_of_the_package(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "attacks").mkdir()
-    (tmp_path / "attacks/solver.py").write_text("a = 1\n")
-    (tmp_path / "attacks/notes.txt").write_text("no code")
-    monkeypatch.setattr("dori.__file__", str(tmp_path / "__init__.py"))
-    versions = []
-    for file, text in (("solver.py", "a = 1\n"), ("notes.txt", "other"), ("solver.py", "a = 2\n")):
-        code_version.cache_clear()
-        (tmp_path / "attacks" / file).write_text(text)
-        versions.append(code_version("attacks"))
-    code_version.cache_clear()
-    assert versions[0] == versions[1] != versions[2]
+    (tmp_path / f"{step}_numbers.py").write_text("ONE = 1\n")
+    (tmp_path / f"{step}.py").write_text(
+        f"from {step}_numbers import ONE\n"
+        "def compute(folder, text):\n    return {text: ONE}\n"
+        "def several(folders):\n    return [compute(folder, 'found') for folder in folders.values()]\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    first, again = found(), found()
+    (tmp_path / f"{step}_numbers.py").write_text("ONE = 2\n")
+    assert (first.cached, again.cached, found().cached) == (False, True, False)
 
 
 def spoil_file(folder: Path) -> None:
@@ -177,15 +180,15 @@ def empty_marker(folder: Path) -> None:
 def test_a_damaged_entry_is_computed_again_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None]
 ) -> None:
-    first = Stages(tmp_path).run("stage", {}, [], writes())
+    first = Stages(tmp_path).run("stage", {}, writes())
     damage(first.folder)
     with caplog.at_level(logging.WARNING):
-        again = Stages(tmp_path).run("stage", {}, [], writes())
+        again = Stages(tmp_path).run("stage", {}, writes())
     assert not again.cached
     assert f"cache entry {first.folder} is damaged" in caplog.text
     assert (again.folder / "result.txt").read_text() == "content"
     assert sorted(p.name for p in again.folder.iterdir()) == ["done.json", "result.txt"]
-    assert Stages(tmp_path).run("stage", {}, [], refuses).cached
+    assert Stages(tmp_path).run("stage", {}, refuses).cached
 
 
 def test_a_killed_attempt_is_gone_on_with(tmp_path: Path) -> None:
@@ -200,12 +203,12 @@ def test_a_killed_attempt_is_gone_on_with(tmp_path: Path) -> None:
         return {}
 
     with pytest.raises(KeyboardInterrupt):
-        Stages(tmp_path).run("stage", {}, [], dies)
+        Stages(tmp_path).run("stage", {}, dies)
     assert not list(tmp_path.glob("stage/*/done.json"))
-    result = Stages(tmp_path).run("stage", {}, [], goes_on)
+    result = Stages(tmp_path).run("stage", {}, goes_on)
     assert sorted(p.name for p in result.folder.iterdir()) == ["done.json", "part-1", "part-2"]
     assert not list(tmp_path.rglob("*.partial"))
-    assert Stages(tmp_path).run("stage", {}, [], refuses).cached
+    assert Stages(tmp_path).run("stage", {}, refuses).cached
 
 
 @pytest.mark.parametrize("calls", [1, 2])
@@ -224,14 +227,14 @@ def test_a_run_killed_while_it_marks_a_stage_done_leaves_a_good_entry(
     with monkeypatch.context() as patched:
         patched.setattr("os.replace", dies)
         with pytest.raises(KeyboardInterrupt):
-            Stages(tmp_path).run("stage", {}, [], writes())
-    assert not Stages(tmp_path).run("stage", {}, [], writes()).cached
-    assert Stages(tmp_path).run("stage", {}, [], refuses).cached
+            Stages(tmp_path).run("stage", {}, writes())
+    assert not Stages(tmp_path).run("stage", {}, writes()).cached
+    assert Stages(tmp_path).run("stage", {}, refuses).cached
 
 
 def test_results_are_listed_in_order_under_their_labels(tmp_path: Path) -> None:
     stages = Stages(tmp_path)
-    found = [stages.run("stage", {"a": a}, [], writes(), label) for a, label in ((1, ""), (2, "second"))]
+    found = [stages.run("stage", {"a": a}, writes(), label) for a, label in ((1, ""), (2, "second"))]
     assert stages.results == found
     assert [result.name for result in found] == ["stage", "second"]
     assert all(isinstance(result, Result) and result.seconds >= 0 for result in found)
@@ -254,13 +257,15 @@ def compute(folder):
     return {}
 
 (root / me).touch()
-result = Stages(root / "cache").run("stage", {}, [], compute)
+result = Stages(root / "cache").run("stage", {}, compute)
 print((result.folder / "result").read_text())
 """
 
 
 def test_two_processes_compute_a_stage_once(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", PROCESS, str(tmp_path)]
+    script = tmp_path / "process.py"
+    script.write_text(PROCESS)
+    command = [sys.executable, str(script), str(tmp_path)]
     processes = [
         subprocess.Popen([*command, *names], stdout=subprocess.PIPE, text=True)
         for names in (("a", "b"), ("b", "a"))
@@ -282,7 +287,7 @@ def test_several_results_of_a_stage_are_computed_together_and_kept_apart(tmp_pat
 
     def together(*labels: str) -> list[Result]:
         inputs = {label: {"of": label} for label in labels}
-        return Stages(tmp_path).together("attack", inputs, [], compute)
+        return Stages(tmp_path).together("attack", inputs, compute)
 
     together("b")
     found = together("a", "b", "c")
@@ -292,5 +297,5 @@ def test_several_results_of_a_stage_are_computed_together_and_kept_apart(tmp_pat
     ]  # fmt: skip
     assert [(result.folder / "result").read_text() for result in found] == ["a", "b", "c"]
     # the same entry as of the stage alone
-    alone = Stages(tmp_path).run("attack", {"of": "a"}, [], lambda folder: {}, "another label")
+    alone = Stages(tmp_path).run("attack", {"of": "a"}, lambda folder: {}, "another label")
     assert (alone.cached, alone.fingerprint) == (True, found[0].fingerprint)

@@ -2,10 +2,10 @@
 
 import math
 
+from dori.code import code_of
 from dori.data.targets import KINDS, Data, Ordinary, Target, Training
 from dori.errors import InputError
 from dori.minnow import population
-from dori.stages import code_version
 
 COUNTS = {"verbatim": 32, "template": 8, "seen": 48, "unseen": 48}
 CAPTIONS = 256  # for methods that compare with ordinary captions
@@ -42,8 +42,7 @@ def _training(count: int) -> Training:
         pictures = [population.picture("ordinary", index) for index in range(first, first + count)]
         return Ordinary([p.caption for p in pictures], [p.pixels() for p in pictures])
 
-    code = [code_version(f"minnow/{name}.py") for name in ("population", "pictures")]
-    return Training(pairs, count, ["minnow", first, count, code])
+    return Training(pairs, count, ["minnow", first, count, code_of(__name__)])
 
 
 def minnow(targets: int | str, ordinary: int | None = None, training: int = 1024) -> Data:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dori.data.pictures import digest, read_picture
-from dori.stages import fingerprint
+from dori.fingerprints import fingerprint
 
 KINDS = ("verbatim", "template", "seen", "unseen")
 MEMORIZED = ("verbatim", "template")

@@ -12,6 +12,7 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
+from dori.code import code_of
 from dori.diffusion.checks.fit import check_fit, text_settings
 from dori.diffusion.checks.folder import NETWORKS, check_pipeline, local_folder
 from dori.diffusion.checks.headers import check_headers
@@ -116,6 +117,11 @@ class StableDiffusion:
     def fingerprint(self) -> str:
         """Hash of all weights and configuration files that are loaded: what the model *is*."""
         return model_fingerprint(list(self.parts.values()), self.folder, str(self.stored_dtype))
+
+    @property
+    def identity(self) -> list[str]:
+        """What a result depends on: the model as it is, and the code that runs it."""
+        return [self.fingerprint, code_of(type(self).__module__)]
 
     @cached_property
     def pipeline(self) -> StableDiffusionPipeline:

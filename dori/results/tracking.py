@@ -15,12 +15,12 @@ import wandb
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig
 
+from dori.fingerprints import fingerprint
 from dori.results.budget import curves, label
 from dori.results.comparison import varying
 from dori.results.curves import name_of
 from dori.results.injection import Curve, Point
 from dori.results.rows import Rows, plain
-from dori.stages import fingerprint
 
 PICTURES = 400  # of the per-image table that carry their image; the others carry figures alone
 

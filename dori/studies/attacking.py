@@ -7,17 +7,15 @@ from omegaconf import DictConfig, OmegaConf
 
 from dori.attacks.budgets import Budget
 from dori.attacks.parts import merge_parts, write_parts
-from dori.config import identity
 from dori.data import Target
 from dori.distributed import once
-from dori.stages import Info
+from dori.fingerprints import identity
+from dori.predict import Predictor
 from dori.studies.subjects import Attacked, Subject
 
 if TYPE_CHECKING:
+    from dori.stages import Info
     from dori.studies.run import Run
-
-CODE = ["attacks", "data/targets.py", "diffusion", "predict.py", "randomness.py"]
-JUDGING = ["evaluation.py", "metrics", "minnow/descriptor.py"]  # what says that an image is a copy
 
 
 def within_budgets(run: "Run", subject: Subject, targets: list[Target]) -> list[Attacked]:
@@ -32,26 +30,26 @@ def within_budgets(run: "Run", subject: Subject, targets: list[Target]) -> list[
     budgets = {named(label, cfg, budget): budget for budget in attack.budgets}
     shared = _inputs(run, subject, targets, watch)
 
-    def compute(folders: dict[str, Path]) -> list[Info]:
+    def compute(folders: dict[str, Path]) -> "list[Info]":
         missing = {budgets[name]: folder for name, folder in folders.items()}
         replicated = run.evaluation.replicated if watch else None
         judges = [run.evaluation.networks["sscd"]] if watch else []
         for mask, places in subject.groups(targets):
             with subject.applied(mask) as diffusion:
                 write_parts(
-                    attack, diffusion, run.data, targets, places, missing, run.predictor(label),
+                    attack, diffusion, run.data, targets, places, missing, Predictor(run.trainer, label),
                     replicated, judges,
                 )  # fmt: skip
         return once(lambda: [merged(budget, folder) for budget, folder in missing.items()])
 
-    def merged(budget: Budget, folder: Path) -> Info:
+    def merged(budget: Budget, folder: Path) -> "Info":
         reached = merge_parts(folder).get("steps_to_replication")
         whole = attack.evaluations(len(targets), budget.steps)
         return {"gradient_evaluations": whole if reached is None else attack.spent(reached, budget.steps)[0]}
 
     results = run.stages.together(
         "attack", {name: {**shared, "attack": alone(cfg, budget)} for name, budget in budgets.items()},
-        CODE + JUDGING if watch else CODE, compute, by_all=True,
+        compute, by_all=True,
     )  # fmt: skip
     found = [
         Attacked(subject, targets, result, budget, attack.restarts)
@@ -61,7 +59,7 @@ def within_budgets(run: "Run", subject: Subject, targets: list[Target]) -> list[
     return found
 
 
-def _inputs(run: "Run", subject: Subject, targets: list[Target], watch: bool) -> Info:
+def _inputs(run: "Run", subject: Subject, targets: list[Target], watch: bool) -> "Info":
     """What all budgets depend on."""
     attack, model = run.attack, subject.diffusion
     assert attack is not None
@@ -109,7 +107,7 @@ def named(name: str, cfg: DictConfig, budget: Budget, between: str = ", ") -> st
     return between.join([name, *(f"{key}={values[key]}" for key, given in listed.items() if given)])
 
 
-def alone(cfg: DictConfig, budget: Budget) -> Info:
+def alone(cfg: DictConfig, budget: Budget) -> "Info":
     """What an attack with this budget alone *is*; its batch makes no difference."""
     attack, values = identity(cfg), spent(cfg, budget)
     for key in ("batch", "epsilons", "snapshots"):

@@ -2,10 +2,9 @@
 
 from dataclasses import replace
 
-from dori.config import identity
 from dori.defenses import Finetuning
 from dori.diffusion.guard import Guard
-from dori.stages import code_version
+from dori.fingerprints import identity
 from dori.studies.run import Run
 from dori.studies.subjects import Subject
 from dori.studies.training import train
@@ -17,6 +16,5 @@ def defend(run: Run, defense: Finetuning | Guard, start: Subject) -> Subject:
     whole = name if start.mask is None else f"{start.name}_{name}"
     if isinstance(defense, Finetuning):
         return train(run, defense, start, whole)
-    guard = {**identity(run.cfg.defense), "code": code_version("defenses/sampling.py")}
     diffusion = start.diffusion.guarded(defense)
-    return replace(start, name=whole, diffusion=diffusion, defense=name, guard=guard)
+    return replace(start, name=whole, diffusion=diffusion, defense=name, guard=identity(run.cfg.defense))

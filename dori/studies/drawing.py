@@ -7,20 +7,19 @@ from typing import TYPE_CHECKING, Any
 from dori.data import Target
 from dori.data.targets import embedded
 from dori.diffusion.images import draw
+from dori.predict import Predictor
 from dori.pruning import masks
-from dori.stages import Result
 from dori.studies.subjects import Attacked, Subject
 
 if TYPE_CHECKING:
+    from dori.stages import Result
     from dori.studies.run import Run
-
-SAMPLING = ["diffusion", "predict.py", "randomness.py"]
 
 
 def images(
     run: "Run", subject: Subject, label: str, targets: list[Target], names: list[str], texts: list[str],
     what: Any, seeds: int, attacked: Attacked | None,
-) -> Result:  # fmt: skip
+) -> "Result":  # fmt: skip
     """``seeds`` images of each of the ``names``, of their ``texts`` or of what an attack found for them.
 
     ``what`` they are images of enters the fingerprint.
@@ -40,7 +39,7 @@ def images(
         everything = [(subject.mask_of(), list(range(len(names))))]
         groups = subject.groups(targets) if targets else everything
         some = partial(
-            draw, model, embeddings, names, seeds, folder, run.predictor(f"images: {label}"),
+            draw, model, embeddings, names, seeds, folder, Predictor(run.trainer, f"images: {label}"),
             run.cfg.seed, restarts=attacked.restarts if attacked else 1, triggers=triggers,
         )  # fmt: skip
         if len(groups) > 1 and all(masks.is_of_neurons(mask or {}) for mask, _ in groups):
@@ -52,4 +51,4 @@ def images(
                     some(places=places)
         return {"unet_evaluations": len(names) * seeds * model.evaluations_per_image}
 
-    return run.stages.run("images", inputs, SAMPLING, compute, f"images: {label}", by_all=True)
+    return run.stages.run("images", inputs, compute, f"images: {label}", by_all=True)

@@ -1,21 +1,23 @@
 """The measuring stages: images to features, kept so that rows are a matter of arithmetic."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import load_file
 from torch import Tensor
 
 from dori.data.targets import Target
 from dori.metrics.sscd_orig import sscd_orig
-from dori.studies.run import Run
-from dori.studies.subjects import Pictures
+from dori.predict import Predictor
 
-CODE = ["evaluation.py", "metrics", "data/targets.py", "minnow/descriptor.py"]
+if TYPE_CHECKING:
+    from dori.studies.run import Run
+    from dori.studies.subjects import Pictures
+
 Features = dict[str, Tensor]
 
 
-def describe(run: Run, pictures: Pictures) -> Features:
+def describe(run: "Run", pictures: "Pictures") -> Features:
     """The features of a setting's images, as a stage."""
     label = f"measure: {pictures.setting}"
     inputs = {
@@ -25,28 +27,24 @@ def describe(run: Run, pictures: Pictures) -> Features:
 
     def compute(folder: Path) -> dict:
         run.evaluation.describe(
-            pictures.result.folder,
-            pictures.targets,
-            pictures.texts,
-            pictures.seeds,
-            folder,
-            run.predictor(label),
-        )
+            pictures.result.folder, pictures.targets, pictures.texts, pictures.seeds, folder,
+            Predictor(run.trainer, label),
+        )  # fmt: skip
         return {}
 
-    return load_file(
-        run.stages.run("features", inputs, CODE, compute, label, by_all=True).folder / "features.safetensors"
-    )
+    result = run.stages.run("features", inputs, compute, label, by_all=True)
+    return load_file(result.folder / "features.safetensors")
 
 
-def originals_of(run: Run, targets: list[Target]) -> Features:
+def originals_of(run: "Run", targets: list[Target]) -> Features:
+    label = "measure: training images"
     inputs = {"targets": [t.identity for t in targets], "evaluation": run.evaluation_identity}
 
     def compute(folder: Path) -> dict:
-        run.evaluation.describe_originals(targets, folder, run.predictor("measure: training images"))
+        run.evaluation.describe_originals(targets, folder, Predictor(run.trainer, label))
         return {"ruler": run.evaluation.networks["sscd"].name}
 
-    result = run.stages.run("originals", inputs, CODE, compute, "measure: training images", by_all=True)
+    result = run.stages.run("originals", inputs, compute, label, by_all=True)
     return load_file(result.folder / "features.safetensors")
 
 
@@ -64,7 +62,7 @@ def similarities(
     }
 
 
-def reference_of(run: Run) -> tuple[Tensor, str] | None:
+def reference_of(run: "Run") -> tuple[Tensor, str] | None:
     """Features (n, d) of the held-out pictures of the ordinary captions, where there are any; and whose."""
     ordinary, label = run.data.ordinary, "measure: held-out pictures"
     if not ordinary.images:
@@ -72,9 +70,9 @@ def reference_of(run: Run) -> tuple[Tensor, str] | None:
     inputs = {"pictures": ordinary.identity, "evaluation": run.evaluation_identity}
 
     def compute(folder: Path) -> dict[str, Any]:
-        run.evaluation.describe_reference(ordinary, folder, run.predictor(label))
+        run.evaluation.describe_reference(ordinary, folder, Predictor(run.trainer, label))
         return {"features": run.evaluation.networks["quality"].name}
 
-    result = run.stages.run("reference", inputs, CODE, compute, label, by_all=True)
+    result = run.stages.run("reference", inputs, compute, label, by_all=True)
     features = load_file(result.folder / "features.safetensors")["quality"]
     return features, f"{result.info['features']}, {features.shape[1]} features"

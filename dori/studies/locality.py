@@ -18,7 +18,8 @@ from dori.pruning.layers import layers_of
 from dori.studies.locality_criteria import criteria_rows
 from dori.studies.locality_cuts import cut_rows
 from dori.studies.locality_inside import activation_rows, selection_of, weight_rows
-from dori.studies.locality_space import distance_rows, map_row, path_rows
+from dori.studies.locality_paths import path_rows
+from dori.studies.locality_space import distance_rows, map_row
 from dori.studies.locality_triggers import beside, search, summary
 from dori.studies.rows import Row
 from dori.studies.run import Run

@@ -2,26 +2,29 @@
 
 from itertools import combinations_with_replacement
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors.torch import load_file
 
-from dori.config import identity
 from dori.files import save_tensors
+from dori.fingerprints import identity
 from dori.locality import activations, criteria, overlap, pairs
 from dori.locality.members import Members, embeddings
 from dori.metrics.intervals import Estimate, estimate
 from dori.pruning import Method, Saliency, Wanda
 from dori.pruning.layers import layers_of
-from dori.studies.locality_inside import CODE, SETS
-from dori.studies.locality_triggers import identities, study_row
-from dori.studies.rows import Row
-from dori.studies.run import Run
+from dori.studies.locality_inside import SETS
+from dori.studies.locality_row import identities, study_row
+
+if TYPE_CHECKING:
+    from dori.studies.row import Row
+    from dori.studies.run import Run
 
 
 def criteria_rows(
-    run: Run, methods: dict[str, Method], saliency: Saliency, triggers: Members, share: float
-) -> list[Row]:
+    run: "Run", methods: dict[str, Method], saliency: Saliency, triggers: Members, share: float
+) -> "list[Row]":
     """IoU across criteria at equal count on NeMo's and on Wanda's layers, beside chance.
 
     Of two criteria the same trigger's selections; of one criterion those of two triggers of an image.
@@ -29,7 +32,7 @@ def criteria_rows(
     model, label = run.diffusion, "criteria on both sets of layers"
     wanda = next((method for method in methods.values() if isinstance(method, Wanda)), Wanda())
     inputs = {
-        "model": model.fingerprint, "triggers": identities(triggers), "captions": run.data.captions,
+        "model": model.identity, "triggers": identities(triggers), "captions": run.data.captions,
         "ordinary": run.data.ordinary.identity, "methods": identity(run.cfg.study.methods),
         "saliency": identity(run.cfg.study.saliency), "seed": run.cfg.seed, "timestep": model.noise_timestep,
     }  # fmt: skip
@@ -50,7 +53,7 @@ def criteria_rows(
         pairs_drawn = saliency.evaluations(len(y), min(saliency.ordinary, len(run.data.ordinary.images)))
         return {"unet_evaluations": len(y) + len(usual) + wanda.evaluations(len(y)) + pairs_drawn}
 
-    result = run.stages.run("criteria", inputs, CODE, compute, label)
+    result = run.stages.run("criteria", inputs, compute, label)
     flat = load_file(result.folder / "scores.safetensors")
     metrics: dict[tuple[str, str], dict[str, Estimate]] = {}
     for some in SETS:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from dori.config import identity
+from dori.fingerprints import identity
 from dori.locality import overlap
 from dori.locality.cuts import as_many, left, ordered
 from dori.locality.members import ORDINARY, TRIGGER, Members, of_kind, units
@@ -17,7 +17,9 @@ from dori.pruning.layers import layers_of
 from dori.pruning.masks import Mask
 from dori.pruning.selection import Keep, Selection
 from dori.studies.features import describe, reference_of
-from dori.studies.locality_triggers import Found, captions, identities, replicating, study_row
+from dori.studies.locality_row import identities, study_row
+from dori.studies.locality_triggers import Found, captions, replicating
+from dori.studies.pruning import find_mask
 from dori.studies.quality import groups_of
 from dori.studies.rows import Row
 from dori.studies.run import Run
@@ -96,7 +98,7 @@ def _subject(run: Run, label: str, chosen: list[Mask], images: list[str], member
         return Selection(chosen)
 
     recipe: dict[str, Any] = {"cut": label, "masks": [masks.digest(mask) for mask in chosen], "own": own}
-    return Subject(label, run.diffusion, run.find_mask(select, label, recipe, own))
+    return Subject(label, run.diffusion, find_mask(run, select, label, recipe, own))
 
 
 def _split(drawn: np.ndarray, groups: list[np.ndarray]) -> list[np.ndarray]:

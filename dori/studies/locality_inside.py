@@ -1,35 +1,39 @@
 """Inside the model: what triggers activate, and which weights pruning methods select for them."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors.torch import load_file
 
-from dori.config import identity
 from dori.distributed import once
 from dori.files import save_tensors
+from dori.fingerprints import identity
 from dori.locality import activations, overlap, pairs
 from dori.locality.members import ORDINARY, TRIGGER, Members, embeddings, of_kind
 from dori.metrics.intervals import Estimate, point
+from dori.predict import Predictor
 from dori.pruning import Method
 from dori.pruning.layers import layers_of
-from dori.studies.locality_triggers import identities, study_row
-from dori.studies.rows import Row
-from dori.studies.run import Run
+from dori.studies.locality_row import identities, study_row
+from dori.studies.pruning import keeper
+
+if TYPE_CHECKING:
+    from dori.studies.row import Row
+    from dori.studies.run import Run
 
 SETS = ("values", "feed_forward")
-CODE = ["locality", "pruning", "diffusion", "predict.py", "data/targets.py", "randomness.py"]
 LIKE = {pairs.ONE: TRIGGER, pairs.DIFFERENT: TRIGGER, **pairs.BESIDE}
 
 
-def activation_rows(run: Run, members: Members, block: int) -> list[Row]:
+def activation_rows(run: "Run", members: Members, block: int) -> "list[Row]":
     """Mean L2 of the activations at fixed noise, per layer, raw and by the size of the layer's own.
 
     That size is the root mean square norm of the layer's activations on ordinary prompts.
     """
     model, label = run.diffusion, "activations at fixed noise"
     inputs = {
-        "model": model.fingerprint, "members": identities(members), "seed": run.cfg.seed,
+        "model": model.identity, "members": identities(members), "seed": run.cfg.seed,
         "timestep": model.noise_timestep,
     }  # fmt: skip
 
@@ -50,11 +54,11 @@ def activation_rows(run: Run, members: Members, block: int) -> list[Row]:
             for file in folder.glob("part-*"):
                 file.unlink()
 
-        run.predictor(label).run(model.networks, work, list(files), hooked=True)
+        Predictor(run.trainer, label).run(model.networks, work, list(files), hooked=True)
         once(merge)
         return {"unet_evaluations": activations.samples(len(y), block)}
 
-    result = run.stages.run("activations", inputs, CODE, compute, label, by_all=True)
+    result = run.stages.run("activations", inputs, compute, label, by_all=True)
     found = {name: x.numpy() for name, x in load_file(result.folder / "activations.safetensors").items()}
     usual = of_kind(members, ORDINARY) or list(range(len(members)))
     raw = {name: matrix for name, matrix in found.items() if not name.startswith("norm/")}
@@ -74,17 +78,17 @@ def activation_rows(run: Run, members: Members, block: int) -> list[Row]:
     ]
 
 
-def selection_of(run: Run, name: str, method: Method, members: Members) -> overlap.Packed:
+def selection_of(run: "Run", name: str, method: Method, members: Members) -> overlap.Packed:
     """What a method selects for each member, in stages of a unit or a kind each."""
     chunks: dict[str, Members] = {}
     for member in members:
         chunks.setdefault(member.unit if member.kind == TRIGGER else member.kind, []).append(member)
-    parts = []
+    parts, keep = [], keeper(run)
     for some in chunks.values():
         targets = [member.target for member in some]
 
         def compute(folder: Path, targets: list = targets) -> dict:
-            selection = method.select(run.diffusion, targets, run.data, run.keep)
+            selection = method.select(run.diffusion, targets, run.data, keep)
             save_tensors(overlap.packed(selection.masks), folder / "masks.safetensors")
             return {"unet_evaluations": selection.evaluations}
 
@@ -92,12 +96,12 @@ def selection_of(run: Run, name: str, method: Method, members: Members) -> overl
             "pruning": identity(run.cfg.study.methods[name]), "targets": identities(some),
             "captions": run.data.captions, "ordinary": run.data.ordinary.identity,
         }  # fmt: skip
-        folder = run.keep(f"selection_{name}", inputs, compute)
+        folder = keep(f"selection_{name}", inputs, compute)
         parts.append(load_file(folder / "masks.safetensors"))
     return overlap.joined(parts)
 
 
-def weight_rows(run: Run, name: str, selection: overlap.Packed, members: Members) -> list[Row]:
+def weight_rows(run: "Run", name: str, selection: overlap.Packed, members: Members) -> "list[Row]":
     """IoU of what one method selects for each pair, beside chance; empty pairs apart."""
     shared, counts = overlap.shared(selection)
     sizes = overlap.layers(selection)

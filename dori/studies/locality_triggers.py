@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,9 +9,9 @@ from numpy.typing import NDArray
 
 from dori.data import MEMORIZED, Target
 from dori.locality.members import ORDINARY, PROMPT, RANDOM, TRIGGER, Member, Members, random_like, units
-from dori.metrics.intervals import Estimate, mean_of_shares, point
-from dori.stages import fingerprint
+from dori.metrics.intervals import mean_of_shares, point
 from dori.studies.features import Features, describe, originals_of, similarities
+from dori.studies.locality_row import identities, study_row
 from dori.studies.rows import Row, rows_of
 from dori.studies.run import Run
 from dori.studies.subjects import Attacked, Subject
@@ -124,26 +123,6 @@ def replicating(
     return (similar["orig"].amax(1) > run.evaluation.threshold).numpy()
 
 
-def study_row(
-    run: Run,
-    setting: str,
-    kind: str,
-    metrics: dict[str, Estimate],
-    of: Any,
-    evaluations: int = 0,
-    **more: Any,
-) -> Row:
-    """A row of the study's own; ``of``: what it was computed from."""
-    cfg = run.cfg
-    return {
-        "setting": setting, "kind": kind, "model": run.diffusion.name, "pruning": "none",
-        "defense": cfg.defense.name, "attack": cfg.attack.name,
-        "params": {"steps": cfg.attack.steps, "restarts": cfg.attack.restarts, "seed": cfg.seed},
-        "metrics": metrics, "failed": [], "fingerprint": fingerprint(of), "unet_evaluations": evaluations,
-        "gradient_evaluations": 0, **more,
-    }  # fmt: skip
-
-
 def summary(run: Run, found: Found, kept: Members) -> Row:
     """How many triggers there are, and of how many images; those with fewer than two are left out."""
     compared = {member.unit for member in kept}
@@ -154,7 +133,3 @@ def summary(run: Run, found: Found, kept: Members) -> Row:
         "Images": point(len(compared), len(found.shares)),
     }
     return study_row(run, "triggers", "triggers", metrics, identities(kept), left_out=alone)
-
-
-def identities(members: Members) -> list[list]:
-    return [member.target.identity for member in members]

@@ -1,21 +1,28 @@
 """Models under test that are pruned: by a method, and the same amount at random."""
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 from omegaconf import DictConfig
 
-from dori.config import identity
 from dori.data import MEMORIZED, Target
 from dori.errors import InputError
-from dori.pruning import Method, random
+from dori.fingerprints import identity
+from dori.predict import Predictor
+from dori.pruning import Method, masks, random
 from dori.pruning.selection import Keep, Selection
-from dori.stages import Result
-from dori.studies.run import Run
 from dori.studies.subjects import Subject
+
+if TYPE_CHECKING:
+    from dori.stages import Result
+    from dori.studies.run import Run
 
 RANDOM = "random"  # the setting of the baseline
 
 
 def prune(
-    run: Run, method: Method, cfg: DictConfig | None = None, memorized: list[Target] | None = None
+    run: "Run", method: Method, cfg: DictConfig | None = None, memorized: list[Target] | None = None
 ) -> Subject:
     """The model pruned for the memorized targets, or some of them; ``cfg``: the method's, if not the run's.
 
@@ -32,20 +39,20 @@ def prune(
 
 
 def find(
-    run: Run, method: Method, targets: list[Target], name: str, own: dict[str, int] | None = None,
+    run: "Run", method: Method, targets: list[Target], name: str, own: dict[str, int] | None = None,
     cfg: DictConfig | None = None,
-) -> Result:  # fmt: skip
+) -> "Result":  # fmt: skip
     """The stage of a method's mask for some targets."""
     recipe = {
         "pruning": identity(cfg or run.cfg.pruning), "targets": [target.identity for target in targets],
         "captions": run.data.captions, "ordinary": run.data.ordinary.identity,
     }  # fmt: skip
-    return run.find_mask(
-        lambda keep: method.select(run.diffusion, targets, run.data, keep), name, recipe, own
+    return find_mask(
+        run, lambda keep: method.select(run.diffusion, targets, run.data, keep), name, recipe, own
     )
 
 
-def at_random(run: Run, subject: Subject) -> Subject:
+def at_random(run: "Run", subject: Subject) -> Subject:
     """The model pruned at random by as many weights in the same layers, target by target."""
     assert subject.mask is not None
     own = subject.mask.info["targets"]
@@ -56,5 +63,52 @@ def at_random(run: Run, subject: Subject) -> Subject:
         return Selection([random.like(subject.mask_of(n) or {}, run.cfg.seed, n or "") for n in names])
 
     recipe = {"like": subject.mask.fingerprint, "seed": run.cfg.seed}
-    mask = run.find_mask(like, RANDOM, recipe, own or None)
+    mask = find_mask(run, like, RANDOM, recipe, own or None)
     return Subject(RANDOM, run.diffusion, mask, pruning="random", made=mask, ratio=subject.ratio)
+
+
+def find_mask(
+    run: "Run", select: Callable[[Keep], Selection], name: str, recipe: dict,
+    own: dict[str, int] | None = None,
+) -> "Result":  # fmt: skip
+    """What a method selects, as a stage: ``mask.safetensors``, the one of all targets.
+
+    Where targets have masks of their own, ``own`` says by name which of ``mask-00000`` and so on
+    is whose, and ``mask`` is the union of those of the memorized targets.
+    """
+    memorized = [target.name for target in run.data.of(*MEMORIZED)]
+    inputs = {**_model(run), "recipe": recipe, "own": own, "memorized": memorized if own else None}
+    keep = keeper(run)
+
+    def compute(folder: Path) -> dict:
+        with Predictor(run.trainer, name).placed(run.diffusion.networks):
+            selection = select(keep)
+        parts = [{layer: part.cpu() for layer, part in mask.items()} for mask in selection.masks]
+        if own:
+            for place, mask in enumerate(parts):
+                masks.save(mask, folder / f"mask-{place:05d}.safetensors", recipe)
+            parts = [parts[place] for place in sorted({own[name] for name in memorized if name in own})]
+        whole = masks.union(*parts)
+        masks.save(whole, folder / "mask.safetensors", recipe)
+        return {
+            "unet_evaluations": selection.evaluations, "pruned": masks.count(whole),
+            "weights": sum(part.numel() for part in whole.values()), "facts": selection.facts,
+            "targets": own or {},
+        }  # fmt: skip
+
+    return run.stages.run("mask", inputs, compute, f"mask: {name}")
+
+
+def keeper(run: "Run") -> Keep:
+    """Keeps what a pruning method needs to know of the model, whatever the targets, as stages."""
+
+    def keep(name: str, inputs: dict, compute: Callable[[Path], dict]) -> Path:
+        return run.stages.run(name, {**_model(run), **inputs}, compute, name.replace("_", " ")).folder
+
+    return keep
+
+
+def _model(run: "Run") -> dict[str, Any]:
+    model = run.cfg.model
+    compared = {key: identity(model[key]) for key in ("noise_similarity", "noise_timestep") if key in model}
+    return {"model": run.diffusion.identity, **compared}

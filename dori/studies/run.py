@@ -1,6 +1,5 @@
 """What every study works with: the configured parts, the stage cache, and models under test."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -10,19 +9,18 @@ from lightning import Trainer
 from omegaconf import DictConfig
 
 from dori.attacks import Attack
-from dori.config import build, identity
-from dori.data import MEMORIZED, Data, Target
+from dori.config import build
+from dori.data import Data, Target
 from dori.defenses import Finetuning
 from dori.diffusion import StableDiffusion
 from dori.diffusion.guard import Guard
 from dori.errors import InputError
 from dori.evaluation import Evaluation
-from dori.predict import Predictor
-from dori.pruning import Method, masks
-from dori.pruning.selection import Keep, Selection
-from dori.stages import Result, Stages
+from dori.fingerprints import identity
+from dori.pruning import Method
+from dori.stages import Stages
 from dori.studies.attacking import within_budgets
-from dori.studies.drawing import SAMPLING, images
+from dori.studies.drawing import images
 from dori.studies.soundness import check_models
 from dori.studies.subjects import Attacked, Pictures, Subject
 
@@ -71,9 +69,6 @@ class Run:
     @cached_property
     def evaluation_identity(self) -> Any:
         return identity(self.cfg.evaluation)
-
-    def predictor(self, label: str) -> Predictor:
-        return Predictor(self.trainer, label)
 
     @property
     def original(self) -> Subject:
@@ -134,42 +129,3 @@ class Run:
                 f"this study takes one budget, but attack.epsilons and attack.snapshots give"
                 f" {len(self.attack.budgets)}: set both to null, or to one value"
             )
-
-    def find_mask(
-        self, select: Callable[[Keep], Selection], name: str, recipe: dict, own: dict[str, int] | None = None
-    ) -> Result:
-        """What a method selects, as a stage: ``mask.safetensors``, the one of all targets.
-
-        Where targets have masks of their own, ``own`` says by name which of ``mask-00000`` and so on
-        is whose, and ``mask`` is the union of those of the memorized targets.
-        """
-        inputs = {"model": self.diffusion.fingerprint, "recipe": recipe, **self._similarity}
-
-        def compute(folder: Path) -> dict:
-            with self.predictor(name).placed(self.diffusion.networks):
-                selection = select(self.keep)
-            parts = [{layer: part.cpu() for layer, part in mask.items()} for mask in selection.masks]
-            if own:
-                for place, mask in enumerate(parts):
-                    masks.save(mask, folder / f"mask-{place:05d}.safetensors", recipe)
-                whose = {own[target.name] for target in self.data.of(*MEMORIZED) if target.name in own}
-                parts = [parts[place] for place in sorted(whose)]
-            whole = masks.union(*parts)
-            masks.save(whole, folder / "mask.safetensors", recipe)
-            return {
-                "unet_evaluations": selection.evaluations, "pruned": masks.count(whole),
-                "weights": sum(part.numel() for part in whole.values()), "facts": selection.facts,
-                "targets": own or {},
-            }  # fmt: skip
-
-        return self.stages.run("mask", inputs, ["pruning", *SAMPLING], compute, f"mask: {name}")
-
-    def keep(self, name: str, inputs: dict, compute: Callable[[Path], dict]) -> Path:
-        """A stage of a pruning method: what it needs to know of the model, whatever the targets."""
-        inputs = {"model": self.diffusion.fingerprint, **inputs, **self._similarity}
-        return self.stages.run(name, inputs, ["pruning", *SAMPLING], compute, name.replace("_", " ")).folder
-
-    @property
-    def _similarity(self) -> dict[str, Any]:
-        model = self.cfg.model
-        return {key: identity(model[key]) for key in ("noise_similarity", "noise_timestep") if key in model}

@@ -3,26 +3,29 @@
 import logging
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dori.diffusion import StableDiffusion
 from dori.diffusion.checks.sound import check_sound
-from dori.stages import Info, Stages
+
+if TYPE_CHECKING:
+    from dori.stages import Info, Stages
 
 HALF = 0.5  # ours: far from what a trained model gives either way
 log = logging.getLogger(__name__)
 
 
-def check_models(stages: Stages, *models: StableDiffusion | None) -> None:
+def check_models(stages: "Stages", *models: StableDiffusion | None) -> None:
     """Raises InputError where a model's weights, or what it makes of noise, are not finite."""
     for model in models:
         if model is None:
             continue
-        inputs, label = {"model": model.fingerprint}, f"check: {model.name}"
-        result = stages.run("sound", inputs, ["diffusion", "randomness.py"], partial(_look, model), label)
+        inputs, label = {"model": model.identity}, f"check: {model.name}"
+        result = stages.run("sound", inputs, partial(_look, model), label)
         _warn(model, result.info["noise_correlation"])
 
 
-def _look(model: StableDiffusion, folder: Path) -> Info:
+def _look(model: StableDiffusion, folder: Path) -> "Info":
     return {"noise_correlation": check_sound(model)}
 
 

@@ -4,18 +4,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from dori.attacks.budgets import Budget
 from dori.data import Target
 from dori.diffusion import StableDiffusion
 from dori.pruning import masks
 from dori.pruning.masks import Mask, pruned
-from dori.stages import Result
+
+if TYPE_CHECKING:
+    from dori.attacks.budgets import Budget
+    from dori.stages import Result
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,10 @@ class Subject:
 
     name: str
     diffusion: StableDiffusion
-    mask: Result | None = None
+    mask: "Result | None" = None
     pruning: str = "none"
     defense: str = "none"
-    made: Result | None = None
+    made: "Result | None" = None
     ratio: float | None = None
     guard: Any = None
 
@@ -45,7 +47,7 @@ class Subject:
         """What its results depend on."""
         mask = self.mask.fingerprint if self.mask else None
         guard = {"guard": self.guard} if self.guard else {}
-        return {"model": self.diffusion.fingerprint, "mask": mask, **guard}
+        return {"model": self.diffusion.identity, "mask": mask, **guard}
 
     def mask_of(self, target: str | None = None) -> Mask | None:
         """A target's own mask where each has one; else that of all, which ordinary captions get too."""
@@ -84,8 +86,8 @@ class Attacked:
 
     subject: Subject
     targets: list[Target]
-    result: Result
-    budget: Budget
+    result: "Result"
+    budget: "Budget"
     restarts: int
 
     @cached_property
@@ -119,7 +121,7 @@ class Pictures:
     subject: Subject
     targets: list[Target]
     texts: list[str]
-    result: Result
+    result: "Result"
     seeds: int
     attacked: Attacked | None = None
     blank: frozenset[str] = frozenset()

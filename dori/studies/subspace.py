@@ -13,7 +13,7 @@ from dori.metrics.overlap import overlap, overlap_difference
 from dori.pruning import Mask, Method, masks, random
 from dori.pruning.selection import Keep, Selection
 from dori.randomness import derive
-from dori.studies.pruning import RANDOM, at_random, find
+from dori.studies.pruning import RANDOM, at_random, find, find_mask
 from dori.studies.rows import Row, rows_of
 from dori.studies.run import Run
 from dori.studies.subjects import Subject
@@ -92,7 +92,7 @@ def swapped(
         def select(_keep: Keep) -> Selection:
             return Selection(pair)
 
-        stage = run.find_mask(select, name, {**recipe, "masks": digests, "seed": seed}, own)
+        stage = find_mask(run, select, name, {**recipe, "masks": digests, "seed": seed}, own)
         return Subject(
             name, run.diffusion, stage, pruning=name, made=stage, ratio=run.cfg.pruning.get("ratio")
         )

@@ -87,7 +87,7 @@ def stages(rank: int, make: Make, root: Path) -> Any:
     def compute(folder: Path, inner: bool = False) -> dict:
         (folder / f"by-{rank}").touch()
         if inner:  # as a pruning method keeps what it needs to know
-            made.run("inner", {}, [], compute)
+            made.run("inner", {}, compute)
         return {"rank": rank}
 
     def deals(folder: Path) -> dict:
@@ -102,10 +102,10 @@ def stages(rank: int, make: Make, root: Path) -> Any:
             predictor.run([nn.Linear(1, 1)], print, [[0]])
         return {}
 
-    made.run("outer", {}, [], partial(compute, inner=True))
-    made.run("dealt", {}, [], deals, by_all=True)
-    made.run("refused", {}, [], refused)
-    again = made.run("dealt", {}, [], refused, by_all=True)
+    made.run("outer", {}, partial(compute, inner=True))
+    made.run("dealt", {}, deals, by_all=True)
+    made.run("refused", {}, refused)
+    again = made.run("dealt", {}, refused, by_all=True)
     return [[r.name, r.cached, r.info] for r in made.results] + [again.cached]
 
 

@@ -34,10 +34,10 @@ def kill_at(stage: str, file: int) -> None:
     together, replace, now = Stages.together, os.replace, {"stage": "", "files": 0}
 
     def watched(
-        self: Stages, name: str, inputs: dict[str, Info], code: list, compute: Callable, by_all: bool = False
+        self: Stages, name: str, inputs: dict[str, Info], compute: Callable, by_all: bool = False
     ) -> list[Result]:
         now.update(stage=name, files=0)
-        return together(self, name, inputs, code, compute, by_all)
+        return together(self, name, inputs, compute, by_all)
 
     def counted(source: Any, target: Any) -> None:
         now["files"] += 1
