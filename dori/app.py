@@ -50,8 +50,7 @@ def study(cfg: DictConfig, output: Path) -> list[dict]:
     Raises:
         InputError: what is wrong with the configuration, the model, the data or the folder.
     """
-    check_top(cfg, [*groups(), *map(str, OmegaConf.load(CONF / "config.yaml"))])
-    check_keys(cfg)
+    _check(cfg)
     quiet()
     # here, so that a wrong command line is answered before torch is loaded
     from dori.distributed.launch import launch, ranks_here
@@ -61,6 +60,24 @@ def study(cfg: DictConfig, output: Path) -> list[dict]:
         launch(cfg, output, ranks)
         return read_rows(output / "rows.json")
     return work(cfg, output)
+
+
+def _check(cfg: DictConfig) -> None:
+    check_top(cfg, [*groups(), *map(str, OmegaConf.load(CONF / "config.yaml"))])
+    check_keys(cfg)
+
+
+def configured(cfg: DictConfig) -> "Run":
+    """The parts of a job, built and checked, with nothing begun.
+
+    Raises:
+        InputError: what ``study`` would find wrong before its first stage.
+    """
+    _check(cfg)
+    quiet()
+    from dori.studies.run import Run
+
+    return Run.configured(cfg)
 
 
 def work(cfg: DictConfig, output: Path, leads: bool = True) -> list[dict]:

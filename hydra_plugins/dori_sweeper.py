@@ -1,16 +1,21 @@
 """``hydra/sweeper=dori``: where Hydra looks for sweepers."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from dori.errors import Failure, InputError
 
 
 class DoriSweeper(BasicSweeper):
-    """Hydra's own, but whatever happens, callbacks hear that the multirun is over.
+    """Hydra's own, but nothing begins before all jobs are known to be right, and callbacks hear the end.
 
     Hydra's ends with the first error of a batch. This one tries all jobs and exits with 1 where one failed:
     why it did is told by the callback (``dori.results.multirun``), which merges what there is.
@@ -40,8 +45,6 @@ class DoriSweeper(BasicSweeper):
         raise ended
 
     def _launched(self, batches: list[list[list[str]]]) -> list:
-        from dori.errors import Failure, InputError
-
         assert self.launcher is not None
         returned: list = []
         try:
@@ -52,3 +55,38 @@ class DoriSweeper(BasicSweeper):
         except Exception as error:  # the launcher's own: a worker was killed, say
             raise Failure(f"{type(error).__name__}: {' '.join(str(error).split())}") from error
         return returned
+
+    def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
+        """Raises InputError with what is wrong, job by job."""
+        from dori.app import configured
+
+        problems: dict[str, list[str]] = {}
+        for place, overrides in enumerate(batch):
+            try:
+                with self._job(list(overrides)) as cfg:
+                    configured(cfg)
+            except InputError as error:
+                problems.setdefault(str(error), []).append(str(place))
+        if not problems:
+            return
+        if len(batch) == 1:
+            raise InputError(*problems)
+        told = [f"job {', '.join(jobs)}: {text}" for text, jobs in problems.items()]
+        broken = sum(map(len, problems.values()))
+        raise InputError(
+            f"{broken} of {len(batch)} jobs cannot run, so none was begun:\n  " + "\n  ".join(told)
+        )
+
+    @contextmanager
+    def _job(self, overrides: list[str]) -> Iterator[DictConfig]:
+        """A job's configuration, but for the number and folder that it does not have yet."""
+        assert self.hydra_context is not None and self.config is not None
+        cfg = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
+        with open_dict(cfg):
+            cfg.hydra.runtime.output_dir = self.config.hydra.sweep.dir
+            cfg.hydra.job.num, cfg.hydra.job.id = 0, "0"
+        state, HydraConfig.instance().cfg = HydraConfig.instance().cfg, cfg
+        try:
+            yield OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+        finally:
+            HydraConfig.instance().cfg = state

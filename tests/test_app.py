@@ -29,8 +29,8 @@ def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
         with pytest.raises(SystemExit) as exit_:
             app.main()
         assert exit_.value.code == 2
-        # Hydra says before it which job it was
-        return capsys.readouterr().err.strip().splitlines()[-1]
+        told = capsys.readouterr().err
+        return told[told.index("dori: ") :].strip()
 
     return go
 
@@ -60,6 +60,20 @@ def test_a_misspelt_key_that_was_added_is_found(answer: Answer) -> None:
 def test_what_hydra_refuses_is_one_sentence(answer: Answer) -> None:
     text = answer("experiments=table2", "hydra.sweeper.params.attack=dori,paraphrase")
     assert text.startswith("dori: Sweeping over Hydra's configuration is not supported")
+
+
+def test_every_job_of_a_multirun_is_known_to_be_right_before_the_first_begins(
+    answer: Answer, tmp_path: Path
+) -> None:
+    small = ["data.targets=1", "data.ordinary=1", f"hydra.sweep.dir={tmp_path}/sweep"]
+    text = answer("-m", "pruning.ratio=0.1,abc,2", "seed=0,1", *small)
+    assert text == (
+        "dori: 4 of 6 jobs cannot run, so none was begun:\n"
+        "  job 2, 3: pruning.ratio is 'abc', but must be float\n"
+        "  job 4, 5: pruning.ratio must lie between 0 and 1, but is 2"
+    )
+    assert answer("-m", *small, "data.targets=0").startswith("dori: data.targets must be 1 to 32")
+    assert not list((tmp_path / "sweep").glob("*/.hydra"))
 
 
 def test_a_folder_that_cannot_be_written_is_named(answer: Answer, tmp_path: Path) -> None:
