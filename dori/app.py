@@ -1,14 +1,17 @@
 """The ``dori`` command: one Hydra job, or a multirun of jobs, each one study."""
 
+import io
 import logging
 import os
 import sys
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from dori.config import CONF, build, check_keys, check_top
@@ -16,6 +19,9 @@ from dori.errors import Failure, InputError
 from dori.overrides import checked, groups
 from dori.results.multirun import merge_command
 from dori.stopping import Stopped, end_with_parent, listen, stoppable
+
+if TYPE_CHECKING:
+    from dori.studies.run import Run
 
 
 def quiet() -> None:
@@ -98,11 +104,16 @@ def work(cfg: DictConfig, output: Path, leads: bool = True) -> list[dict]:
 def _job(cfg: DictConfig) -> None:
     listen()  # also in a process that a launcher started
     end_with_parent()
+    job = HydraConfig.get()
     try:
-        study(cfg, Path(HydraConfig.get().runtime.output_dir))
+        study(cfg, Path(job.runtime.output_dir))
     except Stopped as stopped:
         stopped.add_note(f"finished stages are kept in {cfg.cache}")
         raise
+    except InputError as error:
+        if job.mode == RunMode.MULTIRUN:
+            raise
+        sys.exit(_refuse(str(error)))  # raised, Hydra would print all overrides before it
 
 
 @stoppable
@@ -111,6 +122,9 @@ def main() -> None:
     # Hydra would swallow what went wrong, and exit by itself
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it speaks when it is imported
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # what a terminal cannot show fails no finished job
     try:
         if sys.argv[1:2] == ["merge"]:
             sys.exit(merge_command(*map(Path, sys.argv[2:])))

@@ -1,6 +1,7 @@
 """The configuration: where it lies, how it is composed, and what is checked before a run starts."""
 
 import inspect
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,10 @@ OmegaConf.register_new_resolver("root", lambda path="": str(ROOT / path), replac
 OmegaConf.register_new_resolver("package", lambda path: str(PACKAGE / path), replace=True)
 # a share that is so many times another one
 OmegaConf.register_new_resolver("times", lambda factor, share: min(1.0, factor * share), replace=True)
+# one thing where somebody looks at a terminal, another where a file or a queue's log does
+OmegaConf.register_new_resolver(
+    "terminal", lambda seen, unseen: seen if sys.stdout.isatty() else unseen, replace=True
+)
 OmegaConf.register_new_resolver("run_id", lambda _root_: run_id(_root_), replace=True)
 OmegaConf.register_new_resolver("slug", slug, replace=True)
 OmegaConf.register_new_resolver("gpus", lambda accelerator, devices: gpus(accelerator, devices), replace=True)

@@ -8,6 +8,7 @@ more threads within one call.
 """
 
 import logging
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -123,6 +124,12 @@ class StageBar(TQDMProgressBar):
         )
 
 
+def bars(make: partial[lightning.Trainer], label: str) -> list[StageBar]:
+    """A bar, where somebody looks: in a file it would be one endless line."""
+    wanted = make.keywords.get("enable_progress_bar", True) and sys.stdout.isatty()
+    return [StageBar(label)] if wanted else []
+
+
 @dataclass(frozen=True)
 class Predictor:
     """Makes a trainer for each stage; ``make`` is the ``trainer`` group as a partial."""
@@ -141,8 +148,8 @@ class Predictor:
 
     def run(self, networks: list[nn.Module], work: Work, chunks: list, hooked: bool = False) -> None:
         """``work(chunk)`` for every chunk; each is done by one process. All are done when it returns."""
-        bar = [StageBar(self.label)] if self.make.keywords.get("enable_progress_bar", True) else []
-        trainer = self.make(callbacks=[Stoppable(), *bar])
+        bar = bars(self.make, self.label)
+        trainer = self.make(callbacks=[Stoppable(), *bar], enable_progress_bar=bool(bar))
         if trainer.is_global_zero and len(chunks) < trainer.world_size:
             idle = trainer.world_size - len(chunks)
             log.warning(

@@ -1,6 +1,7 @@
 """One rank of a job, or a job in a process of its own: ``python -m dori.rank FOLDER``, by ``launch``."""
 
 import json
+import logging.config
 import os
 import sys
 import threading
@@ -22,6 +23,8 @@ def main(folder: Path) -> int:
     job = json.loads((folder / "job.json").read_text())
     cfg, output = OmegaConf.create(job["config"]), Path(job["output"])
     rank = os.environ.get("LOCAL_RANK")
+    if job.get("logging") and rank in (None, "0"):
+        logging.config.dictConfig(job["logging"])
     try:
         if rank is None:
             study(cfg, output)

@@ -5,6 +5,7 @@ that a killed stage finds its finished parts again, and renamed once its ``done.
 files) is written. A folder that does not match its ``done.json`` is never used (``entries``).
 """
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from dori.distributed import once
 from dori.entries import Info
 from dori.fingerprints import fingerprint
 
+log = logging.getLogger(__name__)
 OWN = "~/.cache/dori"  # where goes what cannot be kept in a cache of somebody else's
 
 
@@ -88,6 +90,8 @@ class Stages:
             folders = {label: Path(folder) for label, (folder, _) in found.items()}
             infos = {label: info for label, (_, info) in found.items()}
             missing = [label for label, info in infos.items() if info is None]
+            for label in infos:
+                log.info("%s: %s", label, "begun" if label in missing else "in the cache")
             if missing:
                 partial = {label: entries.partial(folders[label]) for label in missing}
                 done = compute(partial) if by_all else once(lambda: compute(partial))
@@ -98,6 +102,7 @@ class Stages:
                         entries.finish(folders[label], infos[label], inputs[label])
 
                 once(finish)
+                log.info("%s: done in %.1f s", ", ".join(missing), time.monotonic() - start)
         seconds = (time.monotonic() - start) / len(inputs)
         results = [
             Result(label, folders[label], key, infos[label] or {}, label not in missing, seconds)

@@ -1,5 +1,8 @@
 """The command: bad input is answered with one sentence and exit code 2, before any work."""
 
+import os
+import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -81,3 +84,34 @@ def test_a_folder_that_cannot_be_written_is_named(answer: Answer, tmp_path: Path
     text = answer(folder=tmp_path / "file" / "out")
     assert text.startswith(f"dori: cannot write to {tmp_path}/file")
     assert "choose another folder" in text
+
+
+def test_a_job_says_what_ran_when_in_its_log_and_breaks_no_terminal(tmp_path: Path, table: Path) -> None:
+    """In a terminal that is not UTF-8; no bars in a file, and no words of Hydra's before a refusal."""
+    folder, environment = tmp_path / "job", {**os.environ, "PYTHONIOENCODING": "latin-1"}
+
+    def go(*words: str) -> subprocess.CompletedProcess[str]:
+        small = ["data.targets=1", "data.ordinary=0", "model.sampling_steps=1", "model.images_per_prompt=1"]
+        command = [
+            sys.executable,
+            "-m",
+            "dori.app",
+            *small,
+            "pruning=none",
+            "attack=none",
+            f"cache={tmp_path}/cache",
+        ]
+        run = [*command, f"hydra.run.dir={folder}", *words]
+        return subprocess.run(run, capture_output=True, text=True, env=environment, encoding="latin-1")
+
+    first, again = go(), go()
+    assert (first.returncode, again.returncode) == (0, 0), first.stderr[-2000:]
+    lines = (folder / "dori.log").read_text().splitlines()
+    assert re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d images: original: begun$", lines[0])
+    assert sum(line.endswith("images: original: in the cache") for line in lines) == 1
+    assert any(re.search(r"images: twin: done in \d+\.\d s$", line) for line in lines)
+    assert "images: original: begun" in first.stdout
+    assert "\r" not in first.stdout + first.stderr
+    refused = go("data.targets=0")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("dori: data.targets must be") and refused.stderr.count("\n") == 1

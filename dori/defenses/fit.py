@@ -16,7 +16,7 @@ from dori.defenses.material import Material
 from dori.defenses.module import FinetuningModule, Measure
 from dori.distributed import once, process_group
 from dori.files import as_umask, write_atomically
-from dori.predict import StageBar, Stoppable
+from dori.predict import Stoppable, bars
 
 
 def fit(
@@ -34,12 +34,12 @@ def fit(
     done, clock = folder / "training.json", folder / "timing.json"
     if not once(done.exists):
         module = FinetuningModule(settings, material, measure)
-        bar = [StageBar(label)] if make.keywords.get("enable_progress_bar", True) else []
+        bar = bars(make, label)
         trainer = make(
             max_epochs=settings.epochs,
             callbacks=[Stoppable(), *bar, Best(best), Last(last, settings.save_every, recipe)],
             plugins=[*make.keywords.get("plugins", []), Whole()], enable_checkpointing=True,
-            logger=False, num_sanity_val_steps=0,
+            logger=False, num_sanity_val_steps=0, enable_progress_bar=bool(bar),
         )  # fmt: skip
         with process_group():
             trainer.fit(module, ckpt_path=last_good(last, recipe), weights_only=True)

@@ -9,7 +9,7 @@ import tempfile
 import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -76,7 +76,9 @@ def launch(cfg: DictConfig, output: Path, ranks: int = 0) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="dori-") as name, ExitStack() as files:
         folder = Path(name)
-        job = {"output": str(output), "config": OmegaConf.to_container(cfg, resolve=True)}
+        job = {
+            "output": str(output), "config": OmegaConf.to_container(cfg, resolve=True), "logging": _logging(),
+        }  # fmt: skip
         (folder / "job.json").write_text(json.dumps(job))
         started: list[subprocess.Popen] = []
         try:
@@ -89,6 +91,13 @@ def launch(cfg: DictConfig, output: Path, ranks: int = 0) -> None:
             _watch(started, folder)
         finally:
             _end(started)
+
+
+def _logging() -> Any:
+    """How this job logs, for the process that does its work."""
+    if not HydraConfig.initialized():
+        return None
+    return OmegaConf.to_container(HydraConfig.get().job_logging, resolve=True)
 
 
 def _meeting(cfg: DictConfig) -> dict[str, str]:
