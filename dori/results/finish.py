@@ -13,6 +13,7 @@ from dori.config import build
 from dori.defenses import Finetuning
 from dori.disk import JOB, room
 from dori.files import share_file, write_atomically
+from dori.results.defects import defects
 from dori.results.epochs import write_epochs
 from dori.results.findings import findings
 from dori.results.grid import write_grid
@@ -94,6 +95,8 @@ class Job:
                 console.print(f"[bold]{finding.title}. {verdict}[/bold]")
         for _, verdict in verdicts(rows):
             console.print(f"\n[bold]{verdict}[/bold]")
+        for defect in defects(rows):
+            console.print(defect, style="bold", markup=False)
         for name in ("report.html", "grid.png", "rows.json"):
             console.print(f"{name:12} {self.output / name}", soft_wrap=True)
 
@@ -105,4 +108,5 @@ def text(rows: list[Row]) -> str:
     for finding in findings(rows):
         parts += [markdown(finding.tables), *(f"> {finding.title}. {each}\n" for _, each in finding.verdicts)]
     parts += [f"> {verdict}\n" for _, verdict in verdicts(rows)]
+    parts += [f"> {defect}\n" for defect in defects(rows)]
     return "\n".join(parts)

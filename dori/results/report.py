@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from dori.files import write_atomically
 from dori.results.comparison import Comparison, varying
 from dori.results.curves import label_of
+from dori.results.defects import defects
 from dori.results.defense_table import several
 from dori.results.estimate import number
 from dori.results.findings import findings
@@ -105,6 +106,7 @@ def _write(path: Path, rows: Rows, x: str | None = None, **parts: Any) -> None:
         **defaults | parts,
         targets=[block for block in tables if block.head[0] != "ordinary"],
         quality=[block for block in tables if block.head[0] == "ordinary"],
+        defects=defects(rows),
         failed=[(r["setting"], r["kind"], r["failed"]) for r in rows if r.get("failed")],
         answers=[(each, _figures(path.parent, captions, [each.file])) for each in found if each.answers],
         beside=[(each, _figures(path.parent, captions, [each.file])) for each in found if not each.answers],
