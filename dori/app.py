@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import ConfigCompositionException
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
+import dori
 from dori.config import CONF, build, check_keys, check_top
 from dori.errors import Failure, InputError
 from dori.overrides import checked, groups
@@ -126,12 +128,17 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # what a terminal cannot show fails no finished job
     try:
+        if "--version" in sys.argv[1:]:
+            print(f"dori {dori.__version__}")
+            return
         if sys.argv[1:2] == ["merge"]:
             sys.exit(merge_command(*map(Path, sys.argv[2:])))
         sys.argv[1:] = checked(sys.argv[1:])
         _job()
-    except (InputError, ConfigCompositionException) as error:
+    except InputError as error:
         sys.exit(_refuse(str(error)))
+    except (HydraException, OmegaConfBaseException) as error:
+        sys.exit(_refuse(" ".join(str(error.__cause__ or error).split())))
     except Failure as error:
         _refuse(str(error))
         sys.exit(1)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import dori
 from dori import app
 
 Answer = Callable[..., str]
@@ -58,6 +59,17 @@ def test_a_misspelt_key_that_was_added_is_found(answer: Answer) -> None:
     """As an experiment file would add it."""
     assert answer("+atack.steps=3") == "dori: unknown key 'atack'; did you mean 'attack'?"
     assert answer("+attack.stpes=3") == "dori: unknown key in attack 'stpes'; did you mean 'steps'?"
+
+
+@pytest.mark.parametrize("word", ["name=${nope}", "name=${seed.x}", "seed=${oc.env:NO_SUCH_VARIABLE}"])
+def test_what_cannot_be_resolved_is_one_sentence(answer: Answer, word: str) -> None:
+    assert "\n" not in answer(word)
+
+
+def test_the_version_is_doris(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr(sys, "argv", ["dori", "--version"])
+    app.main()
+    assert capsys.readouterr().out == f"dori {dori.__version__}\n"
 
 
 def test_what_hydra_refuses_is_one_sentence(answer: Answer) -> None:
