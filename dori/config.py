@@ -1,6 +1,7 @@
 """The configuration: where it lies, how it is composed, and what is checked before a run starts."""
 
 import inspect
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -85,6 +86,18 @@ def nodes(cfg: Any, path: str = "") -> Iterator[tuple[str, DictConfig]]:
     elif isinstance(cfg, ListConfig):
         for i, item in enumerate(cfg):
             yield from nodes(item, f"{path}.{i}")
+
+
+def expand_home(cfg: DictConfig | ListConfig) -> None:
+    """``~`` at the beginning of a setting becomes the home folder, as a shell has it; in place."""
+    keys: Any = range(len(cfg)) if isinstance(cfg, ListConfig) else cfg
+    for key in keys:
+        if OmegaConf.is_missing(cfg, key) or OmegaConf.is_interpolation(cfg, key):
+            continue  # what it points to is a setting of its own
+        if isinstance(value := cfg[key], DictConfig | ListConfig):
+            expand_home(value)
+        elif isinstance(value, str) and value.startswith("~"):
+            cfg[key] = os.path.expanduser(value)
 
 
 def check_keys(cfg: DictConfig) -> None:

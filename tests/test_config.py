@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from dori.config import CONF, PACKAGE, ROOT, build, check_keys, check_top, nodes, run_id
+from dori.config import CONF, PACKAGE, ROOT, build, check_keys, check_top, expand_home, nodes, run_id
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError
 from dori.fingerprints import identity
@@ -336,3 +336,15 @@ def test_a_run_id_names_what_is_run_and_nothing_else() -> None:
     assert run_id(composed("name=other", "cache=/tmp/x", "logger=wandb")) == default
     for override in ("seed=1", "attack.steps=3", "pruning.ratio=0.2", "pruning=none", "data.targets=7"):
         assert run_id(composed(override)) != default
+
+
+def test_a_tilde_is_the_home_folder_in_any_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is hashed: the identity of a file is its content, not the name of its folder."""
+    monkeypatch.setenv("HOME", "/somebody")
+    cfg = composed("model=pretrained", "model.path='~/sd'", "data.path='~/a = (1), b.csv'", "cache='~/cache'")
+    OmegaConf.update(cfg, "study.models", ["~/one", "/two", "~"], force_add=True)
+    cfg.data.training = "${data.path}"
+    expand_home(cfg)
+    assert (cfg.model.path, cfg.cache) == ("/somebody/sd", "/somebody/cache")
+    assert cfg.data.path == cfg.data.training == "/somebody/a = (1), b.csv"
+    assert cfg.study.models == ["/somebody/one", "/two", "/somebody"]

@@ -1,6 +1,7 @@
 """A mask that somebody else made: dori's own files, or the table of NeMo's released code."""
 
 import csv
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from torch import nn
 
 from dori.data import Data, Target
+from dori.data.texts import read_text
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError, unknown
 from dori.pruning import masks
@@ -98,18 +100,18 @@ def neuron_lists(path: Path, column: str) -> dict[str, tuple[int, list[list[int]
     """
     found: dict[str, tuple[int, list[list[int]]]] = {}
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            table = csv.DictReader(file, delimiter=";")
-            if missing := {"Caption", column} - set(table.fieldnames or ()):
-                raise InputError(
-                    f"{path} lacks the columns {sorted(missing)} of NeMo's table; has {table.fieldnames}"
-                )
-            for row in table:
-                caption = (row["Caption"] or "").strip()
-                if caption in found:
-                    raise InputError(f"{path}, line {table.line_num}: {caption!r} is there twice; drop one")
-                found[caption] = table.line_num, _parsed(row[column], f"{path}, line {table.line_num}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        text = io.StringIO(read_text(path, path.read_bytes()), newline="")
+        table = csv.DictReader(text, delimiter=";")
+        if missing := {"Caption", column} - set(table.fieldnames or ()):
+            raise InputError(
+                f"{path} lacks the columns {sorted(missing)} of NeMo's table; has {table.fieldnames}"
+            )
+        for row in table:
+            caption = (row["Caption"] or "").strip()
+            if caption in found:
+                raise InputError(f"{path}, line {table.line_num}: {caption!r} is there twice; drop one")
+            found[caption] = table.line_num, _parsed(row[column], f"{path}, line {table.line_num}")
+    except (OSError, csv.Error) as error:
         raise InputError(f"cannot read the table {path}: {error}") from None
     return found
 

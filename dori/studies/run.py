@@ -9,7 +9,7 @@ from lightning import Trainer
 from omegaconf import DictConfig
 
 from dori.attacks import Attack
-from dori.config import build
+from dori.config import build, expand_home
 from dori.data import Data, Target
 from dori.defenses import Finetuning
 from dori.diffusion import StableDiffusion
@@ -44,6 +44,7 @@ class Run:
     @classmethod
     def configured(cls, cfg: DictConfig) -> "Run":
         """Build all parts; whatever is wrong with them is found here, before any long work."""
+        expand_home(cfg)
         diffusion = build(cfg.model)
         data = build(cfg.data)
         pruning = build(cfg.pruning) if "_target_" in cfg.pruning else None
