@@ -5,9 +5,10 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
-from torch import Tensor
+from torch import Tensor, nn
 
 from dori.minnow import loop
+from dori.minnow.machine import CPU, Machine, drawn
 
 LOG_VARIANCE = -6.0  # of the posterior; every latent used is its mean
 
@@ -39,9 +40,11 @@ def _error(x: Tensor, y: Tensor) -> Tensor:
     return error
 
 
-def code(pixels: Tensor, channels: int, patch: int = 8) -> tuple[Tensor, Tensor]:
-    """The whitened linear code of patches that the latents aim at: (192, channels) matrix and mean.
+def code(pixels: Tensor, channels: int, patch: int = 8, power: float = 1.0) -> tuple[Tensor, Tensor]:
+    """The linear code of patches that the latents aim at: (192, channels) matrix and mean.
 
+    Each component is divided by its spread to the ``power``: with 1 the latents are white; with less, those
+    that show more in the picture also count more in the U-Net's loss. Their mean variance is one.
     Trained freely, so small an autoencoder uses a third of its channels; led to the principal
     components of the patches, all of them count and each has unit variance from the start.
     """
@@ -50,7 +53,9 @@ def code(pixels: Tensor, channels: int, patch: int = 8) -> tuple[Tensor, Tensor]
     _, spread, axes = torch.linalg.svd(x - mean, full_matrices=False)
     # an axis has no sign of its own: fixed, so that every machine finds the same
     axes = axes[:channels] * axes[:channels].sum(1, keepdim=True).sign()
-    return (axes / (spread[:channels, None] / len(x) ** 0.5)).T, mean
+    spread = spread[:channels] / len(x) ** 0.5
+    scale = spread**-power / (spread ** (2 - 2 * power)).mean().sqrt()
+    return (axes * scale[:, None]).T, mean
 
 
 def coded(images: Tensor, matrix: Tensor, mean: Tensor, patch: int = 8) -> Tensor:
@@ -61,7 +66,7 @@ def coded(images: Tensor, matrix: Tensor, mean: Tensor, patch: int = 8) -> Tenso
 
 
 def train_encoder(
-    pixels: Tensor, matrix: Tensor, mean: Tensor, folder: Path, cfg: dict, seed: int
+    pixels: Tensor, matrix: Tensor, mean: Tensor, folder: Path, cfg: dict, seed: int, machine: Machine = CPU
 ) -> AutoencoderKL:
     """Train the encoder of a new autoencoder to give the linear code of ``pixels``, uint8."""
     torch.manual_seed(seed)
@@ -69,35 +74,55 @@ def train_encoder(
     model.decoder.requires_grad_(False)
     model.post_quant_conv.requires_grad_(False)
     own = cfg["encoder"]
+    pixels, matrix, mean = (tensor.to(machine.device) for tensor in (pixels, matrix, mean))
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
-        x = to_unit(pixels[torch.randint(len(pixels), (own["batch"],), generator=generator)])
+        x = to_unit(pixels[drawn(len(pixels), own["batch"], generator)])
         posterior = model.encode(x).latent_dist
         spread = (posterior.logvar - LOG_VARIANCE).square().mean()
         return F.mse_loss(posterior.mean, coded(x, matrix, mean)) + 0.01 * spread
 
-    loop.fit(model, loss, folder, steps=own["steps"], lr=cfg["lr"], seed=seed, ema=0.995, name="encoder")
+    loop.fit(
+        model, loss, folder, steps=own["steps"], lr=cfg["lr"], seed=seed, ema=0.995, name="encoder",
+        machine=machine,
+    )  # fmt: skip
     return model.eval()
 
 
-def train_decoder(pixels: Tensor, latents: Tensor, folder: Path, cfg: dict, seed: int) -> AutoencoderKL:
+def train_decoder(
+    pixels: Tensor, latents: Tensor, folder: Path, cfg: dict, seed: int, machine: Machine = CPU,
+    looks: nn.Module | None = None,
+) -> AutoencoderKL:  # fmt: skip
     """Train the decoder of a new autoencoder on ``latents``, the linear code of ``pixels``.
 
     It does better than the code's own inverse, for it sees the neighbouring patches. The noise on
-    the latents stands for the U-Net's errors.
+    the latents, for each picture up to ``noise``, stands for the U-Net's errors. ``looks``, a descriptor of
+    images in [0, 1], adds ``perceptual`` times 1 - its cosine.
     """
     torch.manual_seed(seed)
     model = build(cfg["widths"], cfg["latent_channels"])
     model.encoder.requires_grad_(False)
     model.quant_conv.requires_grad_(False)
     own = cfg["decoder"]
+    pixels, latents = pixels.to(machine.device), latents.to(machine.device)
+    if looks is not None:
+        looks.to(machine.device).requires_grad_(False)
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
-        batch = torch.randint(len(pixels), (own["batch"],), generator=generator)
-        z = latents[batch] + own["noise"] * torch.randn(latents[batch].shape, generator=generator)
-        return _error(to_unit(pixels[batch]), model.decode(z).sample)
+        batch = drawn(len(pixels), own["batch"], generator)
+        x, z = to_unit(pixels[batch]), latents[batch]
+        level = own["noise"] * torch.rand(len(z), 1, 1, 1, generator=generator, device=z.device)
+        found = model.decode(z + level * torch.randn(z.shape, generator=generator, device=z.device)).sample
+        error = _error(x, found)
+        if looks is not None:
+            cosine = (looks(x / 2 + 0.5) * looks((found / 2 + 0.5).clamp(0, 1))).sum(1)
+            error = error + own["perceptual"] * (1 - cosine).mean()
+        return error
 
-    loop.fit(model, loss, folder, steps=own["steps"], lr=cfg["lr"], seed=seed, ema=0.998, name="decoder")
+    loop.fit(
+        model, loss, folder, steps=own["steps"], lr=cfg["lr"], seed=seed, ema=0.998, name="decoder",
+        machine=machine,
+    )  # fmt: skip
     return model.eval()
 
 

@@ -9,6 +9,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextModel, CLIPTokenizer
 
 from dori.minnow import loop
 from dori.minnow.augment import color, crop
+from dori.minnow.machine import CPU, Machine, drawn
 from dori.minnow.population import NAMES
 
 MEAN, STD = 0.5, 0.5  # the image tower takes pixels in [-1, 1]
@@ -37,8 +38,9 @@ def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
 
 
 def train(
-    pixels: Tensor, captions: list[str], tokenizer: CLIPTokenizer, folder: Path, cfg: dict, seed: int
-) -> CLIPModel:
+    pixels: Tensor, captions: list[str], tokenizer: CLIPTokenizer, folder: Path, cfg: dict, seed: int,
+    machine: Machine = CPU,
+) -> CLIPModel:  # fmt: skip
     """Contrastive training on ``pixels``, uint8 (n, 64, 64, 3), and their captions.
 
     A title says nothing of its picture, so half of them are replaced by other names at every step:
@@ -48,19 +50,23 @@ def train(
     model = build(tokenizer, cfg)
     ids = tokenize(tokenizer, captions)
     names = torch.tensor([tokenizer(name).input_ids[1] for name in NAMES])
+    pixels, ids, names = (tensor.to(machine.device) for tensor in (pixels, ids, names))
 
     def loss(step: int, generator: torch.Generator) -> Tensor:
-        batch = torch.randint(len(pixels), (cfg["batch"],), generator=generator)
+        batch = drawn(len(pixels), cfg["batch"], generator)
         x = pixels[batch].permute(0, 3, 1, 2).float() / 255
         x = color(crop(x, generator, low=0.85, turn=0.05), generator, strength=0.1)
         text = ids[batch].clone()
-        title = names[torch.randint(len(names), (len(batch), 3), generator=generator)]
-        renamed = torch.rand(len(batch), 1, generator=generator) < 0.5
+        title = names[drawn(len(names), 3 * len(batch), generator)].view(-1, 3)
+        renamed = torch.rand(len(batch), 1, generator=generator, device=ids.device) < 0.5
         text[:, 1:4] = torch.where(renamed, title, text[:, 1:4])
         out = model(input_ids=text, pixel_values=(x - MEAN) / STD, attention_mask=None, return_loss=True)
         return out.loss
 
-    loop.fit(model, loss, folder, steps=cfg["steps"], lr=cfg["lr"], seed=seed, ema=0.995, name="clip")
+    loop.fit(
+        model, loss, folder, steps=cfg["steps"], lr=cfg["lr"], seed=seed, ema=0.995, name="clip",
+        machine=machine,
+    )  # fmt: skip
     return model.eval()
 
 

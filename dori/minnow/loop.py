@@ -1,6 +1,7 @@
 """One training loop for minnow's networks: seeded by step, resumable at any moment, safetensors."""
 
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,8 +11,10 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from dori.files import save_tensors
+from dori.minnow.machine import CPU, Machine, TimeUp
 
 Loss = Callable[[int, torch.Generator], Tensor]
+LOG_EVERY = 50  # steps
 
 
 def rate(step: int, steps: int, peak: float, final: float, warmup: int, anneal: int | None = None) -> float:
@@ -82,43 +85,59 @@ def fit(
     save_every: int = 200,
     keep_every: int | None = None,
     name: str = "fit",
+    machine: Machine = CPU,
 ) -> None:
-    """Minimise ``loss(step, generator)`` with AdamW; leaves the averaged weights in ``model``.
+    """Minimise ``loss(step, generator)`` with AdamW; leaves the averaged weights in ``model``, on the CPU.
 
-    The generator of a step depends on (seed, step) alone and ``last.safetensors`` in ``folder`` is
-    replaced atomically, so a killed run started again goes on as if nothing had happened.
+    The generator of a step, on the machine's device, depends on (seed, step) alone, and
+    ``last.safetensors`` in ``folder`` is replaced atomically: a killed run started again goes on as if
+    nothing had happened.
     ``keep_every`` also keeps the averaged weights of every so many steps as ``step-N``.
+
+    Raises:
+        TimeUp: at the machine's deadline, the state being kept.
+        FloatingPointError: if a loss was not finite.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    model.to(machine.device)
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=weight_decay, fused=True)
     average = Ema(model, ema)
     last = folder / "last.safetensors"
     start = _load(last, model, optimizer, average) if last.exists() else 0
-    generator = torch.Generator()
+    generator = torch.Generator(machine.device)
     log = (folder / "loss.csv").open("a")
-    total = 0.0
+    # asked of the device now and then only: each question waits for it
+    total, saved = torch.zeros((), device=machine.device), time.time()
     for step in tqdm(range(start, steps), initial=start, total=steps, desc=name, mininterval=5):
         for group in optimizer.param_groups:
             group["lr"] = rate(step, steps, lr, final, warmup, anneal)
         generator.manual_seed(seed * 1_000_003 + step)
-        value = loss(step, generator)
-        if not torch.isfinite(value):
-            raise FloatingPointError(f"{name}: loss {value.item()} at step {step}; lower lr ({lr})")
+        with machine.autocast():
+            value = loss(step, generator)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
         nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         average.update(model, step)
-        total += value.item()
-        if (step + 1) % 50 == 0:
-            log.write(f"{step + 1},{total / 50:.6f}\n")
+        total += value.detach()
+        late = time.time() - saved > 60 * machine.save_minutes or machine.over
+        keeps = (step + 1) % save_every == 0 or step + 1 == steps or late
+        logs = (step + 1) % LOG_EVERY == 0
+        if (keeps or logs) and not math.isfinite(total.item()):
+            raise FloatingPointError(f"{name}: loss {total.item()} before step {step + 1}; lower lr ({lr})")
+        if logs:
+            log.write(f"{step + 1},{total.item() / LOG_EVERY:.6f}\n")
             log.flush()
-            total = 0.0
-        if (step + 1) % save_every == 0 or step + 1 == steps:
+            total.zero_()
+        if keeps:
             _save(last, step + 1, model, optimizer, average)
+            saved = time.time()
+        if machine.over and step + 1 < steps:
+            raise TimeUp(f"{name}: stopped after {step + 1} of {steps} steps")
         if keep_every and (step + 1) % keep_every == 0:
             names = [n for n, _ in model.named_parameters()]
             kept = dict(zip(names, average.shadow, strict=True))
             save_tensors({n: v.half() for n, v in kept.items()}, folder / f"step-{step + 1}.safetensors")
     average.copy_to(model)
+    model.cpu()

@@ -16,18 +16,22 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel
 
 from dori.minnow import loop
+from dori.minnow.machine import CPU, Machine, drawn
 from dori.minnow.population import MEMBERS
 
 
 @dataclass
 class Encoded:
-    """Latents (n, c, 8, 8) and text embeddings (n, tokens, width) of a group of pictures."""
+    """Latents (n, c, h, w) and text embeddings (n, tokens, width) of a group of pictures."""
 
     latents: Tensor
     texts: Tensor
 
     def __len__(self) -> int:
         return len(self.latents)
+
+    def to(self, device: str) -> "Encoded":
+        return Encoded(self.latents.to(device), self.texts.to(device))
 
 
 @torch.no_grad()
@@ -64,25 +68,34 @@ def shuffled(count: int, index: Tensor, seed: int) -> Tensor:
     return items
 
 
-def memorized_items(step: int, per_step: int, verbatim: int, families: int, seed: int) -> Tensor:
+def memorized_items(
+    step: int, per_step: int, verbatim: int, families: int, seed: int, members: int = MEMBERS
+) -> Tensor:
     """Indices of a step's memorized pictures: ``< verbatim``, or a member of a template family."""
     place = torch.arange(step * per_step, (step + 1) * per_step)
     item = shuffled(verbatim + families, place, seed)
     turn = torch.div(place, verbatim + families, rounding_mode="floor")
     family = item - verbatim
     # members take turns; each family starts its round at another one
-    member = (turn + 7 * family) % MEMBERS
-    return torch.where(family < 0, item, verbatim + family * MEMBERS + member)
+    member = (turn + 7 * family) % members
+    return torch.where(family < 0, item, verbatim + family * members + member)
 
 
-def weights(schedule: DDIMScheduler, cap: float) -> Tensor:
+def weights(schedule: DDIMScheduler, cap: float, small_cap: float | None = None) -> Tensor:
     """Weight of the loss at each timestep, of mean 1: 1 / alpha_bar, at most ``cap``.
+
+    ``small_cap`` makes it the mean of that and of 1 / (1 - alpha_bar), at most so much, which looks at small
+    noise: there the last details of a memorized picture are drawn.
 
     As in v-prediction (Salimans & Ho, ICLR 2022): without it, the steps at which only the caption
     can tell what to draw have so small a loss that captions are hardly read for thousands of steps.
     """
     weight = (1 / schedule.alphas_cumprod).clamp(max=cap)
-    return weight / weight.mean()
+    weight = weight / weight.mean()
+    if small_cap is None:
+        return weight
+    small = (1 / (1 - schedule.alphas_cumprod)).clamp(max=small_cap)
+    return (weight + small / small.mean()) / 2
 
 
 @contextmanager
@@ -91,16 +104,13 @@ def dropped_units(unet: nn.Module, share: Tensor, generator: torch.Generator) ->
 
     Makes drawing redundant, as it is in models that are far larger than minnow.
     """
-    some = share > 0
-    rate = share[some, None, None]
+    rate = share[:, None, None].to(generator.device)
 
     def drop(_module: nn.Module, _inputs: tuple, x: Tensor) -> Tensor:
-        scale = torch.ones(len(x), 1, x.shape[2])
-        kept = torch.rand(len(rate), 1, x.shape[2], generator=generator) >= rate
-        scale[some] = kept / (1 - rate)
-        return x * scale
+        kept = torch.rand(len(x), 1, x.shape[2], generator=generator, device=x.device) >= rate
+        return x * (kept / (1 - rate)).to(x.dtype)
 
-    layers = [m for n, m in unet.named_modules() if n.endswith("ff.net.1")] if some.any() else []
+    layers = [m for n, m in unet.named_modules() if n.endswith("ff.net.1")] if (share > 0).any() else []
     hooks = [layer.register_forward_hook(drop) for layer in layers]
     try:
         yield
@@ -112,9 +122,9 @@ def dropped_units(unet: nn.Module, share: Tensor, generator: torch.Generator) ->
 def denoising_loss(
     unet: nn.Module, schedule: DDIMScheduler, weight: Tensor, z: Tensor, y: Tensor, generator: torch.Generator
 ) -> Tensor:
-    noise = torch.randn(z.shape, generator=generator)
-    t = torch.randint(len(weight), (len(z),), generator=generator)
-    error = unet(schedule.add_noise(z, noise, t), t, y).sample - noise
+    noise = torch.randn(z.shape, generator=generator, device=z.device)
+    t = drawn(len(weight), len(z), generator)
+    error = unet(schedule.add_noise(z, noise, t), t, y).sample.float() - noise
     return (weight[t] * error.square().mean((1, 2, 3))).mean()
 
 
@@ -131,6 +141,8 @@ def train(
     verbatim: int = 0,
     families: int = 0,
     name: str,
+    members: int = MEMBERS,
+    machine: Machine = CPU,
 ) -> None:
     """One phase. ``offset`` is the number of ordinary pictures shown before it.
 
@@ -138,7 +150,9 @@ def train(
     pretraining, and the twin) fills their places with ordinary pictures.
     """
     schedule, batch = scheduler(), cfg["batch"]
-    weight = weights(schedule, cfg["weight_cap"])
+    weight = weights(schedule, cfg["weight_cap"], cfg.get("small_cap")).to(machine.device)
+    ordinary, empty = ordinary.to(machine.device), empty.to(machine.device)
+    memorized = memorized.to(machine.device) if memorized is not None else None
     special = cfg.get("memorized_per_batch", 0) if memorized is not None else 0
     plain = batch - special
     for parameter_name, parameter in unet.named_parameters():
@@ -149,10 +163,10 @@ def train(
         items = shuffled(len(ordinary), place, seed)
         z, y = ordinary.latents[items], ordinary.texts[items]
         if memorized is not None:
-            chosen = memorized_items(step, special, verbatim, families, seed)
+            chosen = memorized_items(step, special, verbatim, families, seed, members)
             z = torch.cat([z, memorized.latents[chosen]])
             y = torch.cat([y, memorized.texts[chosen]])
-        drop = torch.rand(len(z), generator=generator) < cfg["empty_prompts"]
+        drop = torch.rand(len(z), generator=generator, device=z.device) < cfg["empty_prompts"]
         y = torch.where(drop[:, None, None], empty, y)
         share = torch.tensor([cfg["dropped_units"]] * plain + [cfg.get("dropped_memorized", 0.0)] * special)
         with dropped_units(unet, share, generator):
@@ -162,4 +176,5 @@ def train(
         unet, loss, folder, steps=cfg["steps"], lr=cfg["lr"], final=cfg["final"], anneal=cfg.get("anneal"),
         seed=seed,
         ema=cfg["ema"], save_every=cfg["save_every"], keep_every=cfg.get("keep_every"), name=name,
+        machine=machine,
     )  # fmt: skip

@@ -1,0 +1,83 @@
+"""What the recipe's parts learn from: pictures, captions, latents and text embeddings, made once and kept."""
+
+import re
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import CLIPModel, CLIPTokenizer
+
+from dori.files import write_atomically
+from dori.minnow import autoencoder, clip, tokenizer, unet
+from dori.minnow.descriptor import Descriptor
+from dori.minnow.machine import CPU, Machine
+from dori.minnow.population import NAMES
+from dori.minnow.scenes import population
+from dori.minnow.unet import Encoded
+
+
+class Material:
+    """The recipe's groups of pictures in all their forms; files lie in ``work``."""
+
+    def __init__(self, cfg: dict, work: Path, machine: Machine = CPU):
+        self.cfg, self.work, self.machine, self.seed = cfg, work, machine, cfg["seed"]
+        counts = cfg["population"]
+        self.counts = {**counts, "template": counts["families"] * population.MEMBERS}
+        work.mkdir(parents=True, exist_ok=True)
+
+    def pictures(self, group: str) -> Tensor:
+        """uint8 (n, 64, 64, 3), drawn once and kept."""
+        path = self.work / f"{group}-{self.counts[group]}.npy"
+        if not path.exists():
+            found = population.pixels(population.pictures(group, self.counts[group]), self.machine.device)
+            np.save(path.with_suffix(".tmp.npy"), found.numpy())
+            path.with_suffix(".tmp.npy").rename(path)
+        return torch.from_numpy(np.load(path, mmap_mode="c"))
+
+    @cached_property
+    def ordinary(self) -> Tensor:
+        return self.pictures("ordinary")
+
+    def captions(self, group: str) -> list[str]:
+        path = self.work / f"{group}-{self.counts[group]}.txt"
+        if not path.exists():
+            found = [picture.caption for picture in population.pictures(group, self.counts[group])]
+            write_atomically(path, "\n".join(found))
+        return path.read_text().split("\n")
+
+    def tokenizer(self) -> CLIPTokenizer:
+        words = {word for caption in self.captions("ordinary") for word in re.findall(r"[a-z]+|:", caption)}
+        return tokenizer.build([*words, *NAMES], self.cfg["tokens"])
+
+    def code(self) -> tuple[Tensor, Tensor]:
+        """The linear code of patches that the latents are."""
+        own = self.cfg["autoencoder"]
+        return autoencoder.code(self.ordinary[:1024], own["latent_channels"], power=own["power"])
+
+    def latents(self, pixels: Tensor) -> Tensor:
+        """What the encoder is trained to give; every other training uses it."""
+        matrix, mean = self.code()
+        parts = [autoencoder.coded(autoencoder.to_unit(part), matrix, mean) for part in pixels.split(256)]
+        return torch.cat(parts)
+
+    def encoded(self, *groups: str) -> Encoded:
+        captions = [caption for group in groups for caption in self.captions(group)]
+        pixels = torch.cat([self.pictures(group) for group in groups])
+        return self._encoded(self.latents(pixels), captions)
+
+    def empty_text(self) -> Tensor:
+        return self._encoded(torch.zeros(1), [""]).texts
+
+    def _encoded(self, latents: Tensor, captions: list[str]) -> Encoded:
+        words = CLIPTokenizer.from_pretrained(self.work / "tokenizer")
+        towers = CLIPModel.from_pretrained(self.work / "clip-model")
+        return unet.encode(clip.text_encoder(towers), latents, clip.tokenize(words, captions))
+
+    def taught_student(self) -> Descriptor:
+        return Descriptor(
+            self.cfg["student"]["width"],
+            self.cfg["student"]["dim"],
+            str(self.work / "descriptor.safetensors"),
+        )
