@@ -132,10 +132,14 @@ def bars(make: partial[lightning.Trainer], label: str) -> list[StageBar]:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Makes a trainer for each stage; ``make`` is the ``trainer`` group as a partial."""
+    """Makes a trainer for each stage; ``make`` is the ``trainer`` group as a partial.
+
+    ``save_every``: seconds after which a chunk that takes longer keeps how far it has come.
+    """
 
     make: partial[lightning.Trainer]
     label: str = ""
+    save_every: float = 300
 
     def at_once(self, hooked: bool) -> int:
         """How many chunks go on at a time; ``hooked``: they hook layers of the networks."""

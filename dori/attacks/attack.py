@@ -11,6 +11,7 @@ from dori.attacks.budgets import Budget, budgets, sliced
 from dori.attacks.checks import check_settings, has_ball
 from dori.attacks.climb import Noise, Objective, Search, Solution
 from dori.attacks.constraints import movable
+from dori.attacks.progress import Progress
 from dori.attacks.solver import solve
 from dori.attacks.spaces import Embeddings, Space
 from dori.attacks.starts import Attempt, Source
@@ -135,10 +136,14 @@ class Attack:
         gradient, forward = self.per_step
         return int(done.sum()) * gradient, int(done.sum()) * forward, int(looks.sum()) * self.check_images
 
-    def noise(self, diffusion: StableDiffusion, attempts: list[Attempt]) -> Noise:
+    def noise(
+        self, diffusion: StableDiffusion, attempts: list[Attempt], progress: Progress | None = None
+    ) -> Noise:
         """Fresh (noise, timesteps) at every step, each attempt's from a generator of its own."""
         # the first attempt has the numbers of an attack without restarts
         streams = [generator(self.seed, "attack", t.name, *([r] if r else [])) for t, r in attempts]
+        if progress:
+            progress.hold_streams("noise", streams)
         shape = (self.pairs, *diffusion.latent_shape)
         low, high = self.window or (0, diffusion.train_timesteps)
 
@@ -161,11 +166,12 @@ class Attack:
     def solve(
         self, diffusion: StableDiffusion, data: Data, attempts: list[Attempt], wanted: list[Budget],
         batch: int, replicated: Replicated | None = None, warm: Tensor | None = None,
+        progress: Progress | None = None,
     ) -> tuple[dict[Budget, dict[str, Tensor]], int]:  # fmt: skip
         """All budgets from one solve, on the same noise; and how many samples fitted in a call.
 
         ``warm`` embeddings (attempts, tokens, width) are where to climb from; the ball stays around
-        the start.
+        the start. ``progress``: from which a killed solve goes on.
 
         Returns:
             what ``sliced`` says of each budget.
@@ -177,7 +183,8 @@ class Attack:
         start, latents = (torch.cat([whole] * len(sizes)) for whole in (problem.start, problem.latents))
         given = [size for size in sizes if size is not None]
         ball = {"epsilon": start.new_tensor(given).repeat_interleave(n)[:, None, None]} if given else {}
-        draw, snapshots = self.noise(diffusion, attempts), {budget.steps for budget in wanted}
+        progress = progress or Progress()
+        draw, snapshots = self.noise(diffusion, attempts, progress), {budget.steps for budget in wanted}
         kept = {0: start if warm is None else torch.cat([warm.to(start)] * len(sizes))}
 
         def noise(step: int) -> tuple[Tensor, Tensor]:
@@ -188,6 +195,8 @@ class Attack:
             return self.constraint(problem.confine(y, start), start, **ball)
 
         reached = torch.full((n * len(sizes),), -1)
+        progress.hold("kept", lambda: kept, kept.update)
+        progress.hold_tensors(reached=reached)
 
         def look(steps: int, y: Tensor, loss: Tensor) -> Tensor | None:
             if steps in snapshots:
@@ -203,9 +212,10 @@ class Attack:
             reached[waiting[found.cpu()]] = steps
             return reached >= 0 if self.stop == "replication" else None
 
-        solution = self._climb(attempts)(
+        solution = self._climb(attempts, progress)(
             diffusion, latents, kept[0], noise, steps=max(snapshots), objective=problem.objective,
             constraint=constrain, batch=max(1, batch // self.space.samples), callback=look,
+            progress=progress,
         )  # fmt: skip
         found, places = {}, torch.arange(n)
         origin = problem.trigger(problem.start, places)["embeddings"]
@@ -219,8 +229,9 @@ class Attack:
             )  # fmt: skip
         return found, solution.batch * self.space.samples
 
-    def _climb(self, attempts: list[Attempt]) -> Callable[..., Solution]:
+    def _climb(self, attempts: list[Attempt], progress: Progress) -> Callable[..., Solution]:
         if self._search is None:
             return partial(solve, optimizer=self.optimizer)
         streams = [generator(self.seed, "search", target.name, restart) for target, restart in attempts]
+        progress.hold_streams("search", streams)
         return partial(self._search, streams=streams)

@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from dori.attacks.progress import Progress
 from dori.diffusion import StableDiffusion, frozen
 
 Noise = Callable[[int], tuple[Tensor, Tensor]]
@@ -36,7 +37,8 @@ class Search(Protocol):
 
     ``gradients`` and ``forwards``: evaluations of a drawn pair at each step, forward and backward, and
     forward alone. ``streams``: random numbers of each attempt, of which there may be several times
-    as many points, for sizes of the ball side by side.
+    as many points, for sizes of the ball side by side. ``progress`` holds them; what else changes from
+    step to step, ``__call__`` adds.
     """
 
     @property
@@ -48,37 +50,47 @@ class Search(Protocol):
     def __call__(
         self, diffusion: StableDiffusion, latents: Tensor, start: Tensor, noise: Noise, *, steps: int,
         objective: Objective, constraint: Constraint, batch: int, callback: Callback | None,
-        streams: list[torch.Generator],
+        streams: list[torch.Generator], progress: Progress,
     ) -> Solution: ...  # fmt: skip
 
 
 def climb(
-    diffusion: StableDiffusion, y: Tensor, steps: int, advance: Advance, callback: Callback | None
-) -> tuple[Tensor, Tensor, Tensor]:
+    diffusion: StableDiffusion, y: Tensor, steps: int, advance: Advance, callback: Callback | None,
+    progress: Progress | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Moves ``y`` in place, step by step; what fails or is taken out stays where it was.
+
+    A climb of which ``progress`` has something goes on from there.
 
     Returns:
         points (n, ...), losses (n, steps), failed (n,), as in ``Solution``.
     """
     failed, active = torch.full((len(y),), -1), torch.ones(len(y), dtype=torch.bool)
-    losses = torch.full((len(y), steps), torch.nan)
+    losses, done = torch.full((len(y), steps), torch.nan), torch.tensor(0)
+    progress = progress or Progress()
+    progress.hold_tensors(done=done, y=y, losses=losses, failed=failed, active=active)
+    progress.resume()
 
-    def left(done: int, loss: Tensor) -> Tensor:
-        out = callback(done, y.detach(), loss) if callback else None
-        return active if out is None else active & ~out
+    def leave(steps: int, loss: Tensor) -> None:
+        out = callback(steps, y.detach(), loss) if callback else None
+        if out is not None:
+            active.logical_and_(~out)
 
-    active = left(0, torch.full((len(y),), torch.nan))
+    if not done:
+        leave(0, torch.full((len(y),), torch.nan))
     with frozen(diffusion.unet):
-        for step in range(steps):
+        for step in range(int(done), steps):
             if not active.any():
                 break
             before = y.detach().clone()
             moved, loss, good = advance(step, y, active)
             losses[:, step] = loss
             failed[active & ~good] = step
-            active = active & good
+            active.logical_and_(good)
             with torch.no_grad():
                 before[active] = moved[active]
                 y.copy_(before)
-            active = left(step + 1, loss)
+            leave(step + 1, loss)
+            done.fill_(step + 1)
+            progress.save()
     return y.detach().cpu(), losses, failed

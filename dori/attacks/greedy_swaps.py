@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dori.attacks.climb import Callback, Constraint, Noise, Objective, Solution, climb
+from dori.attacks.progress import Progress
 from dori.attacks.solver import evaluate
 from dori.attacks.words import table, vocabulary
 from dori.diffusion import StableDiffusion
@@ -27,7 +28,7 @@ class GreedySwaps:
     def __call__(
         self, diffusion: StableDiffusion, latents: Tensor, start: Tensor, noise: Noise, *, steps: int,
         objective: Objective, constraint: Constraint, batch: int, callback: Callback | None,
-        streams: list[torch.Generator],
+        streams: list[torch.Generator], progress: Progress | None = None,
     ) -> Solution:  # fmt: skip
         """``start``: token embeddings (n, tokens, width); those that ``constraint`` keeps are not swapped."""
         words = table(diffusion).to(start)[vocabulary(diffusion.tokenizer)]
@@ -65,5 +66,5 @@ class GreedySwaps:
             return moved, loss, good
 
         with torch.no_grad():
-            found = climb(diffusion, start.clone(), steps, step_of, callback)
+            found = climb(diffusion, start.clone(), steps, step_of, callback, progress)
         return Solution(*found, batch)

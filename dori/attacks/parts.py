@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from dori.attacks.attack import Attack, Replicated
 from dori.attacks.budgets import Budget
+from dori.attacks.progress import Progress
 from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
 from dori.files import save_tensors
 from dori.predict import Predictor
 
+UNDER_WAY = "climb-"  # of a part, as far as it has come
 AUTOMATIC = {"cuda": 1024, "cpu": 128}  # samples in a U-Net call to begin with; halved until they fit
 
 
@@ -32,7 +34,8 @@ def write_parts(
 ) -> None:  # fmt: skip
     """Attacks the targets at ``places``: a folder of parts for each budget, see ``merge_parts``.
 
-    Finished parts are kept. ``replicated`` says what stops an attempt, with the networks ``judges``.
+    Finished parts are kept, and how far one has come, every so many seconds. ``replicated`` says what
+    stops an attempt, with the networks ``judges``.
     """
     attempts = attack.attempts(targets)
     rows = [place * attack.restarts + r for place in places for r in range(attack.restarts)]
@@ -45,10 +48,16 @@ def write_parts(
         if all((folder / name).exists() for folder in folders.values()):
             return
         some = [attempts[row] for row in chunk]
-        found, fitting = attack.solve(diffusion, data, some, list(folders), fitting, replicated)
+        progress = Progress(
+            next(iter(folders.values())) / f"{UNDER_WAY}{name}", predictor.save_every, list(map(str, folders))
+        )
+        found, fitting = attack.solve(
+            diffusion, data, some, list(folders), fitting, replicated, progress=progress
+        )
         for budget, parts in found.items():
             placed = {"place": torch.tensor(chunk), **parts}
             save_tensors(placed, folders[budget] / name)
+        progress.end()
 
     hooked = attack.space.hooks or diffusion.guard is not None
     predictor.run([*diffusion.networks, *judges], solve, predictor.chunks(rows, size, hooked), hooked)
@@ -62,6 +71,6 @@ def merge_parts(folder: Path) -> dict[str, Tensor]:
     _, order = np.unique(torch.cat([part.pop("place") for part in parts]).numpy(), return_index=True)
     merged = {key: torch.cat([part[key] for part in parts])[order] for key in parts[0]}
     save_tensors(merged, folder / "triggers.safetensors")
-    for path in paths:
+    for path in [*paths, *folder.glob(f"{UNDER_WAY}*")]:
         path.unlink()
     return merged

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dori.attacks.climb import Callback, Constraint, Noise, Objective, Solution, climb
+from dori.attacks.progress import Progress
 from dori.attacks.solver import evaluate
 from dori.diffusion import StableDiffusion
 from dori.errors import check_positive
@@ -34,7 +35,7 @@ class RandomSearch:
     def __call__(
         self, diffusion: StableDiffusion, latents: Tensor, start: Tensor, noise: Noise, *, steps: int,
         objective: Objective, constraint: Constraint, batch: int, callback: Callback | None,
-        streams: list[torch.Generator],
+        streams: list[torch.Generator], progress: Progress | None = None,
     ) -> Solution:  # fmt: skip
         drawn = noise(0) if steps else None
         lowest = torch.full((len(start),), torch.inf)
@@ -57,6 +58,8 @@ class RandomSearch:
             moved[lower] = point[lower]
             return moved, loss, torch.isfinite(loss)
 
+        progress = progress or Progress()
+        progress.hold_tensors(lowest=lowest)
         with torch.no_grad():
-            found = climb(diffusion, start.clone(), steps, step_of, callback)
+            found = climb(diffusion, start.clone(), steps, step_of, callback, progress)
         return Solution(*found, batch)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from dori.attacks.climb import Callback, Constraint, Noise, Objective, Solution, climb
+from dori.attacks.progress import Progress
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError
 
@@ -23,6 +24,7 @@ def solve(
     optimizer: Callable[[list[Tensor]], torch.optim.Optimizer],
     batch: int,
     callback: Callback | None = None,
+    progress: Progress | None = None,
 ) -> Solution:
     """Minimise the objective over the embeddings (Finding DoRI, the attack).
 
@@ -33,6 +35,7 @@ def solve(
         batch: most samples in one U-Net call; the pairs of a step are split to fit, and halved
             where the device's memory is too small.
         callback: looks on before the first step and after each, and may take targets out.
+        progress: from which a killed solve goes on.
 
     Each target's gradient is that of its own mean loss, and the optimizer works coordinate by
     coordinate, so a target's result is the same alone and in any company.
@@ -41,7 +44,8 @@ def solve(
         InputError: the device has no memory for one sample.
     """
     y = start.clone().requires_grad_(True)
-    optim = optimizer([y])
+    optim, progress = optimizer([y]), progress or Progress()
+    progress.hold("optimizer", optim.state_dict, optim.load_state_dict)
 
     def descend(step: int, y: Tensor, active: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         nonlocal batch
@@ -54,7 +58,7 @@ def solve(
         return constraint(y.detach(), start), loss, good
 
     with torch.enable_grad():
-        found = climb(diffusion, y, steps, descend, callback)
+        found = climb(diffusion, y, steps, descend, callback, progress)
     return Solution(*found, batch)
 
 
