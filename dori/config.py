@@ -14,7 +14,6 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 import dori
 from dori.arguments import misfit
 from dori.errors import InputError, unknown
-from dori.fingerprints import fingerprint
 from dori.folders import fresh, slug, swept
 
 PACKAGE = Path(dori.__file__).parent
@@ -30,21 +29,11 @@ OmegaConf.register_new_resolver("times", lambda factor, share: min(1.0, factor *
 OmegaConf.register_new_resolver(
     "terminal", lambda seen, unseen: seen if sys.stdout.isatty() else unseen, replace=True
 )
-OmegaConf.register_new_resolver("run_id", lambda _root_: run_id(_root_), replace=True)
 OmegaConf.register_new_resolver("slug", slug, replace=True)
 OmegaConf.register_new_resolver("gpus", lambda accelerator, devices: gpus(accelerator, devices), replace=True)
 # once for a configuration, and for those that Hydra makes of it: they share what was resolved
 OmegaConf.register_new_resolver("fresh", fresh, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("swept", lambda _root_: swept(_root_), replace=True)
-
-PARTS = ("study", "model", "data", "pruning", "defense", "attack", "evaluation", "seed")
-
-
-def run_id(cfg: DictConfig) -> str:
-    """Names a configuration, wherever and whenever it runs: the id of its W&B run."""
-    return fingerprint(
-        [OmegaConf.to_container(cfg[part], resolve=True) if part != "seed" else cfg.seed for part in PARTS]
-    )
 
 
 def gpus(accelerator: str, devices: Any) -> int:

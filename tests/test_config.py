@@ -11,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from dori.config import CONF, PACKAGE, ROOT, build, check_keys, check_top, expand_home, nodes, run_id
+from dori.config import CONF, PACKAGE, ROOT, build, check_keys, check_top, expand_home, nodes
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError
 from dori.fingerprints import identity
@@ -329,13 +329,6 @@ def test_a_file_beside_the_working_folder_counts_by_its_content(
         (tmp_path / "sscd.pt").write_text(content)
         found.append(identity(node))
     assert found[0] != found[1]
-
-
-def test_a_run_id_names_what_is_run_and_nothing_else() -> None:
-    default = run_id(composed())
-    assert run_id(composed("name=other", "cache=/tmp/x", "logger=wandb")) == default
-    for override in ("seed=1", "attack.steps=3", "pruning.ratio=0.2", "pruning=none", "data.targets=7"):
-        assert run_id(composed(override)) != default
 
 
 def test_a_tilde_is_the_home_folder_in_any_setting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,13 +44,13 @@ def write_parts(
 
     def solve(chunk: list[int]) -> None:
         nonlocal fitting
-        name = f"part-{chunk[0]:05d}-{chunk[-1]:05d}.safetensors"
+        which = f"{chunk[0]:05d}-{chunk[-1]:05d}"
+        name = f"part-{which}.safetensors"
         if all((folder / name).exists() for folder in folders.values()):
             return
         some = [attempts[row] for row in chunk]
-        progress = Progress(
-            next(iter(folders.values())) / f"{UNDER_WAY}{name}", predictor.save_every, list(map(str, folders))
-        )
+        first = next(iter(folders.values()))
+        progress = Progress(first / f"{UNDER_WAY}{which}.pt", predictor.save_every, list(map(str, folders)))
         found, fitting = attack.solve(
             diffusion, data, some, list(folders), fitting, replicated, progress=progress
         )

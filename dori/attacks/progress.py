@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -55,7 +54,7 @@ class Progress:
             return
         try:
             kept = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
+        except Exception as error:  # what a damaged file raises follows no rule
             log.warning("%s cannot be read (%s): beginning anew", self.path, str(error).split("\n")[0])
             return
         if kept["of"] == self.of and kept["held"].keys() == self.held.keys():

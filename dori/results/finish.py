@@ -1,6 +1,7 @@
 """The end of a job: everything that it leaves in its folder, and what the terminal shows."""
 
 import json
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,6 @@ import pandas as pd
 from omegaconf import OmegaConf
 from rich.console import Console
 
-from dori.config import build
 from dori.defenses import Finetuning
 from dori.disk import JOB, room
 from dori.files import share_file, write_atomically
@@ -17,6 +17,7 @@ from dori.results.defects import defects
 from dori.results.epochs import write_epochs
 from dori.results.findings import findings
 from dori.results.grid import write_grid
+from dori.results.opening import opened, tell_how_to_sync
 from dori.results.plots import write_distributions
 from dori.results.render import markdown, show
 from dori.results.report import write_report
@@ -36,14 +37,16 @@ class Job:
     def __init__(self, run: "Run", output: Path):
         self.run, self.output = run, output
         self.config: dict[str, Any] = OmegaConf.to_container(run.cfg, resolve=True)  # type: ignore[assignment]
-        self.logger = build(run.cfg.logger)
-        _ = self.logger.experiment  # started now, so that a job that fails shows as failed
+        self.ends = ExitStack()
 
     def __enter__(self) -> "Job":
+        self.logger = self.ends.enter_context(opened(self.run, self.output))
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        finish(self.logger, exit_code=0 if kind is None else 1)
+        with self.ends:
+            tell_how_to_sync(self.logger)
+            finish(self.logger, exit_code=0 if kind is None else 1)
 
     def finish(self, rows: list[Row], images: pd.DataFrame) -> None:
         """rows.json, images.parquet, timing.json, triggers, grid, plots, report, table.md, W&B; prints."""

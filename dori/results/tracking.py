@@ -20,6 +20,7 @@ from dori.results.budget import curves, label
 from dori.results.comparison import varying
 from dori.results.curves import name_of
 from dori.results.injection import Curve, Point
+from dori.results.opening import shortened, staged_in
 from dori.results.rows import Rows, plain
 
 PICTURES = 400  # of the per-image table that carry their image; the others carry figures alone
@@ -40,7 +41,7 @@ def log_results(
         logger.save()
         return
     run = logger.experiment
-    run.tags = (*(run.tags or ()), *(tag for tag in tags if tag not in (run.tags or ())))
+    run.tags = tuple(shortened([*(run.tags or ()), *tags]))
     run.summary.update(values)
     run.log(
         {
@@ -118,6 +119,13 @@ def log_sweep(rows: Rows, config: DictConfig, folder: Path, x: str | None = None
     """A finished sweep's curves in W&B: a run for each line, with the merged report, under one group."""
     if "WandbLogger" not in config.logger["_target_"]:
         return
+    with staged_in(folder / "wandb"):
+        _log_curves_of(rows, config, folder, x)
+    if config.logger.offline:
+        print(f"W&B, offline: wandb sync {folder}/wandb/offline-run-* {folder}/*/wandb/offline-run-*")
+
+
+def _log_curves_of(rows: Rows, config: DictConfig, folder: Path, x: str | None) -> None:
     for curve in curves(rows, x):
         name = label(curve)
         logger = WandbLogger(
