@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from huggingface_hub import metadata_load
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -33,7 +34,17 @@ def save_model(
     if lora:
         (folder / "lora").mkdir(exist_ok=True)
         share_file(adapters, folder / "lora" / LORA)  # type: ignore[arg-type]
-    write_card(folder / "README.md", rows, subject.name, run.diffusion.fingerprint, targets, config, lora)
+    licence = licence_of(run.diffusion.folder)
+    write_card(
+        folder / "README.md", rows, subject.name, run.diffusion.fingerprint, targets, config, lora, licence
+    )  # fmt: skip
+
+
+def licence_of(folder: Path) -> str | None:
+    """What the card of a model's folder says, if it has one."""
+    card = folder / "README.md"
+    found = (metadata_load(card) or {}).get("license") if card.is_file() else None
+    return str(found) if found else None
 
 
 def history(subject: "Subject | None") -> list[dict[str, float]]:

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from huggingface_hub import metadata_load
 from PIL import Image
 
+import dori
 from dori.config import build
 from dori.data import KINDS
 from dori.diffusion import StableDiffusion
@@ -254,11 +256,15 @@ def test_the_pipeline_is_usable_without_dori(saved: Path, v_folder: Path) -> Non
 
 def test_the_card_says_what_was_removed_and_what_still_succeeds(saved: Path) -> None:
     card = (saved / "model/README.md").read_text()
-    assert card.startswith("---\nlibrary_name: diffusers\n")
+    front = metadata_load(saved / "model/README.md")
+    assert front["library_name"] == "diffusers"
+    assert "base_model" not in front  # a folder of this machine
+    assert f"2507.16880) {dori.__version__}, to make" in card
     assert "images it was to forget | 2: 1 verbatim, 1 template" in card
     assert "MR [95 % interval]" in card
     assert "dori (2 steps)" in card
-    assert tiny.prompts(1)[0] in card
+    assert tiny.prompts(1)[0] not in card
+    assert str(saved.parent) not in card
     assert "name: adversarial_lora" in card
 
 
