@@ -44,9 +44,14 @@ def is_full(error: BaseException | None) -> bool:
 
 def free(folder: Path) -> int:
     """Bytes that are free where a folder lies, or will lie."""
+    return shutil.disk_usage(existing(folder)).free
+
+
+def existing(folder: Path) -> Path:
+    """A folder, or the nearest one above it that is there."""
     while not folder.exists():
         folder = folder.parent
-    return shutil.disk_usage(folder).free
+    return folder
 
 
 def amount(count: int) -> str:

@@ -44,11 +44,14 @@ class Stages:
     A fingerprint is that of the stage's name and inputs, of the code that ``compute`` reaches by its
     imports, see ``dori.code``, and of what is ``shared`` by all stages (precision). So inputs name
     only what is built by configuration, see ``identity``, and what was computed before.
+
+    ``need``: bytes that the run may write, for the sentence that says that the disk is full.
     """
 
     root: Path
     shared: Info = field(default_factory=dict)
     results: list[Result] = field(default_factory=list)
+    need: int = 0
 
     def run(
         self, name: str, inputs: Info, compute: Callable[[Path], Info], label: str = "", by_all: bool = False
@@ -76,7 +79,7 @@ class Stages:
 
         ``compute`` gets the folders of those that are missing, and does them at once.
         """
-        with room(self.root, CACHE):
+        with room(self.root, CACHE, self.need):
             return self._together(name, inputs, compute, by_all)
 
     def _together(

@@ -55,7 +55,9 @@ def write_card(
 
 def front_matter(base: str | None, licence: str | None) -> str:
     """The metadata of the card as the hub reads it; ``base``: the hub's name of the base model."""
-    own = {"license": licence} if licence else {"license": "other", "license_name": "as-the-base-model"}
+    own: dict[str, Any] = (
+        {"license": licence} if licence else {"license": "other", "license_name": "as-the-base-model"}
+    )
     if base and not licence:
         own["license_link"] = f"https://huggingface.co/{base}"
     return ModelCardData(

@@ -26,6 +26,7 @@ from dori.results.saving import epochs, history, save_model, write_history
 from dori.results.table import blocks, halves
 from dori.results.tracking import finish, log_history, log_results
 from dori.results.verdict import verdicts
+from dori.studies.needs import check_room
 
 if TYPE_CHECKING:
     from dori.studies.run import Run
@@ -38,6 +39,7 @@ class Job:
         self.run, self.output = run, output
         self.config: dict[str, Any] = OmegaConf.to_container(run.cfg, resolve=True)  # type: ignore[assignment]
         self.ends = ExitStack()
+        check_room(run, output)
 
     def __enter__(self) -> "Job":
         self.logger = self.ends.enter_context(opened(self.run, self.output))
