@@ -59,10 +59,10 @@ def test_a_full_disk_is_one_sentence(small: Path, name: str) -> None:
         return {}
 
     with pytest.raises(Failure, match=f"^no room, or no quota, is left in {small} .* DORI_CACHE or cache="):
-        Stages(small).run("stage", {}, [], compute)
+        Stages(small).run("stage", {}, compute)
     subprocess.run(["mount", "-o", "remount,size=10m", small], check=True)
-    assert not Stages(small).run("stage", {}, [], compute).cached
-    assert Stages(small).run("stage", {}, [], compute).cached
+    assert not Stages(small).run("stage", {}, compute).cached
+    assert Stages(small).run("stage", {}, compute).cached
 
 
 def raised(*chain: BaseException) -> BaseException:

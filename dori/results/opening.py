@@ -15,7 +15,7 @@ from wandb.errors import AuthenticationError, CommError, UsageError
 
 from dori.config import build
 from dori.errors import InputError
-from dori.stages import fingerprint
+from dori.fingerprints import fingerprint
 
 if TYPE_CHECKING:
     from dori.studies.run import Run

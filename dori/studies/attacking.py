@@ -37,8 +37,8 @@ def within_budgets(run: "Run", subject: Subject, targets: list[Target]) -> list[
         for mask, places in subject.groups(targets):
             with subject.applied(mask) as diffusion:
                 write_parts(
-                    attack, diffusion, run.data, targets, places, missing, Predictor(run.trainer, label, run.cfg.save_every),
-                    replicated, judges,
+                    attack, diffusion, run.data, targets, places, missing,
+                    Predictor(run.trainer, label, run.cfg.save_every), replicated, judges,
                 )  # fmt: skip
         return once(lambda: [merged(budget, folder) for budget, folder in missing.items()])
 
