@@ -20,6 +20,7 @@ BLOCK = 4096  # bytes of a file system's block
 PNG = 0.6  # of a picture's bytes, compressed
 CHECKPOINT = 10  # times the U-Net: the old one, the new one beside it, the best weights, the result
 MASKED = 0.06  # of the U-Net's weights, a byte each, that a mask of feed-forward layers tells of
+REPORT = 500_000  # bytes of the smallest report with its figures
 TOLD = 10**9  # bytes from which on a job says what it will write
 SURE = 0.7  # of an estimate that surely is written
 
@@ -79,9 +80,8 @@ def in_cache(run: "Run") -> Need:
 
 def in_folder(run: "Run") -> Need:
     """What the job leaves in its folder; triggers lie there a second time only on another disk."""
-    if not run.cfg.save_model:
-        return Need(0, 0)
-    return Need(_size(run.diffusion.folder), 20)
+    need = Need(REPORT, 12)
+    return need + Need(_size(run.diffusion.folder), 20) if run.cfg.save_model else need
 
 
 def _counted(run: "Run") -> tuple[int, int]:
