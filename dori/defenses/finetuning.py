@@ -125,6 +125,8 @@ class Finetuning:
                 f"data.training has {data.training.count} pictures, and defense.validation.ordinary takes"
                 f" {self.validation.ordinary}: none is left to train on"
             )
+        if self.uses_surrogates:
+            self.surrogates.pruning.check(diffusion, data)
         for attack in (self.attack, self.validation.attack):
             if attack:
                 attack.check(diffusion, data)

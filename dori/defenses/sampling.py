@@ -5,7 +5,6 @@ act on words. An attack that optimises embeddings does not know of any: it is th
 """
 
 import math
-import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dori.attacks.words import vocabulary
+from dori.data import Data
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError, check_positive
 from dori.randomness import generator
@@ -28,6 +28,9 @@ class Unguarded:
     @property
     def samples(self) -> int:
         return 0
+
+    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+        """Every model will do."""
 
     def texts(self, diffusion: StableDiffusion, prompts: list[str]) -> list[str]:
         return prompts
@@ -130,16 +133,21 @@ class BosAttention(Unguarded):
     def __post_init__(self) -> None:
         check_positive("defense.scale", self.scale)
 
+    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+        """Raises InputError where there is no cross-attention."""
+        if not self._keys(diffusion.skeleton):
+            raise InputError(f"defense={self.name}: the U-Net has no cross-attention (attn2.to_k)")
+
+    def _keys(self, unet: nn.Module) -> list[nn.Module]:
+        return [module for name, module in unet.named_modules() if name.endswith("attn2.to_k")]
+
     @contextmanager
     def sampling(self, diffusion: StableDiffusion) -> Iterator[None]:
         def rescale(_module: nn.Module, _inputs: tuple, keys: Tensor) -> Tensor:
             # a logit is a product with the key
             return torch.cat([keys[:, :1] * self.scale, keys[:, 1:]], 1)
 
-        layers = [m for n, m in diffusion.unet.named_modules() if re.search(r"attn2\.to_k$", n)]
-        if not layers:
-            raise InputError(f"defense={self.name}: the U-Net has no cross-attention (attn2.to_k)")
-        hooks = [layer.register_forward_hook(rescale) for layer in layers]
+        hooks = [layer.register_forward_hook(rescale) for layer in self._keys(diffusion.unet)]
         try:
             yield
         finally:

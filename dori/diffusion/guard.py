@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from dori.data import Data
     from dori.diffusion.stable_diffusion import StableDiffusion
 
 
@@ -17,6 +18,10 @@ class Guard(Protocol):
 
     @property
     def samples(self) -> int: ...
+
+    def check(self, diffusion: "StableDiffusion", data: "Data") -> None:
+        """Raises InputError: what this model does not have. Reads no weights."""
+        ...
 
     def texts(self, diffusion: "StableDiffusion", prompts: list[str]) -> list[str]:
         """The prompts that are read in place of those given."""

@@ -8,6 +8,7 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionMod
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from dori.diffusion.checks.headers import read_json
 from dori.diffusion.checks.schedule import scheduler_kind
 from dori.diffusion.files import Part
 from dori.errors import InputError
@@ -26,6 +27,16 @@ def load_pipeline(
         scheduler=getattr(diffusers, scheduler_kind(folder)).from_pretrained(folder / "scheduler"),
         safety_checker=None, feature_extractor=None, requires_safety_checker=False,
     )  # fmt: skip
+
+
+def load_skeleton(part: Part) -> UNet2DConditionModel:
+    """The U-Net as the pipeline takes it, but for the weights: its settings, layers' names and shapes."""
+    with torch.device("meta"):
+        unet = UNet2DConditionModel.from_config(read_json(part.config))
+    nothing = dict.fromkeys(("vae", "text_encoder", "tokenizer", "scheduler", "safety_checker"))
+    # which puts right what the oldest folders say of their latents' size
+    StableDiffusionPipeline(unet=unet, **nothing, feature_extractor=None, requires_safety_checker=False)
+    return unet
 
 
 def load_network(part: Part, dtype: torch.dtype) -> nn.Module:

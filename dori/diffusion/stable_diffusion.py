@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import shorten
 
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
@@ -20,7 +20,7 @@ from dori.diffusion.checks.schedule import check_steps, scheduler_of
 from dori.diffusion.checks.tokens import load_tokenizer, too_long
 from dori.diffusion.files import model_fingerprint, part, parts
 from dori.diffusion.guard import Guard
-from dori.diffusion.loading import load_pipeline
+from dori.diffusion.loading import load_pipeline, load_skeleton
 from dori.diffusion.similarity import ms_ssim
 from dori.errors import InputError, check_positive
 from dori.files import as_umask
@@ -97,7 +97,7 @@ class StableDiffusion:
     def with_unet(self, folder: Path) -> "StableDiffusion":
         """The same model with weights of its own, read at the first use: the U-Net's from ``folder``."""
         other = copy.copy(self)
-        for name in ("fingerprint", "pipeline", "_empty"):
+        for name in ("fingerprint", "pipeline", "skeleton", "_empty"):
             other.__dict__.pop(name, None)
         other.parts = self.parts | {"unet": part("unet", Path(folder), self._variant)}
         other.twin = None
@@ -126,6 +126,11 @@ class StableDiffusion:
     @cached_property
     def pipeline(self) -> StableDiffusionPipeline:
         return load_pipeline(self.parts, self.folder, self.tokenizer, self.stored_dtype)
+
+    @cached_property
+    def skeleton(self) -> UNet2DConditionModel:
+        """The U-Net's layers without their weights: what can be asked of it before it is loaded."""
+        return load_skeleton(self.parts["unet"])
 
     @cached_property
     def tokenizer(self) -> CLIPTokenizer:
@@ -166,9 +171,9 @@ class StableDiffusion:
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """(channels, height, width) of one latent."""
-        size = self.pipeline.unet.config.sample_size
+        size = self.skeleton.config.sample_size
         side = size if isinstance(size, int) else size[0]
-        return self.pipeline.unet.config.in_channels, side, side
+        return self.skeleton.config.in_channels, side, side
 
     @property
     def resolution(self) -> int:

@@ -76,6 +76,13 @@ class Budget:
     def per_prompt(self) -> bool:
         return self.like is not None and self.like.per_prompt
 
+    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+        """Raises InputError: layers or weights that are not there, or what ``like`` lacks."""
+        if self.like is not None:
+            self.like.check(diffusion, data)
+        else:
+            self._own_quota(diffusion)
+
     def quotas(
         self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep
     ) -> tuple[list[Quota], int]:
@@ -83,7 +90,10 @@ class Budget:
         if self.like is not None:
             found = self.like.select(diffusion, targets, data, keep)
             return [quota_of(mask) for mask in found.masks], found.evaluations
-        layers = layers_of(diffusion.unet, self.layers or DEFAULT_LAYERS)
+        return [self._own_quota(diffusion)], 0
+
+    def _own_quota(self, diffusion: StableDiffusion) -> Quota:
+        layers = layers_of(diffusion.skeleton, self.layers or DEFAULT_LAYERS)
         shapes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
         sizes = {name: prod(shape) for name, shape in shapes.items()}
         if self.ratio is not None:
@@ -96,7 +106,7 @@ class Budget:
                 f"pruning.ratio {self.ratio} selects no weight: the largest layer has {max(sizes.values())},"
                 f" so use at least {1 / max(sizes.values()):.2g}"
             )
-        return [{name: Share(shape, numbers[name]) for name, shape in shapes.items()}], 0
+        return {name: Share(shape, numbers[name]) for name, shape in shapes.items()}
 
 
 def quota_of(mask: Mask) -> Quota:

@@ -65,17 +65,24 @@ class FromFile:
     def per_prompt(self) -> bool:
         return self._table and self.apply == "per_prompt"
 
+    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+        """Raises InputError: see ``select``."""
+        self._read(diffusion, data.targets)
+
     def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
         """What the file says; nothing is computed.
 
         Raises:
             InputError: layers, neurons or shapes that the model does not have, or no target's prompt.
         """
+        return self._read(diffusion, targets)
+
+    def _read(self, diffusion: StableDiffusion, targets: list[Target]) -> Selection:
         if not self._table:
             mask = masks.load(Path(self.path))
-            masks.check(diffusion.unet, mask)
+            masks.check(diffusion.skeleton, mask)
             return Selection([mask])
-        layers = layers_of(diffusion.unet, "values")
+        layers = layers_of(diffusion.skeleton, "values")
         listed = {
             caption: neuron_mask(layers, neurons, f"{self.path}, line {line}")
             for caption, (line, neurons) in neuron_lists(Path(self.path), COLUMNS[self.neurons]).items()

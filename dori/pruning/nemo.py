@@ -70,10 +70,18 @@ class NeMo:
     def per_prompt(self) -> bool:
         return self.apply == "per_prompt"
 
+    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+        """Raises InputError: layers, captions, statistics or latents that do not suit it."""
+        nd.check_window(diffusion)
+        layers = layers_of(diffusion.skeleton, LAYERS[self.layers])
+        if self.statistics is not None:
+            Statistics.load(Path(self.statistics)).check(layers)
+        if self.statistics is None or self.threshold is None:
+            _captions(data)
+
     @torch.no_grad()
     def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
         """The neurons of each target's prompt: masks (neurons,) per value layer."""
-        nd.check_window(diffusion)
         layers = layers_of(diffusion.unet, LAYERS[self.layers])
         statistics = self._statistics(diffusion, data, keep)
         statistics.check(layers)

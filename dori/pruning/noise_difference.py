@@ -60,7 +60,7 @@ def differences_of(diffusion: StableDiffusion, y: Tensor, noise: Tensor) -> Iter
 
 
 def check_window(diffusion: StableDiffusion) -> None:
-    """Raises InputError where the similarity's window does not fit the model's latents."""
+    """Raises InputError where the similarity's window does not fit the latents, or the timestep the model."""
 
     def fits(side: int) -> bool:
         latent = torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(0))
@@ -70,6 +70,11 @@ def check_window(diffusion: StableDiffusion) -> None:
             return False
         return True
 
+    if diffusion.noise_timestep >= diffusion.train_timesteps:
+        raise InputError(
+            f"model.noise_timestep is {diffusion.noise_timestep}, but {diffusion.name} has"
+            f" {diffusion.train_timesteps} timesteps: take an early one of its sampler's"
+        )
     side = diffusion.latent_shape[1]
     if not fits(side):
         needed = next((s for s in range(side, 513) if fits(s)), None)

@@ -47,22 +47,27 @@ class Saliency(Budget):
             check_positive(f"pruning.{key}", getattr(self, key))
         super().__post_init__()
 
+    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+        """Raises InputError: layers or weights that are not there, or no ordinary pictures."""
+        super().check(diffusion, data)
+        if not data.ordinary.images:
+            raise InputError(
+                "saliency compares with ordinary pictures and their captions, but the data has none: give"
+                " data.ordinary, a table with the columns caption and image"
+            )
+
     def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
         """The mask of the targets, or one for each; an evaluation is a sample forward and backward.
 
         Raises:
             InputError: no targets, no ordinary pictures, or a gradient that is not finite.
         """
-        everyday = data.ordinary
+        self.check(diffusion, data)
         if not targets:
             raise InputError("pruning needs memorized prompts, but there are no targets")
-        if not everyday.images:
-            raise InputError(
-                "saliency compares with ordinary pictures and their captions, but the data has none: give"
-                " data.ordinary, a table with the columns caption and image"
-            )
         quotas, evaluations = self.quotas(diffusion, targets, data, keep)
         layers = list(quotas[0])
+        everyday = data.ordinary
         count, size = min(self.ordinary, len(everyday.images)), diffusion.resolution
         names = [f"ordinary/{i:05d}" for i in range(count)]
         images = everyday.tensor(size, 0, count)

@@ -37,6 +37,10 @@ class Method(Protocol):
     @property
     def per_prompt(self) -> bool: ...
 
+    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+        """Raises InputError: what this model or this data does not have. Reads no weights."""
+        ...
+
     def select(
         self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep
     ) -> Selection: ...

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from dori.data import Data, Target
 from dori.data.targets import embedded
 from dori.diffusion import StableDiffusion
+from dori.diffusion.checks.schedule import check_steps
 from dori.errors import InputError, check_positive, check_share, unknown
 from dori.pruning.layers import layers_of
 from dori.pruning.masks import Mask
@@ -73,6 +74,13 @@ class Wanda:
         if self.steps < self.used:
             raise InputError(f"pruning.steps ({self.steps}) must reach pruning.used ({self.used})")
 
+    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+        """Raises InputError: layers, columns, steps or captions that are not there."""
+        for name, layer in layers_of(diffusion.skeleton, "feed_forward").items():
+            self._kept(name, layer.in_features)
+        check_steps(diffusion.scheduler, self.steps, "pruning.steps")
+        self._base(data.captions)
+
     @torch.no_grad()
     def norms(
         self, diffusion: StableDiffusion, y: Tensor, each: bool, layers: dict[str, nn.Linear] | None = None
@@ -126,11 +134,7 @@ class Wanda:
         Raises:
             InputError: a ratio that keeps no weight of the narrowest layer.
         """
-        if self.base == "ordinary" and not ordinary:
-            raise InputError(
-                "pruning.base=ordinary needs ordinary captions: give data.ordinary, or base=empty"
-            )
-        captions = ordinary if self.base == "ordinary" and ordinary else [""]
+        captions = self._base(ordinary)
         memorized = self.norms(diffusion, y, each)
         base = self.norms(diffusion, diffusion.encode_prompts(captions), each=False)
         scale = (1 if each else len(y)) / len(captions)
@@ -140,6 +144,23 @@ class Wanda:
             for i in range(len(y) if each else 1)
         ]
 
+    def _base(self, ordinary: list[str]) -> list[str]:
+        if self.base == "empty":
+            return [""]
+        if not ordinary:
+            raise InputError(
+                "pruning.base=ordinary needs ordinary captions: give data.ordinary, or base=empty"
+            )
+        return ordinary
+
+    def _kept(self, name: str, columns: int) -> int:
+        if kept := int(self.ratio * columns):
+            return kept
+        raise InputError(
+            f"pruning.ratio {self.ratio} selects no weight: layer {name} has {columns} columns, so use at"
+            f" least {1 / columns:.2g}"
+        )
+
     def _above(
         self, diffusion: StableDiffusion, memorized: list[dict[str, Tensor]], base: list[dict[str, Tensor]]
     ) -> Mask:
@@ -147,12 +168,7 @@ class Wanda:
         mask: Mask = {}
         for name, layer in layers_of(diffusion.unet, "feed_forward").items():
             weight = layer.weight.detach().abs().double().cpu()
-            keep = int(self.ratio * weight.shape[1])
-            if keep == 0:
-                raise InputError(
-                    f"pruning.ratio {self.ratio} selects no weight: layer {name} has"
-                    f" {weight.shape[1]} columns, so use at least {1 / weight.shape[1]:.2g}"
-                )
+            keep = self._kept(name, weight.shape[1])
             part = torch.zeros_like(weight, dtype=torch.bool)
             for at_memorized, at_base in zip(memorized, base, strict=True):
                 score = weight * at_memorized[name].sqrt()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from dori.data import MEMORIZED, Target
-from dori.errors import InputError
 from dori.fingerprints import identity
 from dori.predict import Predictor
 from dori.pruning import Method, masks, random
@@ -29,8 +28,6 @@ def prune(
     A method that prunes for each prompt on its own does so for the controls' prompts too.
     """
     some = run.data.of(*MEMORIZED) if memorized is None else memorized
-    if not some:
-        raise InputError("pruning needs memorized prompts, but the data has none")
     targets = run.data.targets if method.per_prompt and memorized is None else some
     own = {target.name: i for i, target in enumerate(targets)} if method.per_prompt else None
     mask = find(run, method, targets, method.name, own, cfg)

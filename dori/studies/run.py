@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from dori.attacks import Attack
 from dori.config import build, expand_home
-from dori.data import Data, Target
+from dori.data import MEMORIZED, Data, Target
 from dori.defenses import Finetuning
 from dori.diffusion import StableDiffusion
 from dori.diffusion.guard import Guard
@@ -53,8 +53,10 @@ class Run:
         evaluation = build(cfg.evaluation)
         evaluation.check()
         diffusion.check_prompts(*map(list, zip(*data.prompts, strict=True)))
-        for part in (attack, defense):
-            if isinstance(part, Attack | Finetuning):
+        if pruning and not data.of(*MEMORIZED):
+            raise InputError("pruning needs memorized prompts, but the data has none: set pruning=none")
+        for part in (attack, pruning, defense):
+            if part:
                 part.check(diffusion, data)
         if defense and not isinstance(defense, Finetuning) and cfg.save_model:
             raise InputError(

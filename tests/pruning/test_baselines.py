@@ -38,6 +38,9 @@ class Neurons:
     per_prompt: bool = True
     name: str = "neurons"
 
+    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+        pass
+
     def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
         sizes = {name: layer.out_features for name, layer in layers_of(diffusion.unet, "values").items()}
         masks = [

@@ -32,6 +32,9 @@ class Fixed:
     name: str = "fixed"
     seen: list[Target] = field(default_factory=list)
 
+    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+        pass
+
     def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
         self.seen.extend(targets)
         return Selection(self.masks, evaluations=7)

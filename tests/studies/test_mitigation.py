@@ -17,6 +17,7 @@ from dori.data import KINDS
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError
 from dori.results.budget import curves
+from dori.results.defects import defects
 from dori.studies.attacking import choices
 from dori.studies.run import Run
 from tests import tiny
@@ -77,7 +78,7 @@ def test_differences_are_those_of_the_rates_on_the_same_prompts(rows: list[dict]
 def test_rows_have_the_keys_of_the_contract(rows: list[dict]) -> None:
     keys = {
         "setting", "kind", "model", "pruning", "defense", "attack", "params", "metrics", "failed",
-        "fingerprint", "unet_evaluations", "gradient_evaluations",
+        "fingerprint", "unet_evaluations", "gradient_evaluations", "blank_images", "cut_prompts",
     }  # fmt: skip
     params = {
         "steps", "epsilon", "constraint", "start", "restarts", "ratio", "images_per_prompt",
@@ -400,3 +401,39 @@ def test_a_twin_is_attacked_beside_the_model(
     ours, theirs = (run.attacks[name].triggers for name in ("wanda", "twin"))
     assert torch.equal(ours["start"][:2], theirs["start"])
     assert not torch.equal(ours["embeddings"][:2], theirs["embeddings"])
+
+
+def test_blank_pictures_have_no_rate(study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that returns NaN draws black: that is neither memorized nor forgotten."""
+    decode = StableDiffusion.decode
+    monkeypatch.setattr(StableDiffusion, "decode", lambda model, z: torch.zeros_like(decode(model, z)))
+    _, rows, _ = study(tmp_path, "pruning=none", "attack=none")
+    assert rows
+    for row in rows:
+        assert row["metrics"] == {}
+        assert row["blank_images"] > 0
+    assert any("pictures are of one colour, so there is no rate" in defect for defect in defects(rows))
+
+
+def test_a_model_is_looked_at_once_and_then_not_read(
+    study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, rows, _ = study(tmp_path, "pruning=none", "attack=none")
+    assert [result.cached for result in first.stages.results if result.name.startswith("check: ")] == [False]
+    monkeypatch.delattr("dori.diffusion.stable_diffusion.load_pipeline")
+    again, same, _ = study(tmp_path, "pruning=none", "attack=none")
+    assert all(result.cached for result in again.stages.results)
+    assert same == rows
+
+
+def test_prompts_that_are_cut_are_counted(study: Study, tmp_path: Path, table: Path) -> None:
+    rows = pd.read_csv(table)[lambda rows: rows.kind.isin(["seen", "unseen"])].groupby("kind").head(1)
+    rows["image"] = [str(table.parent / name) for name in rows.image]
+    rows.loc[rows.kind == "seen", "prompt"] = " ".join(["boat"] * 40)
+    rows.to_csv(tmp_path / "long.csv", index=False)
+    given = ["pruning=none", "attack=none", "data.targets=1", f"data.path={tmp_path}/long.csv"]
+    with pytest.raises(InputError, match=r"long\.csv, line 2: prompt of 42 tokens"):
+        study(tmp_path, *given)
+    _, made, _ = study(tmp_path, *given, "model.truncate_prompts=true")
+    assert {row["kind"]: row["cut_prompts"] for row in made} == {"seen": 1, "unseen": 0, "ordinary": 0}
+    assert any("1 seen prompts" in defect for defect in defects(made))
