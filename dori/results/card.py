@@ -1,5 +1,6 @@
 """The card of a mitigated pipeline: what was removed and how, with figures, and what still succeeds."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ def write_card(
         (c, verdict) for c, verdict in verdicts(rows) if c.mitigation == setting
     )  # the job's own
     memorized = [target for target in targets if target["kind"] in MEMORIZED]
-    captions = [target["prompt"] for target in memorized] if config.get("publish_captions") else []
+    listed = memorized if config.get("publish_captions") else []
     base = without_folders(config["model"]["path"])
     counts = {kind: sum(target["kind"] == kind for target in memorized) for kind in MEMORIZED}
     environment = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined)
@@ -44,13 +45,22 @@ def write_card(
         pruning=config["pruning"]["name"], defense=config["defense"]["name"], lora=lora,
         made="Fine-tuned" if config["defense"]["name"] != "none" else "Pruned",
         counts=", ".join(f"{count} {kind}" for kind, count in counts.items() if count),
-        count=len(memorized), captions=captions, verdict=verdict,
+        count=len(memorized), captions=[as_text(target["prompt"]) for target in listed], verdict=verdict,
         tables=markdown(blocks(rows)), warning=warning(comparison, verdict.code),
         config=yaml.safe_dump(
             without_folders({key: config[key] for key in PARTS}), sort_keys=False, allow_unicode=True
         ),
     )  # fmt: skip
     write_atomically(path, text)
+
+
+def as_text(prompt: str) -> str:
+    r"""Markdown that shows a prompt as it is, in one line.
+
+    >>> as_text("<i>a | b</i> `$5`\n_new_")
+    '\\<i\\>a \\| b\\</i\\> \\`\\$5\\` \\_new\\_'
+    """
+    return re.sub(r"^[-+]|[\\`*_\[\]<>&|#~$]", r"\\\g<0>", " ".join(prompt.split()))
 
 
 def front_matter(base: str | None, licence: str | None) -> str:
