@@ -1,0 +1,141 @@
+"""What a copy detector says of minnow's pictures before any attack.
+
+``python -m dori.minnow.scenes.calibration`` prints it as tables.
+
+The pictures are those of the group *calibration*, which no network sees. With a work folder of
+``dori.minnow.scenes.train`` also the round trips of its autoencoder, and the agreement of its student.
+"""
+
+import argparse
+import io
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageFilter
+from torch import Tensor, nn
+
+from dori.metrics.sscd_int8 import SSCDInt8
+from dori.minnow import autoencoder
+from dori.minnow.autoencoder import to_unit
+from dori.minnow.descriptor import Descriptor
+from dori.minnow.scenes import population, student
+from dori.minnow.scenes.export import vae
+
+CHANNELS = 24  # of the code in which variations are mixed
+QUANTILES = (0.01, 0.05, 0.5, 0.95, 0.99, 0.999)
+
+
+def _file(form: str, **settings: object) -> Callable[[Image.Image], Image.Image]:
+    def write(image: Image.Image) -> Image.Image:
+        stream = io.BytesIO()
+        image.save(stream, form, **settings)
+        return Image.open(stream).convert("RGB")
+
+    return write
+
+
+def _crop(image: Image.Image) -> Image.Image:
+    """2 % off, a hundredth at each edge."""
+    off = 0.01 * image.width
+    box = (off, off, image.width - off, image.height - off)
+    return image.resize(image.size, Image.Resampling.BICUBIC, box=box)
+
+
+LIGHT = {
+    "JPEG, quality 85, 4:4:4": _file("JPEG", quality=85, subsampling=0),
+    "WebP, quality 90": _file("WEBP", quality=90),
+    "blur of 0.5 pixel": lambda image: image.filter(ImageFilter.GaussianBlur(0.5)),
+    "crop of 2 %": _crop,
+}
+
+
+def edited(pixels: Tensor, edit: Callable[[Image.Image], Image.Image]) -> Tensor:
+    """uint8 (n, h, w, 3) after an edit of each."""
+    return torch.stack([torch.from_numpy(np.array(edit(Image.fromarray(each.numpy())))) for each in pixels])
+
+
+@torch.no_grad()
+def round_trip(pixels: Tensor, model: nn.Module, noise: float = 0.0, batch: int = 64) -> Tensor:
+    """uint8 pictures through the autoencoder; ``noise`` is added to their latents."""
+    generator = torch.Generator().manual_seed(0)
+    parts = []
+    for part in pixels.split(batch):
+        z = model.encode(to_unit(part)).latent_dist.mean
+        found = model.decode(z + noise * torch.randn(z.shape, generator=generator)).sample
+        parts.append(((found.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1))
+    return torch.cat(parts)
+
+
+def similarities(
+    ruler: nn.Module, count: int, more: dict[str, Callable[[Tensor], Tensor]]
+) -> dict[str, Tensor]:
+    """The ruler's similarities of pairs: different pictures, one caption, a picture and its edits."""
+    pixels = population.pixels(population.pictures("calibration", count))
+    again = population.pixels(population.pictures("calibration", count, draw=1))
+    z = student.described(ruler, pixels)
+    different = (z @ z.T)[*torch.triu_indices(count, count, 1)]
+    copies = {name: edited(pixels, edit) for name, edit in LIGHT.items()}
+    copies |= {name: change(pixels) for name, change in more.items()}
+    pairs = {"another drawing of the caption": again, **copies}
+    return {
+        "another picture": different,
+        **{name: (z * student.described(ruler, other)).sum(1) for name, other in pairs.items()},
+    }
+
+
+def table(found: dict[str, Tensor]) -> str:
+    """Markdown: quantiles of each."""
+    head = ["pair", "n", *(f"{100 * q:g} %" for q in QUANTILES), "largest"]
+    lines: list[Iterable[str]] = [head, ["---"] * len(head)]
+    for name, values in found.items():
+        figures = [*np.quantile(values.numpy(), QUANTILES), float(values.max())]
+        lines.append([name, f"{len(values):,}", *(f"{figure:.2f}" for figure in figures)])
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def agreement(
+    teacher: nn.Module, pupil: nn.Module, count: int, code: tuple[Tensor, Tensor]
+) -> dict[str, float]:
+    """Of a student and its teacher, on all pairs within each picture's variations."""
+    pixels = student.lesson("calibration", count, code)
+    first, second = torch.triu_indices(student.EACH, student.EACH, 1)
+    vectors = [
+        student.described(ruler, pixels).unflatten(0, (-1, student.EACH)) for ruler in (pupil, teacher)
+    ]
+    mine, theirs = ((z[:, first] * z[:, second]).sum(2).flatten() for z in vectors)
+    return student.agreement(mine, theirs)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m dori.minnow.scenes.calibration", description=__doc__)
+    parser.add_argument("--sscd", type=Path, help="the ONNX file; by default the package's")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[64], help="pixels at which SSCD sees a picture"
+    )
+    parser.add_argument("--count", type=int, default=500)
+    parser.add_argument("--vae", type=Path, help="a work folder with both halves of an autoencoder")
+    parser.add_argument("--student", type=Path, help="its weights: the table is the student's, beside SSCD's")
+    given = parser.parse_args(arguments)
+    more: dict[str, Callable[[Tensor], Tensor]] = {}
+    if given.vae:
+        model = vae(given.vae)
+        more = {
+            f"round trip, noise {noise:g}": partial(round_trip, model=model, noise=noise)
+            for noise in (0.0, 0.1, 0.2, 0.3)
+        }
+    rulers: dict[str, nn.Module] = {f"SSCD at {size}": SSCDInt8(given.sscd, size) for size in given.sizes}
+    if given.student:
+        rulers["the student"] = Descriptor(dim=512, path=str(given.student))
+    for name, ruler in rulers.items():
+        print(f"\n{name}\n\n{table(similarities(ruler, given.count, more))}", flush=True)
+    if given.student:
+        teacher, *_, pupil = rulers.values()
+        code = autoencoder.code(population.pixels(population.pictures("ordinary", 512)), CHANNELS, power=0.5)
+        print(f"\nstudent and SSCD on variations: {agreement(teacher, pupil, given.count, code)}")
+
+
+if __name__ == "__main__":
+    main()
