@@ -2,6 +2,7 @@
 
 import io
 import logging
+import multiprocessing
 import os
 import sys
 import warnings
@@ -20,7 +21,7 @@ from dori.config import CONF, build, check_keys, check_top
 from dori.errors import Failure, InputError
 from dori.overrides import checked, groups
 from dori.results.multirun import merge_command
-from dori.stopping import Stopped, end_with_parent, listen, stoppable
+from dori.stopping import Stopped, end_with_parent, leave, listen, stoppable
 
 if TYPE_CHECKING:
     from dori.studies.run import Run
@@ -111,6 +112,8 @@ def _job(cfg: DictConfig) -> None:
         study(cfg, Path(job.runtime.output_dir))
     except Stopped as stopped:
         stopped.add_note(f"finished stages are kept in {cfg.cache}")
+        if multiprocessing.parent_process() is not None:
+            leave(stopped)  # a worker of joblib's would wait for its next job
         raise
     except InputError as error:
         if job.mode == RunMode.MULTIRUN:

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 
 from dori.distributed import process_group, world
 from dori.files import save_tensors
-from dori.stopping import Stopped, listen_again
+from dori.stopping import CHUNKS, Stopped, listen_again
 
 log = logging.getLogger(__name__)
 Work = Callable[[Any], None]
@@ -81,7 +81,7 @@ def side_by_side(work: Callable[[Any], R], chunks: list, most: int) -> list[R]:
         torch.set_num_threads(max(1, threads // workers))
         torch.set_grad_enabled(False)  # as in the thread that Lightning works in
 
-    pool, ends = ThreadPoolExecutor(workers, initializer=begin), True
+    pool, ends = ThreadPoolExecutor(workers, CHUNKS, begin), True
     try:
         return list(pool.map(work, chunks))  # raises what a chunk raised
     except Stopped:

@@ -14,7 +14,7 @@ from dori.app import quiet, study, work
 from dori.config import build
 from dori.distributed.group import joined
 from dori.errors import Failure, InputError
-from dori.stopping import Stopped, leave, listen
+from dori.stopping import Stopped, listen
 
 
 def main(folder: Path) -> int:
@@ -50,4 +50,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main(Path(sys.argv[1])))
     except Stopped as stopped:
-        leave(stopped, told=False)  # whoever told it says so
+        os._exit(int(stopped.code or 1))  # whoever told it says so

@@ -17,7 +17,8 @@ from types import FrameType
 from typing import NoReturn
 
 GRACE = 20  # seconds for what has to be told to others: ranks, and W&B over the network
-_told = threading.Event()
+CHUNKS = "chunk"  # how threads are called that no signal ends: one may take an hour
+_told, _said = threading.Event(), threading.Event()
 
 
 class Stopped(SystemExit):
@@ -54,17 +55,33 @@ def _stop(number: int, frame: FrameType | None) -> None:
         timer = threading.Timer(GRACE, leave, [stopped])
         timer.daemon = True
         timer.start()
+        _stop_workers()
         raise stopped
     if number == signal.SIGINT:  # somebody presses it again
         leave(stopped)
 
 
-def leave(stopped: Stopped, told: bool = True) -> NoReturn:
-    """Ends this process with a sentence, at once: Python would wait for threads that are within a chunk."""
-    if told:
-        print(f"\ndori: {stopped}", file=sys.stderr)
+def _stop_workers() -> None:
+    """joblib would kill them before they could tell their loggers."""
+    workers = multiprocessing.active_children()
+    for worker in workers:
+        worker.terminate()
+    until = time.monotonic() + GRACE / 2
+    for worker in workers:
+        worker.join(max(0, until - time.monotonic()))
+
+
+def say(stopped: Stopped) -> None:
+    if not _said.is_set():
+        _said.set()
+        print(f"\ndori: {stopped}", file=sys.stderr, flush=True)
+
+
+def leave(stopped: Stopped) -> NoReturn:
+    """Ends this process whatever its threads do."""
+    if multiprocessing.parent_process() is None:
+        say(stopped)
     sys.stdout.flush()
-    sys.stderr.flush()
     os._exit(int(stopped.code or 1))
 
 
@@ -78,7 +95,10 @@ def stoppable(main: Callable[[], None]) -> Callable[[], None]:
         try:
             main()
         except Stopped as stopped:
-            leave(stopped)
+            say(stopped)
+            if any(thread.name.startswith(CHUNKS) for thread in threading.enumerate()):
+                leave(stopped)  # Python would wait for them
+            raise
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

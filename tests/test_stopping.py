@@ -171,3 +171,33 @@ joblib.Parallel(2)(joblib.delayed(work)(n) for n in (0, 0))
 def running(pid: int) -> bool:
     status = Path(f"/proc/{pid}/stat")
     return status.exists() and status.read_text().rsplit(")", 1)[1].split()[0] != "Z"
+
+
+def test_workers_are_told_before_they_are_killed(tmp_path: Path) -> None:
+    pytest.importorskip("joblib")
+    code = """
+import joblib
+def work(folder):
+    import os, time
+    from dori.stopping import Stopped, listen
+    listen()
+    try:
+        (folder / "ready").touch()
+        time.sleep(1000)
+    except Stopped:
+        (folder / "ended").touch()
+        os._exit(1)
+@stoppable
+def main():
+    joblib.Parallel(2)(joblib.delayed(work)(folder) for folder in [ready.parent, ready.parent / "b"])
+(ready.parent / "b").mkdir()
+main()
+"""
+    process = start(code, tmp_path)
+    while not (tmp_path / "b" / "ready").exists():
+        time.sleep(0.01)
+    process.terminate()
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 143
+    assert err.splitlines()[-1] == "dori: stopped by SIGTERM; start again to go on"
+    assert (tmp_path / "ended").exists() and (tmp_path / "b" / "ended").exists()
