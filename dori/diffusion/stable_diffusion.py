@@ -26,6 +26,8 @@ from dori.errors import InputError, check_positive
 from dori.files import as_umask
 from dori.tokenizing import tokenized
 
+DTYPES = ("float32", "float16", "bfloat16", "float64")
+
 
 class StableDiffusion:
     """Text-conditioned latent diffusion in diffusers' folder format, epsilon or v-prediction.
@@ -74,8 +76,8 @@ class StableDiffusion:
             "batch": batch, "guidance": guidance,
         }.items():  # fmt: skip
             check_positive(f"model.{key}", value)
-        if not isinstance(getattr(torch, dtype, None), torch.dtype):
-            raise InputError(f"model.dtype {dtype!r} is no torch dtype; use float32, float16, bfloat16")
+        if dtype not in DTYPES:
+            raise InputError(f"model.dtype {dtype!r} is none of {', '.join(DTYPES)}: choose one")
         self.name, self.twin, self.batch = name, twin, batch
         self.noise_similarity, self.noise_timestep = noise_similarity, noise_timestep
         self.loss_weight_cap = loss_weight_cap

@@ -154,6 +154,11 @@ def test_a_file_that_is_none_is_called_what_it_is(
         opened(copy)
 
 
+def test_a_component_in_the_place_of_a_pipeline_is_no_single_file(copy: Path) -> None:
+    with pytest.raises(InputError, match=r"unet' has no model_index\.json: give the folder"):
+        opened(copy / "unet")
+
+
 @pytest.mark.parametrize("name", ["unet/config.json", "model_index.json", "scheduler/scheduler_config.json"])
 def test_a_configuration_that_is_none_is_called_what_it_is(copy: Path, name: str) -> None:
     (copy / name).write_text("version https://git-lfs.github.com/spec/v1")
@@ -208,6 +213,7 @@ def test_a_component_of_another_kind_is_called_by_its_name(copy: Path, part: str
         ("unet", {"sample_size": [8, 12]}, r"sample_size is \[8, 12\]"),
         ("unet", {"_class_name": "UNet2DModel"}, "config.json is of a UNet2DModel"),
         ("vae", {"shift_factor": 0.1}, "shift_factor is 0.1"),
+        ("vae", {"scaling_factor": None}, "scaling_factor is None"),
         ("vae", {"latent_channels": 4}, "latents have 4"),
         ("vae", {"in_channels": 4}, "takes 4 and gives 3 channels"),
         ("text_encoder", {"hidden_size": 32}, "the text encoder gives 32"),
@@ -231,6 +237,21 @@ def test_what_a_configuration_leaves_out_is_as_in_diffusers(copy: Path) -> None:
     model = opened(copy)
     plain = StableDiffusionPipeline.from_pretrained(copy, use_safetensors=True, safety_checker=None)
     assert model.pipeline.vae.config.scaling_factor == plain.vae.config.scaling_factor == 0.18215
+
+
+def test_weights_that_were_stored_in_another_precision_are_cast(copy: Path) -> None:
+    for part in WEIGHTS:
+        rewrite(copy, part, {name: value.bfloat16() for name, value in weights(copy, part).items()})
+    model = opened(copy)
+    assert {p.dtype for network in model.networks for p in network.parameters()} == {torch.float32}
+    looked_at(copy)
+
+
+def test_what_a_newer_library_wrote_is_left_aside_where_every_weight_has_its_place(copy: Path) -> None:
+    before = opened(copy).unet.state_dict()
+    edit(copy / "unet/config.json", _diffusers_version="9.0.0", something_new=None)
+    after = opened(copy).unet.state_dict()
+    assert all(torch.equal(value, before[name]) for name, value in after.items())
 
 
 # schedules

@@ -79,9 +79,17 @@ def test_a_trained_unet_has_no_variant(copy: Path, v_folder: Path) -> None:
     assert model.with_unet(v_folder / "unet").parts["unet"].variant is None
 
 
+def stale_copy(folder: Path, part: str) -> None:
+    """Shards, and a single file of other weights beside them: each library has its own order."""
+    other = {key: value + 0.5 for key, value in weights(folder, part).items()}
+    shard(folder, part)
+    rewrite(folder, part, other)
+
+
 LAYOUTS: dict[str, Callable[[Path], dict[str, str]]] = {
     "plain": lambda folder: {},
     "sharded": lambda folder: [shard(folder, part) for part in PARTS] and {},
+    "both": lambda folder: [stale_copy(folder, part) for part in PARTS] and {},
     "variant": lambda folder: two_variants(folder) or {"variant": "non_ema"},
     "sharded variant": lambda folder: [shard(folder, p, "fp16") for p in PARTS] and {"variant": "fp16"},
 }

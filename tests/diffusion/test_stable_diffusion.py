@@ -126,7 +126,7 @@ def test_settings_at_or_below_zero_are_refused(make_diffusion: Make, key: str, v
         make_diffusion(**{key: value})
 
 
-@pytest.mark.parametrize("dtype", ["float33", "cat"])
+@pytest.mark.parametrize("dtype", ["float33", "cat", "int8", "float8_e4m3fn"])
 def test_an_unknown_dtype_is_refused(make_diffusion: Make, dtype: str) -> None:
     with pytest.raises(InputError, match=f"model.dtype '{dtype}'"):
         make_diffusion(dtype=dtype)

@@ -72,6 +72,8 @@ def _of_vae(vae: dict[str, Any]) -> Iterator[str]:
     for key in ("shift_factor", "latents_mean"):
         if vae[key] is not None:
             yield f"{key} is {vae[key]!r}: an autoencoder of another family than Stable Diffusion 1 and 2"
+    if not isinstance(vae["scaling_factor"], float | int) or vae["scaling_factor"] <= 0:
+        yield f"scaling_factor is {vae['scaling_factor']!r}: write the model's own there, or leave it out"
     if (vae["in_channels"], vae["out_channels"]) != (3, 3):
         yield f"the autoencoder takes {vae['in_channels']} and gives {vae['out_channels']} channels, not 3"
 

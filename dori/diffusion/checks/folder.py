@@ -37,7 +37,8 @@ def local_folder(path: str, revision: str | None) -> Path:
         except Exception as error:  # of many kinds, by several libraries
             raise InputError(f"model.path {path!r} is no folder and no reachable hub id: {error}") from error
     single = [folder] if folder.is_file() else sorted(f for f in folder.iterdir() if f.suffix in SINGLE)
-    if single and not (folder / "model_index.json").is_file():
+    # with a config.json it is one component of a pipeline
+    if single and not any((folder / name).is_file() for name in ("model_index.json", "config.json")):
         raise InputError(_convert(path, single[0]))
     return folder
 
@@ -45,7 +46,7 @@ def local_folder(path: str, revision: str | None) -> Path:
 def check_pipeline(path: str, folder: Path, own_unet: bool) -> None:
     """Raises InputError: a pipeline of another kind, or one that lacks a component."""
     if not (folder / "model_index.json").is_file():
-        raise InputError(f"model.path {path!r} has no model_index.json: not a diffusers pipeline")
+        raise InputError(f"model.path {path!r} has no model_index.json: give the folder of a whole pipeline")
     index = read_json(folder / "model_index.json")
     kind = index.get("_class_name")
     if kind not in PIPELINES:
