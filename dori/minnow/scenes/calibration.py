@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL
 from PIL import Image, ImageFilter
 from torch import Tensor, nn
 
@@ -58,7 +59,7 @@ def edited(pixels: Tensor, edit: Callable[[Image.Image], Image.Image]) -> Tensor
 
 
 @torch.no_grad()
-def round_trip(pixels: Tensor, model: nn.Module, noise: float = 0.0, batch: int = 64) -> Tensor:
+def round_trip(pixels: Tensor, model: AutoencoderKL, noise: float = 0.0, batch: int = 64) -> Tensor:
     """uint8 pictures through the autoencoder; ``noise`` is added to their latents."""
     generator = torch.Generator().manual_seed(0)
     parts = []

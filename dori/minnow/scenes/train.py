@@ -127,12 +127,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--set", action="append", default=[], metavar="PART.KEY=VALUE", help="of the recipe")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--half", action="store_true", help="bfloat16 on CUDA")
-    parser.add_argument("--minutes", type=float, help="stop after so many, to go on later")
+    parser.add_argument("--seconds", type=float, help="stop after so many, to go on later")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU; one per process is fastest")
     given = parser.parse_args(arguments)
     torch.set_num_threads(given.threads)
     torch.set_float32_matmul_precision("high")  # TF32 on CUDA
-    deadline = None if given.minutes is None else time.time() + 60 * given.minutes
+    deadline = None if given.seconds is None else time.time() + given.seconds
     recipe = Recipe(
         settings(given.set, given.recipe), given.work, Machine(given.device, deadline, given.half)
     )

@@ -62,7 +62,7 @@ def test_a_training_out_of_time_goes_on_where_it_stopped(
 ) -> None:
     """The same weights as without a stop."""
     train.main(words(tmp_path / "a", "encoder"))
-    train.main(words(tmp_path / "b", "encoder", "--minutes=0"))
+    train.main(words(tmp_path / "b", "encoder", "--seconds=0"))
     assert "encoder: stopped after 1 of 2 steps" in capsys.readouterr().out
     assert not (tmp_path / "b" / "vae-encoder").exists()
     train.main(words(tmp_path / "b", "encoder"))
