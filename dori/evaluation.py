@@ -23,9 +23,11 @@ from dori.errors import InputError, check_positive, check_share
 from dori.files import save_tensors
 from dori.metrics.sscd_frame import grey
 from dori.metrics.sscd_orig import sscd_orig
+from dori.neutral import neutral
 from dori.predict import Predictor, gather
 
 
+@neutral("batch")
 @dataclass
 class Evaluation:
     """Makers of the networks, and the threshold above which an image counts as replicated.

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from dori.code import code_of
+from dori.neutral import neutral_of
 
 
 def digest_file(path: Path) -> str:
@@ -21,8 +23,21 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
-def identity(node: Any, is_path: bool = False) -> Any:
-    """What a node *is*, JSON-able: resolved, with files and folders replaced by their hashes.
+def path_of(value: Any, key: str = "") -> Path | None:
+    """The file or folder that a setting names, where it names one that exists."""
+    if not isinstance(value, str) or not (key == "path" or "/" in value or "." in value):
+        return None
+    return Path(value) if os.path.exists(value) else None  # Path.exists raises on a long text
+
+
+def digest(path: Path) -> str:
+    """Of the content of a file, or of all files in a folder; wherever it lies."""
+    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+    return fingerprint([[p.name, digest_file(p)] for p in files])
+
+
+def identity(node: Any, key: str = "") -> Any:
+    """What a node *is*, JSON-able: resolved, files and folders as their hashes, without what is neutral.
 
     What it builds has its code beside it: see ``code_of``.
     """
@@ -30,11 +45,9 @@ def identity(node: Any, is_path: bool = False) -> Any:
         node = OmegaConf.to_container(node, resolve=True)
     if isinstance(node, dict):
         target = node.get("_target_")
-        code = {"_code_": code_of(target)} if isinstance(target, str) else {}
-        return {str(key): identity(value, key == "path") for key, value in node.items()} | code
+        code, apart = ({"_code_": code_of(target)}, neutral_of(target)) if target else ({}, ())
+        return {str(key): identity(item, str(key)) for key, item in node.items() if key not in apart} | code
     if isinstance(node, list):
-        return [identity(value) for value in node]
-    if isinstance(node, str) and (is_path or "/" in node) and (path := Path(node)).exists():
-        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-        return fingerprint([[p.name, digest_file(p)] for p in files])
-    return node
+        return [identity(item) for item in node]
+    path = path_of(node, key)
+    return digest(path) if path else node

@@ -26,7 +26,7 @@ def test_a_sweep_merges_its_jobs_and_computes_nothing_twice(tmp_path):
     run = dori(*sweep, f"hydra.sweep.dir={tmp_path}/sweep", cwd=tmp_path)
     merged = json.loads((tmp_path / "sweep" / "rows.json").read_text())
     wanda = [row for row in merged if row["setting"] == "wanda+dori" and row["kind"] == "verbatim"]
-    assert sorted(row["params"]["ratio"] for row in wanda) == [0.1, 0.2]
+    assert sorted(row["params"]["pruning.ratio"] for row in wanda) == [0.1, 0.2]
     assert len([row for row in merged if row["setting"] == "original" and row["kind"] == "verbatim"]) == 1
     assert (tmp_path / "sweep" / "sweep.png").exists() and (tmp_path / "sweep" / "report.html").exists()
     assert "0.2" in run.stdout

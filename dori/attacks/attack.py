@@ -19,12 +19,14 @@ from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
 from dori.diffusion.images import around
 from dori.errors import InputError
+from dori.neutral import neutral
 from dori.randomness import generator
 
 # images (n, images, 3, H, W) of n targets -> whether any of each is a copy, boolean (n,)
 Replicated = Callable[[Tensor, list[Target]], Tensor]
 
 
+@neutral("batch")
 @dataclass(frozen=True)
 class Attack:
     """DoRI, its family, and what a defense is held out from.

@@ -14,11 +14,13 @@ from dori.defenses.terms import Term
 from dori.defenses.validation import Validation, check_attack
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError, check_positive
+from dori.neutral import neutral
 
 TARGETS = ("all", "half")
 KEEP = ("last", "best")
 
 
+@neutral("micro_batch", "save_every")
 @dataclass(frozen=True)
 class Finetuning:
     """Fine-tuning against what an inner attack finds (Finding DoRI, section 5), and its ablations.

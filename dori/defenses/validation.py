@@ -49,6 +49,7 @@ class Validation:
         ordinary: pairs that are held out of the ordinary data.
         pairs: (noise, timestep) draws for each of them.
         every: epochs.
+        seed: of the noise on the ordinary pairs, which is the same at every epoch.
     """
 
     attack: Attack | None
@@ -57,6 +58,7 @@ class Validation:
     ordinary: int = 128
     pairs: int = 4
     every: int = 1
+    seed: int = 0
 
     def __post_init__(self) -> None:
         for key in ("images", "ordinary", "pairs", "every"):
@@ -99,7 +101,7 @@ class Validation:
     def ordinary_loss(self, material: Material) -> float:
         """The mean denoising loss on the held-out pairs, on noise that is always the same."""
         diffusion, n = material.diffusion, len(material.held_latents)
-        stream, total = generator(0, "validation", "ordinary"), 0.0
+        stream, total = generator(self.seed, "validation", "ordinary"), 0.0
         device, dtype = diffusion.device, diffusion.dtype
         parts = torch.arange(n).split(diffusion.batch)
         texts = [diffusion.encode_prompts([material.held_captions[i] for i in p.tolist()]) for p in parts]

@@ -24,11 +24,13 @@ from dori.diffusion.loading import load_pipeline, load_skeleton
 from dori.diffusion.similarity import ms_ssim
 from dori.errors import InputError, check_positive
 from dori.files import as_umask
+from dori.neutral import neutral
 from dori.tokenizing import tokenized
 
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 
 
+@neutral("batch")
 class StableDiffusion:
     """Text-conditioned latent diffusion in diffusers' folder format, epsilon or v-prediction.
 

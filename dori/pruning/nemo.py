@@ -35,7 +35,7 @@ class NeMo:
     Args:
         layers: ``published`` (down and mid blocks) or ``all`` cross-attention layers.
         apply: ``per_prompt``, each prompt's own neurons, or the ``union`` of the memorized prompts'.
-        seeds, seed: noises per prompt, and the seed of the generator of them all.
+        seeds, seed: noises per prompt, and the seed of the generator of them all; at 0 the published ones.
         theta, theta_step, theta_min: deviations from ordinary that make a candidate; the first, the
             step down, and where the search gives up.
         k: candidates by absolute answer at first; one more at every step, up to ``k_max``.
@@ -47,7 +47,7 @@ class NeMo:
     layers: str = "published"
     apply: str = "per_prompt"
     seeds: int = 10
-    seed: int = 1
+    seed: int = 0
     theta: float = 5.0
     theta_step: float = 0.25
     theta_min: float = 1.0

@@ -11,13 +11,14 @@ from torch import Tensor
 from dori.diffusion import StableDiffusion
 from dori.errors import InputError
 
+PUBLISHED_SEED = 1
 Similarity = Callable[[Tensor, Tensor], Tensor]  # (n, c, h, w) twice -> (n,)
 
 
 def noises(diffusion: StableDiffusion, seeds: int, seed: int) -> Tensor:
-    """Initial noise (seeds, c, h, w), all from one generator as in the released code."""
-    shape = (seeds, *diffusion.latent_shape)
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed)).to(
+    """Initial noise (seeds, c, h, w), all from one generator; with seed 0 as in the released code."""
+    stream = torch.Generator().manual_seed(PUBLISHED_SEED + seed)
+    return torch.randn((seeds, *diffusion.latent_shape), generator=stream).to(
         diffusion.device, diffusion.dtype
     )
 

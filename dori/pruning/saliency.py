@@ -10,6 +10,7 @@ from dori.data import Data, Target
 from dori.data.targets import embedded, tensor
 from dori.diffusion import StableDiffusion, frozen
 from dori.errors import InputError, check_positive
+from dori.neutral import neutral
 from dori.pruning.budget import Budget, highest
 from dori.pruning.layers import layers_of
 from dori.pruning.selection import Keep, Selection
@@ -18,6 +19,7 @@ from dori.randomness import generator
 Scores = dict[str, Tensor]  # per layer (out, in), float64 on the CPU
 
 
+@neutral("batch")
 @dataclass(frozen=True)
 class Saliency(Budget):
     """Zero the weights that matter to memorized pictures more than to ordinary ones.

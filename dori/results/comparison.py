@@ -1,6 +1,7 @@
 """Which settings of a run belong together: before, after, attacked, and the counterfactuals."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,13 +80,33 @@ def kinds_of(rows: Rows) -> list[str]:
 
 
 def varying(rows: Rows) -> list[str]:
-    """Names of the params that differ between rows of one setting and kind: what was swept."""
-    values: dict[tuple[str, str, str], set[str]] = {}
+    """Names of the params that differ between rows of one setting and kind: what was swept.
+
+    What follows of another one is left out: the settings of a part by its name (``start.captions`` by
+    ``start``), and the hash of a content wherever anything else tells it.
+    """
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for row in rows:
-        for key, value in row["params"].items():
-            cell = values.setdefault((key, row["setting"], row["kind"]), set())
-            cell.add(json.dumps(value))
-    return sorted({key for (key, _, _), seen in values.items() if len(seen) > 1})
+        groups.setdefault((row["setting"], row["kind"]), []).append(row["params"])
+    names = sorted({
+        name for alike in groups.values() for name in set().union(*alike)
+        if len({json.dumps(params.get(name)) for params in alike}) > 1
+    })  # fmt: skip
+    following = {name for name in names if name.endswith(".hash")}
+    following |= {name for name in names if any(name.startswith(f"{other}.") for other in names)}
+    told = [name for name in names if name not in following]
+    return sorted(told + [name for name in following if not _follows(name, told, groups.values())])
+
+
+def _follows(name: str, told: list[str], groups: Iterable[list[dict[str, Any]]]) -> bool:
+    """Whether the values of ``told`` say what that of ``name`` is, within each group of alike rows."""
+    for alike in groups:
+        values: dict[str, str] = {}
+        for params in alike:
+            value = json.dumps(params.get(name))
+            if values.setdefault(json.dumps([params.get(key) for key in told]), value) != value:
+                return False
+    return True
 
 
 def split(setting: str) -> tuple[str, str]:

@@ -31,7 +31,7 @@ def verdicts(rows: Rows) -> list[tuple[Comparison, Verdict]]:
 
 def notes(c: Comparison) -> Iterator[str]:
     """What counts as extracted, what an attacker sees, how often that is right, and who can do it."""
-    samples, clique = c.params["images_per_prompt"], c.params["clique"]
+    samples, clique = c.params["study.samples"], c.params["study.clique"]
     yield (
         f"Extracted: at least {clique} of {samples} samples are near-duplicates of each other and of the "
         "training image."

@@ -95,4 +95,4 @@ def _name(setting: str) -> str:
 
 
 def _counts(c: Comparison) -> str:
-    return f"at least {c.params['clique']} near-duplicates among {c.params['images_per_prompt']} samples"
+    return f"at least {c.params['study.clique']} near-duplicates among {c.params['study.samples']} samples"

@@ -50,7 +50,7 @@ def findings(rows: Rows, x: str | None = None) -> list[Finding]:
     ``x``: the parameter that leads where several were swept.
     """
     found = []
-    if own := [row for row in rows if "clique" in row["params"]]:
+    if own := [row for row in rows if "study.clique" in row["params"]]:
         found.append(_extraction(own))
     if masks := [row for row in rows if row["kind"] == "masks"]:
         found.append(_subspace(rows, masks))

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from dori.attacks.budgets import Budget
 from dori.attacks.parts import merge_parts, write_parts
@@ -81,25 +81,6 @@ def spent(cfg: DictConfig, budget: Budget) -> dict[str, Any]:
     return {"steps": budget.steps, "epsilon": None if epsilon is None else float(epsilon)}
 
 
-def choices(cfg: DictConfig) -> dict[str, Any]:
-    """An attack's settings, flat, but for its budgets and its batch: what may differ between rows.
-
-    A part is called by its function (``start: gaussian``), its settings after it (``optimizer.lr: 0.1``).
-    """
-    found: dict[str, Any] = {}
-    settings: Any = OmegaConf.to_container(cfg, resolve=True)
-    for key, value in settings.items():
-        if key in ("_target_", "name", "batch", "epsilons", "snapshots"):
-            continue
-        if not isinstance(value, dict):
-            found[key] = value
-            continue
-        found[key] = str(value["_target_"]).rsplit(".", 1)[1]
-        inner = {k: v for k, v in value.items() if not k.startswith("_") and k != "epsilon"}
-        found |= {f"{key}.{k}": v for k, v in inner.items()}
-    return found
-
-
 def named(name: str, cfg: DictConfig, budget: Budget, between: str = ", ") -> str:
     """``wanda``, and of several budgets ``wanda, steps=10, epsilon=0.5``."""
     listed = {"steps": cfg.get("snapshots"), "epsilon": cfg.get("epsilons")}
@@ -108,9 +89,9 @@ def named(name: str, cfg: DictConfig, budget: Budget, between: str = ", ") -> st
 
 
 def alone(cfg: DictConfig, budget: Budget) -> "Info":
-    """What an attack with this budget alone *is*; its batch makes no difference."""
+    """What an attack with this budget alone *is*."""
     attack, values = identity(cfg), spent(cfg, budget)
-    for key in ("batch", "epsilons", "snapshots"):
+    for key in ("epsilons", "snapshots"):
         del attack[key]
     if values["epsilon"] is not None:
         attack["constraint"]["epsilon"] = values["epsilon"]

@@ -17,4 +17,5 @@ def defend(run: Run, defense: Finetuning | Guard, start: Subject) -> Subject:
     if isinstance(defense, Finetuning):
         return train(run, defense, start, whole)
     diffusion = start.diffusion.guarded(defense)
-    return replace(start, name=whole, diffusion=diffusion, defense=name, guard=identity(run.cfg.defense))
+    told, guard = start.settings | run.told("defense"), identity(run.cfg.defense)
+    return replace(start, name=whole, diffusion=diffusion, defense=name, settings=told, guard=guard)

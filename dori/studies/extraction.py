@@ -58,7 +58,6 @@ def extraction(run: Run, samples: int, clique: int) -> tuple[list[Row], pd.DataF
 
     rows, images = rows_of(run, drawn, [], [RANDOM], cliques)
     for row in rows:
-        row["params"]["clique"] = clique
         extracted, found = (_count(row["metrics"][name]) for name in ("Extracted", "Cliques"))
         row["metrics"]["Clique_Precision"] = share(extracted, found)
     return rows, images

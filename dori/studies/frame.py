@@ -18,8 +18,9 @@ def image_frame(
     names = [target.name for target in order]
     each = pictures.seeds // pictures.restarts
     params = params_of(run, pictures)
+    spent = {key: params.get(key) for key in ("steps", "epsilon")}
     # one type of column, whatever is attacked
-    budget = {key: float("nan" if params[key] is None else params[key]) for key in ("steps", "epsilon")}
+    budget = {key: float("nan" if value is None else value) for key, value in spent.items()}
     table = []
     for i, target in enumerate(pictures.targets):
         first = base["sscd"][names.index(target.name)]

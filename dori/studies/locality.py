@@ -13,6 +13,7 @@ from dori.data import MEMORIZED, Data
 from dori.errors import InputError, check_positive, check_share
 from dori.locality.distances import check_perplexity
 from dori.metrics.intervals import FEWEST
+from dori.neutral import neutral
 from dori.pruning import Method, Saliency
 from dori.pruning.layers import layers_of
 from dori.studies.locality_criteria import criteria_rows
@@ -27,6 +28,7 @@ from dori.studies.run import Run
 Start = Callable[[Data, list[Attempt], int], list[Source]]
 
 
+@neutral("block")
 def locality(
     run: Run, starts: dict[str, Start], methods: dict[str, Method], saliency: Saliency, share: float = 0.1,
     others: int = 16, cuts: Sequence[int] = (1, 2, 4), paths: int = 3,

@@ -30,7 +30,9 @@ def criteria_rows(
     Of two criteria the same trigger's selections; of one criterion those of two triggers of an image.
     """
     model, label = run.diffusion, "criteria on both sets of layers"
-    wanda = next((method for method in methods.values() if isinstance(method, Wanda)), Wanda())
+    wanda = next(
+        (method for method in methods.values() if isinstance(method, Wanda)), Wanda(seed=run.cfg.seed)
+    )
     inputs = {
         "model": model.identity, "triggers": identities(triggers), "captions": run.data.captions,
         "ordinary": run.data.ordinary.identity, "methods": identity(run.cfg.study.methods),

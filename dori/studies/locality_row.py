@@ -22,10 +22,11 @@ def study_row(
 ) -> "Row":
     """A row of the study's own; ``of``: what it was computed from."""
     cfg = run.cfg
+    assert run.attack is not None
     return {
         "setting": setting, "kind": kind, "model": run.diffusion.name, "pruning": "none",
         "defense": cfg.defense.name, "attack": cfg.attack.name,
-        "params": {"steps": cfg.attack.steps, "restarts": cfg.attack.restarts, "seed": cfg.seed},
+        "params": run.settings | run.told_of_attack(run.attack.budgets[0]),
         "metrics": metrics, "failed": [], "fingerprint": fingerprint(of), "unet_evaluations": evaluations,
         "gradient_evaluations": 0, **more,
     }  # fmt: skip

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from dori.data import MEMORIZED
+from dori.neutral import neutral
 from dori.studies.attacking import within_budgets
 from dori.studies.defending import defend
 from dori.studies.pruning import RANDOM, at_random, prune
@@ -10,6 +11,7 @@ from dori.studies.rows import Row, rows_of
 from dori.studies.run import Run
 
 
+@neutral("attack_original")
 def mitigation(
     run: Run, baseline: bool = True, attack_original: bool = False
 ) -> tuple[list[Row], pd.DataFrame]:

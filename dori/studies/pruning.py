@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from dori.data import MEMORIZED, Target
 from dori.fingerprints import identity
@@ -21,18 +21,18 @@ RANDOM = "random"  # the setting of the baseline
 
 
 def prune(
-    run: "Run", method: Method, cfg: DictConfig | None = None, memorized: list[Target] | None = None
+    run: "Run", method: Method, where: str = "pruning", memorized: list[Target] | None = None
 ) -> Subject:
-    """The model pruned for the memorized targets, or some of them; ``cfg``: the method's, if not the run's.
+    """The model pruned for the memorized targets, or some of them; ``where``: the method's configuration.
 
     A method that prunes for each prompt on its own does so for the controls' prompts too.
     """
     some = run.data.of(*MEMORIZED) if memorized is None else memorized
     targets = run.data.targets if method.per_prompt and memorized is None else some
     own = {target.name: i for i, target in enumerate(targets)} if method.per_prompt else None
-    mask = find(run, method, targets, method.name, own, cfg)
-    ratio = (cfg or run.cfg.pruning).get("ratio")
-    return Subject(method.name, run.diffusion, mask, pruning=method.name, made=mask, ratio=ratio)
+    mask = find(run, method, targets, method.name, own, OmegaConf.select(run.cfg, where))
+    told = run.told(where)
+    return Subject(method.name, run.diffusion, mask, pruning=method.name, made=mask, settings=told)
 
 
 def find(
@@ -61,7 +61,7 @@ def at_random(run: "Run", subject: Subject) -> Subject:
 
     recipe = {"like": subject.mask.fingerprint, "seed": run.cfg.seed}
     mask = find_mask(run, like, RANDOM, recipe, own or None)
-    return Subject(RANDOM, run.diffusion, mask, pruning="random", made=mask, ratio=subject.ratio)
+    return Subject(RANDOM, run.diffusion, mask, pruning="random", made=mask, settings=subject.settings)
 
 
 def find_mask(

@@ -2,15 +2,10 @@
 
 from typing import Any
 
-from dori.studies.attacking import choices, spent
 from dori.studies.run import Run
 from dori.studies.subjects import Pictures
 
 Row = dict[str, Any]
-# null in the rows of what was not attacked
-ATTACK = (
-    "steps", "start", "constraint", "epsilon", "objective", "window", "restarts", "tokens", "pairs", "stop",
-)  # fmt: skip
 
 
 def base_row(
@@ -34,18 +29,15 @@ def base_row(
 
 
 def params_of(run: Run, pictures: Pictures) -> dict[str, Any]:
-    """What a row was made with, flat: the axes along which rows are compared."""
-    cfg, model = run.cfg, pictures.subject.diffusion
-    trained = pictures.subject.defense != "none"
-    seeds = pictures.seeds if pictures.targets else model.images_per_prompt
+    """Every setting of every part that took part in a row: the axes along which rows are compared.
+
+    What is true of all rows, what was done to the model that draws, and how it, or the model that the
+    trigger comes from, was attacked. A part that had no part is not told, so that jobs which differ in it
+    share the row. Names: see ``dori.settings``.
+    """
     attacked = pictures.attacked
-    attack = {**choices(cfg.attack), **spent(cfg.attack, attacked.budget)} if attacked else {}
-    # of another seed than the run's only where somebody asked for it
-    own_seed = attack.pop("seed", None)
+    source = attacked.subject.settings if attacked else {}
     return {
-        **dict.fromkeys(ATTACK), **attack, "attack_seed": None if own_seed == cfg.seed else own_seed,
-        "ratio": pictures.subject.ratio,
-        **{key: cfg.defense.get(key) if trained else None for key in ("epochs", "updates")},
-        "images_per_prompt": seeds // pictures.restarts, "sampling_steps": model.sampling_steps,
-        "guidance": model.guidance, "seed": cfg.seed,
+        **run.settings, **source, **pictures.subject.settings,
+        **(run.told_of_attack(attacked.budget) if attacked else {}),
     }  # fmt: skip

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from lightning import Trainer
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from dori.attacks import Attack
+from dori.attacks.budgets import Budget
 from dori.config import build, expand_home
 from dori.data import MEMORIZED, Data, Target
 from dori.defenses import Finetuning
@@ -16,8 +17,9 @@ from dori.diffusion import StableDiffusion
 from dori.diffusion.guard import Guard
 from dori.errors import InputError
 from dori.evaluation import Evaluation
-from dori.fingerprints import identity
+from dori.fingerprints import fingerprint, identity
 from dori.pruning import Method
+from dori.settings import of_attack, settings
 from dori.stages import Stages
 from dori.studies.attacking import within_budgets
 from dori.studies.drawing import images
@@ -72,6 +74,26 @@ class Run:
     @cached_property
     def evaluation_identity(self) -> Any:
         return identity(self.cfg.evaluation)
+
+    def told(self, where: str) -> dict[str, Any]:
+        """All settings of the part at a place of the configuration, see ``dori.settings``."""
+        return settings(OmegaConf.select(self.cfg, where), where)
+
+    def told_of_attack(self, budget: Budget) -> dict[str, Any]:
+        """The same of the attack: of its budgets the one that was spent."""
+        return of_attack(self.cfg.attack, budget.steps, budget.epsilon)
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """What is true of every row: study, model, data, evaluation, seed and precision, as ``params``."""
+        cfg, data, found = self.cfg, self.data, settings(self.cfg.model, "model", content=False)
+        for part in ("study", "data", "evaluation"):
+            found |= self.told(part)
+        pictures = [[target.identity for target in data.targets], data.ordinary.identity]
+        for name, model in {"model": self.diffusion, "model.twin": self.diffusion.twin}.items():
+            found |= {f"{name}.hash": model.fingerprint[:8]} if model else {}
+        own = {"data.hash": fingerprint(pictures)[:8], "seed": cfg.seed}
+        return found | own | {"trainer.precision": str(cfg.trainer.precision)}
 
     @property
     def original(self) -> Subject:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class Subject:
     """A model under test: weights, with masks or without; ``name`` is the rows' setting.
 
-    ``pruning`` and ``defense`` name what was done to it, ``made`` is the last stage of that, ``ratio``
-    the pruning's; ``guard`` says what acts in its sampler.
+    ``pruning`` and ``defense`` name what was done to it, ``settings`` tell with what, ``made`` is the
+    last stage of that; ``guard`` says what acts in its sampler.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Subject:
     pruning: str = "none"
     defense: str = "none"
     made: "Result | None" = None
-    ratio: float | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
     guard: Any = None
 
     @property

@@ -93,9 +93,8 @@ def swapped(
             return Selection(pair)
 
         stage = find_mask(run, select, name, {**recipe, "masks": digests, "seed": seed}, own)
-        return Subject(
-            name, run.diffusion, stage, pruning=name, made=stage, ratio=run.cfg.pruning.get("ratio")
-        )
+        told = run.told("pruning")
+        return Subject(name, run.diffusion, stage, pruning=name, made=stage, settings=told)
 
     # equal counts: what ordinary prompts select is cut to what the other half selects
     usual = [random.trimmed(ordinary, b, seed), random.trimmed(ordinary, a, seed)]
@@ -124,7 +123,7 @@ def overlap_rows(run: Run, method: Method, memorized: list[Mask], ordinary: list
         rows.append({
             "setting": name, "kind": "masks", "model": run.diffusion.name, "pruning": method.name,
             "defense": run.cfg.defense.name, "attack": "none",
-            "params": {"ratio": run.cfg.pruning.get("ratio"), "seed": run.cfg.seed}, "metrics": metrics,
+            "params": run.settings | run.told("pruning"), "metrics": metrics,
             "failed": [], "fingerprint": masks.digest(masks.union(*members)),
             "unet_evaluations": 0, "gradient_evaluations": 0,
         })  # fmt: skip

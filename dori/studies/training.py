@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from dori.stages import Info
     from dori.studies.run import Run
 
-SPEED = ("save_every", "micro_batch")  # of a defense: what makes no difference to what comes out
-
 
 def train(run: "Run", defense: Finetuning, start: Subject, name: str) -> Subject:
     """The model that ``defense`` trains from the weights of ``start``, masked weights and all.
@@ -54,16 +52,15 @@ def train(run: "Run", defense: Finetuning, start: Subject, name: str) -> Subject
 
     result = run.stages.run("training", recipe, compute, label, by_all=True)
     diffusion = run.diffusion.with_unet(result.folder)
-    return Subject(
-        name, diffusion, pruning=start.pruning, defense=defense.name, made=result, ratio=start.ratio
-    )
+    told = start.settings | run.told("defense")
+    return Subject(name, diffusion, pruning=start.pruning, defense=defense.name, made=result, settings=told)
 
 
 def surrogates_of(run: "Run", defense: Finetuning, targets: list[Target]) -> Pictures:
     """Images of the targets' prompts by the pruned model, as many as the defense wants."""
     wanted = defense.surrogates
-    cfg = run.cfg.defense.surrogates.pruning
-    return run.draw(prune(run, wanted.pruning, cfg, targets), targets, seeds=wanted.images)
+    model = prune(run, wanted.pruning, "defense.surrogates.pruning", targets)
+    return run.draw(model, targets, seeds=wanted.images)
 
 
 def replaceable(run: "Run", defense: Finetuning, pictures: Pictures) -> dict[str, list[int]]:
@@ -79,16 +76,10 @@ def inputs_of(
     kept: dict[str, list[int]],
 ) -> dict[str, Any]:  # fmt: skip
     """What the training depends on."""
-    settings = identity(run.cfg.defense)
-    for key in SPEED:
-        del settings[key]
-    for attack in (settings["attack"], settings["validation"]["attack"]):
-        if attack:
-            del attack["batch"]
     training = run.data.training
     assert training is not None
     return {
-        **start.inputs, "defense": settings, "targets": [t.identity for t in targets],
+        **start.inputs, "defense": identity(run.cfg.defense), "targets": [t.identity for t in targets],
         "surrogates": pictures.result.fingerprint if pictures else None, "kept": kept,
         "training": training.identity, "captions": run.data.captions,
         "evaluation": run.evaluation_identity, "seed": run.cfg.seed,

@@ -23,6 +23,7 @@ def transfer(run: Run, other: Method) -> tuple[list[Row], pd.DataFrame]:
     Raises:
         InputError: no attack, no pruning, the same method twice, or no memorized target.
     """
+    run.check_no_defense("transfer")
     if run.attack is None or run.pruning is None:
         raise InputError("study=transfer attacks pruned models: use pruning=wanda attack=dori")
     if other.name == run.pruning.name:
@@ -31,9 +32,8 @@ def transfer(run: Run, other: Method) -> tuple[list[Row], pd.DataFrame]:
             " pruning@study.other=<option>"
         )
     run.check_one_budget()
-    run.check_no_defense("transfer")
     mitigated = run.mitigated = prune(run, run.pruning)
-    beside = prune(run, other, run.cfg.study.other)
+    beside = prune(run, other, "study.other")
     models = [model for model in (run.original, mitigated, beside, run.twin) if model]
     targets = run.data.of(*MEMORIZED, CONTROL)
 

@@ -60,7 +60,7 @@ class Reference:
         return (found - low) / (high - low)
 
     def latents(self, count: int) -> Tensor:
-        generator = torch.Generator().manual_seed(self.nemo.seed)
+        generator = torch.Generator().manual_seed(1 + self.nemo.seed)
         return torch.randn(count, *self.model.latent_shape, generator=generator).to(self.model.dtype)
 
     @torch.no_grad()

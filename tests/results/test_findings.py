@@ -30,7 +30,7 @@ def extracted(make_rows: Callable[..., Rows]) -> Callable[..., Rows]:
     def make(other: dict[str, dict[str, tuple[int, int]]] | None = None, **params: Any) -> Rows:
         hits = {setting: kinds | (other or {}).get(setting, {}) for setting, kinds in HITS.items()}
         counts = {setting: {kind: n for kind, (n, _) in kinds.items()} for setting, kinds in hits.items()}
-        rows = make_rows(hits=counts, fid={}, n=COUNT, images_per_prompt=64, clique=10, **params)
+        rows = make_rows(hits=counts, fid={}, n=COUNT, **{"study.samples": 64, "study.clique": 10}, **params)
         for row in rows:
             out, found = hits[row["setting"]][row["kind"]]
             row["metrics"]["Extracted"] = share(out, COUNT[row["kind"]])

@@ -93,7 +93,7 @@ def test_every_setting_has_its_rows(first: tuple[Run, list[dict], pd.DataFrame])
     for row in rows:
         done = "none" if row["setting"] == "original" else "adversarial"
         assert (row["pruning"], row["defense"]) == ("none", done)
-        assert row["params"]["epochs"] == (None if done == "none" else 2)
+        assert row["params"].get("defense.epochs") == (None if done == "none" else 2)
     assert set(images.setting) == set(settings)
 
 
@@ -148,7 +148,7 @@ def test_a_pruned_model_can_be_trained_on(study: Study, cache: Path) -> None:
     settings = list(dict.fromkeys(row["setting"] for row in rows))
     assert settings == ["original", "random", "wanda", "wanda_adversarial"]
     row = named(rows, "wanda_adversarial", "verbatim")
-    assert (row["pruning"], row["defense"], row["params"]["ratio"]) == ("wanda", "adversarial", 0.1)
+    assert (row["pruning"], row["defense"], row["params"]["pruning.ratio"]) == ("wanda", "adversarial", 0.1)
     assert named(rows, "wanda", "verbatim")["defense"] == "none"
 
 

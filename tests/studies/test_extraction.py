@@ -60,7 +60,7 @@ def test_every_condition_and_kind_has_its_row(first: Result) -> None:
         assert shares["Clique_Precision"]["n"] == shares["Cliques"]["value"]
         assert shares["Extracted"]["value"] <= shares["Cliques"]["value"]
         # the samples are the study's, not the model's
-        assert (row["params"]["images_per_prompt"], row["params"]["clique"]) == (6, 3)
+        assert (row["params"]["study.samples"], row["params"]["study.clique"]) == (6, 3)
         json.dumps(row, allow_nan=False)
     assert len(images) == len(SETTINGS) * len(KINDS) * 6
     assert not images.duplicated(["setting", "target", "seed"]).any()
@@ -111,7 +111,7 @@ def test_without_pruning_and_attack_the_original_stands_alone(study: Study, tmp_
 
 def test_every_budget_has_its_rows(study: Study, cache: Path, first: Result) -> None:
     _, rows, _ = study(cache, "attack.snapshots=[1,2]")
-    found = {(row["setting"], row["params"]["steps"]) for row in rows}
+    found = {(row["setting"], row["params"].get("steps")) for row in rows}
     assert found == {(s, None) for s in SETTINGS[:3]} | {("wanda+dori", 1), ("wanda+dori", 2)}
     (finding,) = [each for each in findings(rows) if each.answers]
     assert len(finding.verdicts) == 2

@@ -18,7 +18,6 @@ from dori.diffusion import StableDiffusion
 from dori.errors import InputError
 from dori.results.budget import curves
 from dori.results.defects import defects
-from dori.studies.attacking import choices
 from dori.studies.run import Run
 from tests import tiny
 
@@ -81,8 +80,8 @@ def test_rows_have_the_keys_of_the_contract(rows: list[dict]) -> None:
         "fingerprint", "unet_evaluations", "gradient_evaluations", "blank_images", "cut_prompts",
     }  # fmt: skip
     params = {
-        "steps", "epsilon", "constraint", "start", "restarts", "ratio", "images_per_prompt",
-        "sampling_steps", "guidance", "seed",
+        "study", "model.images_per_prompt", "model.hash", "data.targets", "data.hash", "evaluation.threshold",
+        "seed", "trainer.precision",
     }  # fmt: skip
     for row in rows:
         assert keys <= row.keys()
@@ -98,10 +97,15 @@ def test_a_row_says_what_was_done(rows: list[dict]) -> None:
     assert (attacked["model"], attacked["pruning"], attacked["attack"]) == ("pretrained", "wanda", "dori")
     assert (plain["pruning"], plain["attack"], plain["defense"]) == ("none", "none", "none")
     assert named(rows, "random", "verbatim")["pruning"] == "random"
-    shared = {"images_per_prompt": 2, "sampling_steps": 2, "guidance": 2.0, "seed": 0}
-    own = {"steps": 2, "start": "prompt", "restarts": 1, "ratio": 0.1}
-    assert attacked["params"] == attacked["params"] | shared | own | {"epsilon": None}
-    assert plain["params"] == plain["params"] | shared | dict.fromkeys(own) | {"epsilon": None}
+    shared = {"model.images_per_prompt": 2, "model.sampling_steps": 2, "model.guidance": 2.0, "seed": 0}
+    own = {"attack": "dori", "steps": 2, "epsilon": None, "start": "prompt", "restarts": 1}
+    cut = {"pruning": "wanda", "pruning.ratio": 0.1, "pruning.base": "empty"}
+    assert attacked["params"] == attacked["params"] | shared | own | cut
+    assert plain["params"] == plain["params"] | shared
+    # a part that had no part is not told
+    assert not plain["params"].keys() & {*own, *cut}
+    random = named(rows, "random", "verbatim")["params"]
+    assert random == random | cut and not random.keys() & own.keys()
 
 
 def test_a_row_has_the_metrics_of_its_kind(rows: list[dict]) -> None:
@@ -265,7 +269,7 @@ def test_budgets_are_solved_at_once_and_fill_the_entries_of_single_runs(study: S
     attacked = [row for row in rows if row["kind"] == "seen" and row["attack"] == "dori"]
     assert [(row["params"]["steps"], row["params"]["epsilon"]) for row in attacked] == wanted
     assert [row["gradient_evaluations"] for row in attacked] == [0, 4, 0, 4]  # steps x pairs
-    (curve,) = curves([row for row in rows if row["params"]["steps"] != 0])
+    (curve,) = curves([row for row in rows if row["params"].get("steps") != 0])
     assert [point.budget for point in curve.points] == [0.1, 0.2]
     assert len({row["fingerprint"] for row in attacked}) == 4
     assert list(run.attacks) == [f"original-steps={steps}-epsilon={size}" for steps, size in wanted]
@@ -290,7 +294,7 @@ def test_budgets_are_solved_at_once_and_fill_the_entries_of_single_runs(study: S
 def test_every_restart_is_drawn_and_the_best_of_them_counts(study: Study, tmp_path: Path) -> None:
     _, rows, images = study(tmp_path, *SMALL, "attack.restarts=3", "attack/start=gaussian")
     row = named(rows, "original+dori", "seen")
-    expected = {"restarts": 3, "images_per_prompt": 2, "start": "gaussian"}
+    expected = {"restarts": 3, "model.images_per_prompt": 2, "start": "gaussian"}
     assert row["params"] == row["params"] | expected
     assert row["gradient_evaluations"] == 3 * 2 * 2  # restarts, steps, pairs
     assert row["unet_evaluations"] == 3 * 2 * 2 * 2  # restarts, seeds, steps, halves of the guidance
@@ -338,33 +342,6 @@ def test_an_attack_that_cannot_be_made_is_refused_before_any_work(
     monkeypatch.setattr("dori.stages.Stages.together", works)
     with pytest.raises(InputError, match=text):
         study(tmp_path, *words)
-
-
-SWEPT = [
-    "attack/start=gaussian", "attack/constraint=linf", "attack/objective=guided", "attack.window=[0,500]",
-    "attack.stop=replication", "attack.check_every=2", "attack.pairs=4", "attack.tokens=padding",
-    "attack.restarts=2", "attack.optimizer.lr=0.2", "attack.optimizer._target_=torch.optim.SGD",
-    "attack.steps=7",
-]  # fmt: skip
-
-
-def test_whatever_of_the_attack_is_swept_tells_rows_apart() -> None:
-    """Rows of two jobs with the same params would be one."""
-    found = [choices(tiny.composed(*word).attack) for word in ([], *([word] for word in SWEPT))]
-    assert len({json.dumps(each, sort_keys=True) for each in found}) == len(SWEPT) + 1
-    default = found[0]
-    assert default == default | {
-        "start": "prompt", "objective": "denoising_loss", "window": None, "stop": "steps",
-        "optimizer": "Adam", "optimizer.lr": 0.1,
-    }  # fmt: skip
-    # these change what is solved at once, not what is found
-    assert choices(tiny.composed("attack.batch=3").attack) == default
-
-
-def test_a_seed_of_the_attacks_own_is_told(study: Study, tmp_path: Path) -> None:
-    for word, seed in (("seed=1", None), ("attack.seed=1", 1)):
-        _, rows, _ = study(tmp_path, *SMALL, word)
-        assert named(rows, "original+dori", "seen")["params"]["attack_seed"] == seed
 
 
 def test_the_untouched_model_is_attacked_as_well_where_asked(study: Study, cache: Path, first: tuple) -> None:

@@ -86,7 +86,10 @@ def test_the_job_shows_its_figure_and_its_verdict(
         (("pruning=none",), "there is no pruning"),
         (("data.targets=1",), "needs 4 memorized targets"),
         (("attack=dori", "attack.snapshots=[1,2]"), "takes one budget"),
-        (("defense=bos_attention",), "study=subspace looks at pruning, not at defense=bos_attention"),
+        (
+            ("defense=bos_attention", "pruning=wanda"),
+            "study=subspace looks at pruning, not at defense=bos_attention",
+        ),
     ],
 )
 def test_what_it_cannot_compare_is_refused(
