@@ -1,6 +1,7 @@
 """NeMo: neurons of the text cross-attention's values that hold a memory (arXiv 2406.02366)."""
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +101,8 @@ class NeMo:
             mask: Mask = {n: torch.zeros(m.out_features, dtype=torch.bool) for n, m in layers.items()}
             if seeds.any():
                 probe = Probe(diffusion, list(layers), embedding[None], noise[seeds], difference[seeds])
-                mask = self._neurons(probe, statistics, threshold)
-                evaluations += probe.evaluations
+                mask, spent = self._kept_neurons(probe, statistics, threshold, keep)
+                evaluations += spent
             masks.append(mask)
         facts = {
             "scores": scores, "ordinary_scores": ordinary.tolist(), "threshold": threshold,
@@ -138,6 +139,25 @@ class NeMo:
 
         inputs = {"captions": data.captions, "seeds": self.seeds, "seed": self.seed}
         return load_file(keep("ordinary_scores", inputs, compute) / "scores.safetensors")["scores"]
+
+    def _kept_neurons(
+        self, probe: Probe, statistics: Statistics, threshold: float, keep: Keep
+    ) -> tuple[Mask, int]:
+        """A prompt's neurons, and the samples that finding them took; each prompt outlives a killed run."""
+
+        def compute(folder: Path) -> dict[str, Any]:
+            mask = self._neurons(probe, statistics, threshold)
+            found = {name: part.to(torch.uint8).cpu() for name, part in mask.items()}
+            found["evaluations"] = torch.tensor(probe.evaluations)
+            save_tensors(found, folder / "neurons.safetensors")
+            return {}
+
+        of = digest([probe.y, probe.noise, probe.unblocked, *statistics.mean, *statistics.std])
+        inputs = {"settings": asdict(self), "threshold": threshold, "of": of}
+        found = load_file(keep("neurons", inputs, compute) / "neurons.safetensors")
+        return {name: part.bool() for name, part in found.items() if name in probe.layers}, int(
+            found["evaluations"]
+        )
 
     def _neurons(self, probe: Probe, statistics: Statistics, threshold: float) -> Mask:
         """Initial selection, then refinement by layer and by neuron."""
@@ -199,3 +219,11 @@ def _captions(data: Data) -> list[str]:
             " or pruning.statistics and pruning.threshold"
         )
     return data.captions
+
+
+def digest(tensors: list[Tensor]) -> str:
+    """SHA-256 of their bytes."""
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()

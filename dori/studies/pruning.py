@@ -97,10 +97,13 @@ def find_mask(
 
 
 def keeper(run: "Run") -> Keep:
-    """Keeps what a pruning method needs to know of the model, whatever the targets, as stages."""
+    """Keeps what a pruning method finds on the way as stages; what counts nothing is no line of the job's."""
 
     def keep(name: str, inputs: dict, compute: Callable[[Path], dict]) -> Path:
-        return run.stages.run(name, {**_model(run), **inputs}, compute, name.replace("_", " ")).folder
+        result = run.stages.run(name, {**_model(run), **inputs}, compute, name.replace("_", " "))
+        if not result.info:
+            run.stages.results.remove(result)
+        return result.folder
 
     return keep
 

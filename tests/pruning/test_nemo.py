@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +22,8 @@ from dori.errors import InputError
 from dori.pruning import NeMo
 from dori.pruning.masks import count, union
 from dori.pruning.probe import TIE, greedy
+from dori.pruning.selection import Selection
+from dori.stages import Stages
 from tests import tiny
 from tests.pruning.nemo_reference import Reference
 
@@ -190,3 +193,34 @@ def test_missing_captions_and_wrong_settings_are_refused(make_diffusion: Make, t
         NeMo(layers="al")
     with pytest.raises(InputError, match="seeds must be 2 or more"):
         NeMo(seeds=1)
+
+
+def test_the_prompts_of_a_killed_search_are_kept(
+    make_diffusion: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each takes minutes of Stable Diffusion."""
+    model = strong(make_diffusion(dtype="float64"), 1)
+    targets = [target(prompt) for prompt in tiny.prompts(3)]
+    nemo, data = replace(NEMO, threshold=-1.0), data_of(tiny.prompts(4, 20))
+    neurons, searched = NeMo._neurons, []
+
+    def dies(self: NeMo, *arguments: Any) -> Any:
+        searched.append(arguments)
+        if len(searched) == 3:
+            raise KeyboardInterrupt
+        return neurons(self, *arguments)
+
+    def select(cache: Path) -> Selection:
+        stages = Stages(cache)
+        return nemo.select(model, targets, data, lambda *given: stages.run(*given).folder)
+
+    whole = select(tmp_path / "whole")
+    monkeypatch.setattr(NeMo, "_neurons", dies)
+    with pytest.raises(KeyboardInterrupt):
+        select(tmp_path / "killed")
+    found = select(tmp_path / "killed")
+    assert len(searched) == 3 + 1  # the third alone
+    assert found.evaluations == whole.evaluations
+    for one, other in zip(found.masks, whole.masks, strict=True):
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[layer], other[layer]) for layer in one)
