@@ -71,7 +71,8 @@ class Job:
         write_images(out / "images.parquet", images)
         write_atomically(out / "timing.json", json.dumps(stages, indent=1) + "\n")
         for name, attacked in run.attacks.items():
-            share_file(attacked.result.folder / "triggers.safetensors", out / f"triggers-{name}.safetensors")
+            own = out / f"triggers-{name.replace('/', '-')}.safetensors"  # a name is not a folder
+            share_file(attacked.result.folder / "triggers.safetensors", own)
         if run.cfg.save_model and run.mitigated:
             save_model(run, rows, targets, self.config, out / "model")
         if isinstance(run.defense, Finetuning) and (looks := epochs(run.mitigated)):
