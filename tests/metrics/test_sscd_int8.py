@@ -1,13 +1,17 @@
 """The real SSCD in int8: where the package is, on real weights; elsewhere what is said of its absence."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 
+from dori.data import Target
 from dori.errors import InputError
+from dori.evaluation import Evaluation
 from dori.metrics import sscd_int8
+from dori.metrics.clip import CLIPAlignment
 from dori.metrics.sscd_int8 import SSCDInt8
 
 
@@ -45,6 +49,17 @@ def test_a_picture_alone_is_described_as_in_a_batch_and_at_the_stated_size(real:
 def test_it_has_a_device_and_nothing_to_learn(real: SSCDInt8) -> None:
     assert next(real.parameters()).device.type == "cpu"
     assert not any(p.requires_grad for p in real.parameters())
+
+
+def test_it_judges_in_an_evaluation_beside_networks_of_torch(real: SSCDInt8, measures: Path) -> None:
+    clip = partial(CLIPAlignment, path=measures / "clip", mean=[0.5] * 3, std=[0.5] * 3)
+    evaluation = Evaluation(partial(SSCDInt8, size=64), clip, clip, resolution=64)
+    evaluation.check()
+    images = (pictures(4) * 255).round().to(torch.uint8)
+    targets = [Target(f"seen/{i}", "a", "seen", images[i].permute(1, 2, 0).numpy()) for i in range(2)]
+    found = evaluation.similarity(images.unflatten(0, (2, 2)), targets)
+    assert found[0, 0] == pytest.approx(1, abs=1e-4) and found[0, 1] < 0.8 and found[1].max() < 0.8
+    assert evaluation.replicated(images.unflatten(0, (2, 2)), targets).tolist() == [True, False]
 
 
 def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
