@@ -41,7 +41,7 @@ def fitted(block: Block) -> list[Block]:
     wide = []
     for i, column in enumerate(zip(block.columns, *block.lines, strict=True)):
         words = [word for cell in column for word in cell.split()] if _wraps(i, count) else column
-        wide.append(max(map(len, words), default=0) + 1)
+        wide.append(max(map(len, words), default=0) + 2)  # a column's padding, and the box's
     groups, room = [list(range(count))], WIDTH - sum(wide[:count])
     for i in range(count, len(wide)):
         taken = sum(wide[k] for k in groups[-1][count:])

@@ -1,5 +1,10 @@
 """``rows.json`` and ``images.parquet``: the files that people script against.
 
+A row is one (setting, kind, params). ``params`` hold every setting of every part that took part in it, called
+as on the command line, the attack's without ``attack.`` (see ``dori.settings``): those of the study, model,
+data and evaluation, ``seed`` and ``trainer.precision`` always, those of pruning, defense and attack where the
+row has them. A key that is not there is null: that part had none in the row.
+
 The same results give the same bytes: keys are sorted, floats rounded to ten significant digits,
 and nothing depends on the clock. NaN and infinities become ``null``.
 """
