@@ -23,9 +23,9 @@ shared() { # PART... : the second pair has all but the U-Nets from the first
 }
 
 a=$work/seed-1 b=$work/seed-2 running=()
-train "$a" clip
+train "$a" clip code
 all_done
-shared clip-model tokenizer $(cd "$a" && ls -d ordinary-*)
+shared clip-model tokenizer code.safetensors $(cd "$a" && ls -d ordinary-*)
 train "$a" decoder
 train "$a" encoder
 [ ! -e "$a/lesson.safetensors" ] || train "$a" student

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer
 
-from dori.files import write_atomically
+from dori.files import save_tensors, write_atomically
 from dori.minnow import autoencoder, clip, tokenizer, unet
 from dori.minnow.descriptor import Descriptor
 from dori.minnow.machine import CPU, Machine
@@ -52,9 +53,16 @@ class Material:
         return tokenizer.build([*words, *NAMES], self.cfg["tokens"])
 
     def code(self) -> tuple[Tensor, Tensor]:
-        """The linear code of patches that the latents are."""
-        own = self.cfg["autoencoder"]
-        return autoencoder.code(self.ordinary[:1024], own["latent_channels"], power=own["power"])
+        """The linear code of patches that the latents are: matrix and mean, found once and kept.
+
+        Another machine may turn axes of almost the same spread, and no decoder of this one would fit them.
+        """
+        path, own = self.work / "code.safetensors", self.cfg["autoencoder"]
+        if not path.exists():
+            found = autoencoder.code(self.ordinary[:1024], own["latent_channels"], power=own["power"])
+            save_tensors({"matrix": found[0].contiguous(), "mean": found[1]}, path)
+        kept = load_file(path)
+        return kept["matrix"], kept["mean"]
 
     def latents(self, pixels: Tensor) -> Tensor:
         """What the encoder is trained to give; every other training uses it."""

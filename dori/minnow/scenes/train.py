@@ -1,7 +1,7 @@
 """The new minnow's recipe as one command: ``python -m dori.minnow.scenes.train [part ...] [--work DIR]``.
 
-Parts, in order: decoder, encoder, clip, lesson, student, pretraining, memorized, twin, export. Each leaves
-its result in the work folder and is skipped where that is there; a killed one goes on from its last
+Parts, in order: code, decoder, encoder, clip, lesson, student, pretraining, memorized, twin, export. Each
+leaves its result in the work folder and is skipped where that is there; a killed one goes on from its last
 checkpoint. Parts that do not need each other may run as processes of their own.
 """
 
@@ -26,7 +26,7 @@ from dori.minnow.unet import Encoded
 RECIPE = Path(__file__).with_name("recipe.yaml")
 PHASES = ("pretraining", "memorization", "consolidation")  # of the U-Net
 PARTS = (
-    "decoder", "encoder", "clip", "lesson", "student", "pretraining", "memorized", "twin", "export",
+    "code", "decoder", "encoder", "clip", "lesson", "student", "pretraining", "memorized", "twin", "export",
 )  # fmt: skip
 
 

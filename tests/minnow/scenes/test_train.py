@@ -73,6 +73,17 @@ def test_a_training_out_of_time_goes_on_where_it_stopped(
     assert all(torch.allclose(one[name], other[name], atol=1e-6) for name in one)
 
 
+def test_the_code_is_found_once_and_another_machine_keeps_it(tmp_path: Path) -> None:
+    train.main(words(tmp_path, "code"))
+    kept = load_file(tmp_path / "code.safetensors")
+    turned = {"matrix": kept["matrix"].flip(1).contiguous(), "mean": kept["mean"]}
+    save_file(turned, tmp_path / "code.safetensors")
+    matrix, mean = Material(train.settings(SMALL), tmp_path).code()
+    assert torch.equal(matrix, turned["matrix"]) and torch.equal(mean, kept["mean"])
+    latents = Material(train.settings(SMALL), tmp_path).latents(torch.zeros(2, 64, 64, 3, dtype=torch.uint8))
+    assert latents.shape == (2, 24, 8, 8)
+
+
 def test_what_the_recipe_does_not_have_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"the recipe has no unet\.width"):
         train.main(["--work", str(tmp_path), "--set=unet.width=1"])
