@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from functools import cached_property
 from pathlib import Path
-from textwrap import shorten
 
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
@@ -17,7 +16,7 @@ from dori.diffusion.checks.fit import check_fit, text_settings
 from dori.diffusion.checks.folder import NETWORKS, check_pipeline, local_folder
 from dori.diffusion.checks.headers import check_headers
 from dori.diffusion.checks.schedule import check_steps, scheduler_of
-from dori.diffusion.checks.tokens import load_tokenizer, too_long
+from dori.diffusion.checks.tokens import check_lengths, load_tokenizer, too_long
 from dori.diffusion.files import model_fingerprint, part, parts
 from dori.diffusion.guard import Guard
 from dori.diffusion.loading import load_pipeline, load_skeleton
@@ -186,14 +185,8 @@ class StableDiffusion:
 
     def check_prompts(self, prompts: list[str], sources: list[str] | None = None) -> None:
         """Raises InputError where a prompt has more tokens than the text encoder takes, with its source."""
-        if self.truncate_prompts:
-            return
-        for place, count in too_long(self.tokenizer, prompts).items():
-            where = f"{sources[place]}: " if sources and sources[place] else ""
-            raise InputError(
-                f"{where}prompt of {count} tokens, but {self.name} takes {self.tokenizer.model_max_length}:"
-                f" {shorten(prompts[place], 120)!r}; shorten it or set model.truncate_prompts=true"
-            )
+        if not self.truncate_prompts:
+            check_lengths(self.tokenizer, self.name, prompts, sources)
 
     def cut(self, prompts: list[str]) -> int:
         """How many of the prompts are cut, as ``truncate_prompts`` says."""

@@ -1,6 +1,7 @@
 """Whether a tokenizer fits the text encoder, and prompts fit both."""
 
 from pathlib import Path
+from textwrap import shorten
 
 from transformers import CLIPTextConfig, CLIPTokenizer
 
@@ -42,3 +43,15 @@ def too_long(tokenizer: CLIPTokenizer, prompts: list[str]) -> dict[int, int]:
         return {}
     lengths = map(len, tokenized(tokenizer, prompts).input_ids)
     return {place: n for place, n in enumerate(lengths) if n > tokenizer.model_max_length}
+
+
+def check_lengths(
+    tokenizer: CLIPTokenizer, name: str, prompts: list[str], sources: list[str] | None = None
+) -> None:
+    """Raises InputError: the first prompt that is too long for the model of a name, and where it was read."""
+    for place, count in too_long(tokenizer, prompts).items():
+        where = f"{sources[place]}: " if sources and sources[place] else ""
+        raise InputError(
+            f"{where}prompt of {count} tokens, but {name} takes {tokenizer.model_max_length}:"
+            f" {shorten(prompts[place], 120)!r}; shorten it or set model.truncate_prompts=true"
+        )
