@@ -103,7 +103,10 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     quiet()
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfgs = {name: compose("config", [f"pruning={name}"]) for name in ("nemo", "wanda")}
+        cfgs = {
+            "nemo": compose("config", ["pruning=nemo"]),
+            "wanda": compose("config", ["pruning=wanda", "pruning.base=empty"]),  # as published
+        }
     # in float64 rounding cannot decide between neurons; both sides run in it
     diffusion = build(cfgs["nemo"].model, dtype="float64", twin=None)
     data = minnow(max(arguments.prompts, arguments.pool), 0)
