@@ -8,10 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import wandb
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import OmegaConf
-from wandb.errors import AuthenticationError, CommError, UsageError
 
 from dori.config import build
 from dori.errors import InputError
@@ -47,6 +45,9 @@ def opened(run: "Run", output: Path) -> Iterator[Logger]:
 
 
 def _started(run: "Run") -> WandbLogger:
+    import wandb  # only where it is used: it takes most of a second
+    from wandb.errors import AuthenticationError, CommError, UsageError
+
     node = run.cfg.logger
     settings: dict[str, Any] = {
         "id": node.get("id") or run_id(run),

@@ -8,10 +8,9 @@ attack has several budgets.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-import wandb
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig
 
@@ -22,6 +21,9 @@ from dori.results.curves import name_of
 from dori.results.injection import Curve, Point
 from dori.results.opening import shortened, staged_in
 from dori.results.rows import Rows, plain
+
+if TYPE_CHECKING:
+    import wandb
 
 PICTURES = 400  # of the per-image table that carry their image; the others carry figures alone
 
@@ -40,6 +42,8 @@ def log_results(
         logger.log_metrics(values)
         logger.save()
         return
+    import wandb  # only where it is used: it takes most of a second
+
     run = logger.experiment
     run.tags = tuple(shortened([*(run.tags or ()), *tags]))
     run.summary.update(values)
@@ -126,6 +130,8 @@ def log_sweep(rows: Rows, config: DictConfig, folder: Path, x: str | None = None
 
 
 def _log_curves_of(rows: Rows, config: DictConfig, folder: Path, x: str | None) -> None:
+    import wandb
+
     for curve in curves(rows, x):
         name = label(curve)
         logger = WandbLogger(
@@ -165,11 +171,15 @@ def log_history(logger: Logger | None, lines: Sequence[Mapping[str, float]], pic
         named = {f"training/{name}": value for name, value in line.items() if name != "epoch"}
         _log_line(logger, {"budget/epochs": line["epoch"], **named}, index)
     if isinstance(logger, WandbLogger) and pictures.exists():
+        import wandb
+
         logger.experiment.log({"training/grid": wandb.Image(str(pictures))})
 
 
-def image_table(images: pd.DataFrame) -> wandb.Table:
+def image_table(images: pd.DataFrame) -> "wandb.Table":
     """One line per image; of each prompt and setting the one most like its training image is shown."""
+    import wandb
+
     best = set(images.dropna(subset=["sscd_orig"]).groupby(["setting", "target"])["sscd_orig"].idxmax())
     shown = set(sorted(best)[:PICTURES])
     frame = images.drop(columns="file").astype(object).where(images.drop(columns="file").notna(), None)
@@ -185,5 +195,8 @@ def finish(logger: Logger | None, exit_code: int = 0) -> None:
     """End the job for the tracker, also a failed one: WandbLogger would reuse a run left open."""
     if logger is not None:
         logger.finalize("success" if exit_code == 0 else "failed")
-    if wandb.run is not None:
-        wandb.finish(exit_code=exit_code)
+    if isinstance(logger, WandbLogger):
+        import wandb
+
+        if wandb.run is not None:
+            wandb.finish(exit_code=exit_code)
