@@ -1,7 +1,6 @@
 """Pruned by k of an image's triggers: do its other triggers still replicate?"""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -15,11 +14,10 @@ from dori.metrics.intervals import Estimate, point
 from dori.pruning import masks, random
 from dori.pruning.layers import layers_of
 from dori.pruning.masks import Mask
-from dori.pruning.selection import Keep, Selection
 from dori.studies.features import describe, reference_of
 from dori.studies.locality_row import identities, study_row
 from dori.studies.locality_triggers import Found, captions, replicating
-from dori.studies.pruning import find_mask
+from dori.studies.pruning import keep_masks
 from dori.studies.quality import groups_of
 from dori.studies.rows import Row
 from dori.studies.run import Run
@@ -94,11 +92,7 @@ def _subject(run: Run, label: str, chosen: list[Mask], images: list[str], member
     own |= {m.target.name: images.index(m.unit) for m in members if m.kind == TRIGGER and m.unit in own}
     own |= {target.name: i % len(images) for i, target in enumerate(captions(run))}
 
-    def select(_keep: Keep) -> Selection:
-        return Selection(chosen)
-
-    recipe: dict[str, Any] = {"cut": label, "masks": [masks.digest(mask) for mask in chosen], "own": own}
-    return Subject(label, run.diffusion, find_mask(run, select, label, recipe, own))
+    return Subject(label, run.diffusion, keep_masks(run, chosen, label, {"cut": label}, own))
 
 
 def _split(drawn: np.ndarray, groups: list[np.ndarray]) -> list[np.ndarray]:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from dori.data import MEMORIZED, Target
 from dori.fingerprints import identity
 from dori.predict import Predictor
-from dori.pruning import Method, masks, random
+from dori.pruning import Mask, Method, masks, random
 from dori.pruning.selection import Keep, Selection
 from dori.studies.subjects import Subject
 
@@ -62,6 +62,12 @@ def at_random(run: "Run", subject: Subject) -> Subject:
     recipe = {"like": subject.mask.fingerprint, "seed": run.cfg.seed}
     mask = find_mask(run, like, RANDOM, recipe, own or None)
     return Subject(RANDOM, run.diffusion, mask, pruning="random", made=mask, settings=subject.settings)
+
+
+def keep_masks(run: "Run", found: list[Mask], name: str, recipe: dict, own: dict[str, int]) -> "Result":
+    """Masks that were found already, as a stage: it depends on what they select, however they came about."""
+    digests = [masks.digest(mask) for mask in found]
+    return find_mask(run, lambda _keep: Selection(found), name, {**recipe, "masks": digests}, own)
 
 
 def find_mask(

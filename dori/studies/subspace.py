@@ -11,9 +11,8 @@ from dori.data import MEMORIZED, Target
 from dori.errors import InputError, check_positive
 from dori.metrics.overlap import overlap, overlap_difference
 from dori.pruning import Mask, Method, masks, random
-from dori.pruning.selection import Keep, Selection
 from dori.randomness import derive
-from dori.studies.pruning import RANDOM, at_random, find, find_mask
+from dori.studies.pruning import RANDOM, at_random, find, keep_masks
 from dori.studies.rows import Row, rows_of
 from dori.studies.run import Run
 from dori.studies.subjects import Subject
@@ -87,12 +86,7 @@ def swapped(
     def subject(name: str, pair: list[Mask], turned: bool) -> Subject:
         own = {target.name: int((target.name not in first) != turned) for target in memorized}
         recipe = {"of": [[t.identity for t in half] for half in halves], "name": name, "method": method.name}
-        digests = [masks.digest(mask) for mask in pair]
-
-        def select(_keep: Keep) -> Selection:
-            return Selection(pair)
-
-        stage = find_mask(run, select, name, {**recipe, "masks": digests, "seed": seed}, own)
+        stage = keep_masks(run, pair, name, {**recipe, "seed": seed}, own)
         told = run.told("pruning")
         return Subject(name, run.diffusion, stage, pruning=name, made=stage, settings=told)
 
