@@ -21,7 +21,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from dori.fingerprints import digest, path_of
 from dori.neutral import neutral_of
 
-EVERYWHERE = ("study", "model", "data", "evaluation", "seed")  # what every row tells
+EVERYWHERE = ("study", "model", "data", "evaluation", "margins", "seed")  # what every row tells
 _FOLLOWS = re.compile(rf"\$\{{({'|'.join(EVERYWHERE)})(\.[\w.]+)?\}}")
 _OWN = ("_target_", "_partial_", "_convert_", "_recursive_")  # Hydra's
 

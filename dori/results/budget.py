@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from dori.results.answers import apart
 from dori.results.comparison import Comparison, kinds_of, split, varying
 from dori.results.curves import name_of
+from dori.results.estimate import Estimate
 from dori.results.injection import Counterfactual, Curve, Point
 from dori.results.rows import Row, Rows
 
@@ -56,9 +58,9 @@ def _point(c: Comparison, budget: float, axis: str) -> Point | None:
                  for kind in ("unseen", "seen")]  # fmt: skip
     counterfactuals = (_counterfactual(c, setting, kind, budget, axis) for setting, kind in settings)
     return Point(
-        budget, rate, c.figure(c.mitigation, "MR"), c.figure(c.attacked, "MR_difference"),
-        c.figure(c.attacked, "MR_over_twin"), c.figure(c.attacked, "Displacement"),
-        tuple(each for each in counterfactuals if each),
+        budget, rate, c.figure(c.mitigation, "MR"), c.difference(c.attacked, "difference"),
+        c.difference(c.attacked, "over_twin"), c.figure(c.attacked, "Displacement"),
+        tuple(each for each in counterfactuals if each), c.margins,
     )  # fmt: skip
 
 
@@ -71,8 +73,9 @@ def _counterfactual(
     if row is None or rate is None or row["params"].get(axis) != budget:
         return None
     before = c.figure(split(setting)[0], "MR", kind)
+    change = c.difference(setting, "difference", kind) or apart(rate, before or Estimate(0.0))
     return Counterfactual(
-        setting, kind, rate, before, c.figure(setting, "SSCD_Orig", kind),
+        setting, kind, rate, before, change, c.figure(setting, "SSCD_Orig", kind),
         c.figure(setting, "Displacement", kind),
     )  # fmt: skip
 

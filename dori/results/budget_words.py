@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from dori.results.answers import UNDECIDED, WITHIN
 from dori.results.comparison import split
 from dori.results.curves import name_of
 from dori.results.estimate import MISSING, number, with_interval
 from dori.results.injection import Counterfactual, Curve, Point
+from dori.results.questions import Verdict, cite
 from dori.results.table import Block
-from dori.results.verdict import Verdict, cite
 
 TITLE = "What budget brings memory back, and what budget injects"
 CAPTION = (
@@ -16,56 +17,58 @@ CAPTION = (
     "the median over targets. Lines are set a little apart, so that equal ones can be seen."
 )
 WORDS = {
-    "recovery point": "smallest budget at which the MR of memorized images lies above that without the "
+    "recovery point": "smallest budget from which on the MR of memorized images lies above that without the "
     "attack, beyond the 95 % interval of the difference",
-    "injection point": "smallest budget at which the attack makes a copy (SSCD above 0.7) where there is "
-    "nothing to recall: in the twin, or of a control picture in the mitigated or the original model",
-    "window": "budgets from the one to below the other: memorized images come back, and nothing is injected",
+    "injection point": "smallest budget at which the attack makes more than a few copies (margins.control) "
+    "where there is nothing to recall: in the twin, or of control pictures in the mitigated or the original "
+    "model",
+    "window": "budgets at which memorized images come back and, from the smallest budget on, injection is "
+    "ruled out up to the margin (margins.rate)",
     "margin": "MR of memorized images above that of the highest counterfactual at the same budget",
 }
 
 
 def verdict(curve: Curve) -> Verdict:
     """Recovery point, injection point, what lies between them, and how far the embeddings moved."""
-    first, window = curve.recovery, curve.window
-    if window:
+    if window := curve.window:
         code, headline = "window", f"Recalled, not injected, at {_range(curve, window)}"
-    elif first:
+    elif curve.answer == WITHIN:
+        code, headline = "no_recovery", "No budget brings the pictures back"
+    elif curve.answer == UNDECIDED:
+        code, headline = "recovery_unclear", "Undecided whether any budget brings the pictures back"
+    elif curve.recovery and curve.injection and curve.injection.budget <= curve.recovery.budget:
         code, headline = "no_window", "Wherever the pictures come back, some are injected as well"
     else:
-        code, headline = "no_recovery", "No budget brings the pictures back beyond the intervals"
+        code, headline = "injection_unclear", "The pictures come back; whether injected is undecided"
     return Verdict(code, headline, " ".join(_sentences(curve)), tuple(_notes(curve)))
 
 
 def _sentences(curve: Curve) -> Iterator[str]:
-    first, begins, widest = curve.recovery, curve.injection, curve.widest
-    before = curve.points[0].before
-    if before:
-        yield f"Without the attack, {curve.mitigation} leaves MR {cite(before)} on {curve.kind} targets."
-    if first:
-        change = f", a change of {with_interval(first.change)}" if first.change else ""
-        yield f"Recovery point: {_at(curve, first)}, with MR {cite(first.rate)}{change}{_moved(first)}."
+    if first := curve.recovery:
+        yield f"Recovery point: {_at(curve, first)}{_moved(first)}."
     else:
         highest = max(curve.points, key=lambda point: point.rate.value)
         yield f"The highest rate is {cite(highest.rate)}, at {_at(curve, highest)}{_moved(highest)}."
+    begins, last = curve.injection, curve.points[-1]
     if begins:
         yield f"Injection point: {_at(curve, begins)}, where {' and '.join(map(_copies, begins.injecting))}."
-    elif curve.points[-1].counterfactuals:
-        yield f"No injection point up to {_at(curve, curve.points[-1])}: the attack makes no copy elsewhere."
+    elif last.counterfactuals:
+        told = "; ".join(map(_copies, last.counterfactuals))
+        yield f"No injection point up to {_at(curve, last)}: {told}."
     else:
         yield "There is no twin and no attacked control, so nothing is known of injection."
-    if first and begins and 0 < first.budget < begins.budget:
-        yield f"That takes {number(begins.budget / first.budget, 1)} times the budget of the recovery."
-    if widest and widest.margin:
-        yield f"Margin, at its largest: {with_interval(widest.margin)}, at {_at(curve, widest)}."
+    if surest := curve.surest:
+        point, low = surest
+        yield f"The margin is at least {number(low)}, at {_at(curve, point)} (for all budgets at once)."
 
 
 def _notes(curve: Curve) -> Iterator[str]:
+    first, begins = curve.recovery, curve.injection
+    if first and begins and 0 < first.budget < begins.budget:
+        yield f"Injection takes {number(begins.budget / first.budget, 1)} times the budget of the recovery."
     if half := curve.half_injected:
         names = " and ".join(_where(each) for each in half.counterfactuals if each.half)
         yield f"From {_at(curve, half)} on, half the targets are copies {names}."
-    elif curve.injection:
-        yield "One copy is enough for an injection point; at no budget is half of any counterfactual copies."
     missing = {"twin", curve.mitigation, "original"} - {
         split(each.setting)[0] for each in curve.points[-1].counterfactuals
     }
@@ -96,10 +99,10 @@ def _budgets(found: Sequence[Curve]) -> Block:
 
 
 def _points(found: Sequence[Curve]) -> Block:
-    columns = ("attack", "recovery", "moved", "injection", "moved", "by", "largest margin")
+    columns = ("attack", "recovery", "moved", "injection", "moved", "by", "margin at least")
     lines = []
     for curve in found:
-        first, begins, widest = curve.recovery, curve.injection, curve.widest
+        first, begins, surest = curve.recovery, curve.injection, curve.surest
         by = begins.injecting[0] if begins else None
         lines.append((
             _short(curve),
@@ -107,7 +110,7 @@ def _points(found: Sequence[Curve]) -> Block:
             name_of(begins.budget) if begins else f"> {name_of(curve.points[-1].budget)}",
             number(by.displacement.value) if by and by.displacement else MISSING,
             f"{by.setting}, {by.kind}" if by else MISSING,
-            with_interval(widest.margin if widest else None),
+            number(surest[1] if surest else None),
         ))  # fmt: skip
     return Block(f"Recovery and injection point, by {found[0].axis}", columns, tuple(lines), 1)
 
@@ -141,6 +144,4 @@ def _where(each: Counterfactual) -> str:
 
 
 def _copies(each: Counterfactual) -> str:
-    copies = round(each.rate.value * each.rate.n) if each.rate.n else 0
-    moved = f", moved by {number(each.displacement.value)}" if each.displacement else ""
-    return f"{copies} of {each.rate.n} are copies {_where(each)} (MR {with_interval(each.rate)}{moved})"
+    return f"{each.rate.count} of {each.rate.n} are copies {_where(each)}, up to {number(each.rate.high)}"

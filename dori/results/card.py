@@ -11,9 +11,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import dori
 from dori.files import write_atomically
+from dori.results.answers import ABOVE, answer, apart
 from dori.results.comparison import MEMORIZED, Comparison
-from dori.results.estimate import differs, with_interval
-from dori.results.render import markdown
+from dori.results.estimate import with_interval
+from dori.results.render import markdown, verdict_markdown
 from dori.results.rows import Rows
 from dori.results.table import blocks
 from dori.results.verdict import verdicts
@@ -45,7 +46,7 @@ def write_card(
         pruning=config["pruning"]["name"], defense=config["defense"]["name"], lora=lora,
         made="Fine-tuned" if config["defense"]["name"] != "none" else "Pruned",
         counts=", ".join(f"{count} {kind}" for kind, count in counts.items() if count),
-        count=len(memorized), captions=[as_text(target["prompt"]) for target in listed], verdict=verdict,
+        count=len(memorized), captions=[as_text(target["prompt"]) for target in listed], verdict=verdict_markdown(verdict),
         tables=markdown(blocks(rows)), warning=warning(comparison, verdict.code),
         config=yaml.safe_dump(
             without_folders({key: config[key] for key in PARTS}), sort_keys=False, allow_unicode=True
@@ -107,6 +108,7 @@ def warning(c: Comparison, code: str) -> str:
     if twin is None:
         return f"{told}. Other attacks, larger budgets and other weights of it were not tried."
     beside = f"{told}; in a twin that never saw the images it reaches {with_interval(twin)}"
-    if differs(rate, twin, c.figure(c.attacked, f"{c.rate}_over_twin")):
+    more = c.difference(c.attacked, "over_twin") or apart(rate, twin)
+    if answer(more, c.margins.rate) == ABOVE:
         return f"{beside}. So images can be brought back: do not rely on it where they must not be."
     return f"{beside}. Other attacks and larger budgets were not tried, and may succeed."

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from dori.results.answers import paired
 from dori.results.estimate import Estimate, estimate
+from dori.results.margins import Margins
 from dori.results.rows import Row, Rows
 
 MEMORIZED = ("verbatim", "template")
@@ -46,6 +48,14 @@ class Comparison:
 
     def figure(self, setting: str, metric: str, kind: str | None = None) -> Estimate | None:
         return estimate(self.row(setting, kind or self.kind), metric)
+
+    def difference(self, setting: str, metric: str, kind: str | None = None) -> Estimate | None:
+        """The rate of a setting less another one on the same prompts: ``difference``, ``over_twin``."""
+        return paired(self.figure(setting, f"{self.rate}_{metric}", kind))
+
+    @property
+    def margins(self) -> Margins:
+        return Margins.of(self.params)
 
     def _agreement(self, row: Row) -> int:
         params = row["params"]

@@ -7,7 +7,7 @@ from dori.results.comparison import CARRIED, MEMORIZED, kinds_of, split
 from dori.results.estimate import MISSING, estimate, number, significant, with_interval
 from dori.results.paper_table import paper_table, plain, row_of, sizes
 from dori.results.rows import Rows
-from dori.results.table import Block, work_cell
+from dori.results.table import Block, thousandfold, work_cell
 from dori.results.words import kind_title, setting_rank
 
 CONTROLS = ("unseen", "seen")
@@ -36,7 +36,7 @@ def defense_table(rows: Rows, minutes: Minutes | None = None) -> Block | None:
         return None
     columns = (
         "model", f"MR {NOBODY} [95 %]", *(f"MR {attack} [95 %]" for attack in attacks), "MR controls",
-        "Displacement", "Work", "FID", "KID − original's", "A_CLIP", "U-Net evaluations",
+        "Displacement", "Work", "FID", "KID × 1,000 − original's", "A_CLIP", "U-Net evaluations",
         "training, minutes",
     )  # fmt: skip
     taken = {model: f"{value:.1f}" for model, value in (minutes or {}).items()}
@@ -59,7 +59,7 @@ def _line(rows: Rows, model: str, attacks: list[str], kind: str) -> tuple[str, .
         plain(first, "Displacement", 2),
         work_cell(first),
         significant(fid.value) if fid else MISSING,
-        with_interval(estimate(ordinary, "KID_difference"), 3),
+        thousandfold(ordinary, "KID_difference"),
         plain(ordinary, "A_CLIP", 3),
         _made(rows, model, kind),
     )

@@ -1,9 +1,7 @@
 """One figure with its interval and n, as it stands in a row, and how it is written."""
 
 import math
-from dataclasses import dataclass
-
-from scipy import stats
+from dataclasses import dataclass, replace
 
 from dori.results.rows import Row
 
@@ -12,13 +10,30 @@ MISSING = "–"
 
 @dataclass(frozen=True)
 class Estimate:
-    """A metric's value; ``low`` and ``high`` bound its 95 % interval; ``n`` counts what it is over."""
+    """A metric's value; ``low`` and ``high`` bound its 95 % interval; ``n`` counts what it is over.
+
+    ``pairs``: of a paired difference, the prompts that both have, the first alone, the second alone, neither;
+    ``p``: of the test that a difference was put to.
+    """
 
     value: float
     low: float | None = None
     high: float | None = None
     n: int | None = None
     mad: float | None = None
+    pairs: tuple[int, ...] | None = None
+    p: float | None = None
+
+    @property
+    def count(self) -> int:
+        """Of a share, how many it counts."""
+        return round(self.value * (self.n or 0))
+
+    def scaled(self, factor: float) -> "Estimate":
+        """In another unit."""
+        value, low, high = (None if x is None else factor * x for x in (self.value, self.low, self.high))
+        assert value is not None
+        return replace(self, value=value, low=low, high=high)
 
     @property
     def width(self) -> float:
@@ -32,33 +47,8 @@ def estimate(row: Row | None, metric: str) -> Estimate | None:
     if not entry or entry.get("value") is None:
         return None
     fields = ("value", "low", "high", "n", "mad")
-    return Estimate(**{field: entry.get(field) for field in fields})
-
-
-def above(one: Estimate, other: Estimate) -> bool:
-    """Whether ``one`` lies above ``other`` beyond both intervals (a point is its own interval)."""
-    low = one.value if one.low is None else one.low
-    high = other.value if other.high is None else other.high
-    return low > high
-
-
-def share_above(one: Estimate, other: Estimate) -> bool:
-    """Whether one share lies above another of other prompts: Fisher's exact test, at 5 %.
-
-    A share without its n (a bound to beat) is compared with the interval.
-    """
-    if not one.n or not other.n:
-        return above(one, other)
-    counts = [(round(share.value * share.n), share.n) for share in (one, other) if share.n]
-    table = [[k, n - k] for k, n in counts]
-    return one.value > other.value and stats.fisher_exact(table).pvalue < 0.05
-
-
-def differs(one: Estimate, other: Estimate, difference: Estimate | None) -> bool:
-    """Whether one share lies above another: by their paired difference, of either sign, if there is one."""
-    if difference is None or difference.low is None or difference.high is None:
-        return share_above(one, other)
-    return one.value > other.value and (difference.low > 0 or difference.high < 0)
+    pairs = entry.get("pairs")
+    return Estimate(**{field: entry.get(field) for field in fields}, pairs=pairs and tuple(pairs))
 
 
 def number(value: float | None, digits: int = 2) -> str:

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from dori.results.comparison import Comparison, comparisons
+from dori.results.questions import Verdict, cite
 from dori.results.rows import Rows
-from dori.results.verdict import Verdict, cite, judge
+from dori.results.verdict import judge
 
 TITLE = "Training data extraction"
 CAPTION = (

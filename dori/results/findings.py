@@ -17,9 +17,9 @@ from dori.results.injection import Curve
 from dori.results.locality_plots import WRITERS
 from dori.results.locality_table import tables
 from dori.results.locality_words import CAPTIONS, TITLES, WORDS
+from dori.results.questions import Verdict
 from dori.results.rows import Rows
 from dori.results.table import Block, rates
-from dori.results.verdict import Verdict
 
 
 @dataclass(frozen=True)

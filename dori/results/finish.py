@@ -19,7 +19,8 @@ from dori.results.findings import findings
 from dori.results.grid import write_grid
 from dori.results.opening import opened, tell_how_to_sync
 from dori.results.plots import write_distributions
-from dori.results.render import markdown, show
+from dori.results.questions import PAGE
+from dori.results.render import markdown, show, show_verdict, verdict_markdown
 from dori.results.report import write_report
 from dori.results.rows import Row, write_images, write_rows
 from dori.results.saving import epochs, history, save_model, write_history
@@ -98,11 +99,12 @@ class Job:
         for finding in findings(rows):
             show(finding.tables, console)
             for _, verdict in finding.verdicts:
-                console.print(f"[bold]{finding.title}. {verdict}[/bold]")
+                show_verdict(verdict, console, f"{finding.title}. ")
         for _, verdict in verdicts(rows):
-            console.print(f"\n[bold]{verdict}[/bold]")
+            show_verdict(verdict, console)
         for defect in defects(rows):
             console.print(defect, style="bold", markup=False)
+        console.print(f"What the answers mean: {PAGE}")
         for name in ("report.html", "grid.png", "rows.json"):
             console.print(f"{name:12} {self.output / name}", soft_wrap=True)
 
@@ -112,7 +114,8 @@ def text(rows: list[Row]) -> str:
     half = halves(rows)
     parts = [markdown([*blocks(rows), *([half] if half else [])])]
     for finding in findings(rows):
-        parts += [markdown(finding.tables), *(f"> {finding.title}. {each}\n" for _, each in finding.verdicts)]
-    parts += [f"> {verdict}\n" for _, verdict in verdicts(rows)]
+        parts.append(markdown(finding.tables))
+        parts += [verdict_markdown(verdict, f"{finding.title}. ") for _, verdict in finding.verdicts]
+    parts += [verdict_markdown(verdict) for _, verdict in verdicts(rows)]
     parts += [f"> {defect}\n" for defect in defects(rows)]
     return "\n".join(parts)

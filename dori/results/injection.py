@@ -1,38 +1,44 @@
 """Where memory comes back and where an attack begins to inject: the same attack at several budgets.
 
-*Recovery point*: the smallest budget at which the memorized images' MR lies above that without the
-attack, beyond the 95 % interval of the difference. *Injection point*: the smallest budget at which the
-attack makes a copy (SSCD above the threshold) where there is nothing to recall, that is, at which the MR
-of the twin or of attacked controls is above that without the attack; cautious, as one copy is enough.
-Between the two, what comes back is recalled. *Margin*: how far the memorized images' MR lies above the
-highest of the twin and the controls at the same budget.
+*Recovery point*: the smallest budget from which on, up to the largest, the memorized images' MR lies above
+that without the attack. *Injection point*: the smallest budget at which the attack makes more than a few
+copies where there is nothing to recall, that is, at which the MR of the twin or of attacked controls exceeds
+that without the attack by a rate fixed beforehand. *Not injected* is what lies before it only where, from the
+smallest budget on, the intervals of all counterfactuals stay below the margin. *Margin*: how far the
+memorized images' MR lies above the highest counterfactual at the same budget.
+
+Budgets are asked in an order that is fixed beforehand, and no further than the first no, so that several of
+them need no correction (a fixed sequence; Maurer, Hothorn, Lehmacher 1995). The largest margin is chosen by
+the data; its bound is one that holds for all budgets at once (Bonferroni).
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
-from math import hypot
+from itertools import takewhile
 from typing import Any
 
+from dori.results.answers import ABOVE, UNDECIDED, WITHIN, Answer, answer, apart, paired
 from dori.results.comparison import split
-from dori.results.estimate import Estimate, differs
+from dori.results.estimate import Estimate
 from dori.results.grid import THRESHOLD
+from dori.results.margins import Margins
 
 
 @dataclass(frozen=True)
 class Counterfactual:
-    """The attack where there is nothing to recall: ``setting`` and kind of target, and what it reached."""
+    """The attack where there is nothing to recall: ``setting`` and kind of target, and what it reached.
+
+    ``before``: without the attack; ``change``: how much more it reached than that, on the same targets.
+    """
 
     setting: str
     kind: str
     rate: Estimate
     before: Estimate | None
+    change: Estimate
     similarity: Estimate | None
     displacement: Estimate | None
-
-    @property
-    def injected(self) -> bool:
-        """Whether the attack has made copies."""
-        return self.rate.value > (self.before.value if self.before else 0)
 
     @property
     def half(self) -> bool:
@@ -51,24 +57,36 @@ class Point:
     over_twin: Estimate | None
     displacement: Estimate | None
     counterfactuals: tuple[Counterfactual, ...]
+    margins: Margins = field(default_factory=Margins)
 
     @property
-    def recovered(self) -> bool:
-        return self.before is not None and differs(self.rate, self.before, self.change)
+    def recovered(self) -> Answer:
+        change = self.change or (apart(self.rate, self.before) if self.before else None)
+        return answer(change, self.margins.rate)
 
     @property
     def injecting(self) -> list[Counterfactual]:
-        return [each for each in self.counterfactuals if each.injected]
+        return [each for each in self.counterfactuals if each.change.value > self.margins.control]
+
+    @property
+    def clean(self) -> bool:
+        """Whether injection is ruled out, up to the margin, wherever it was looked for."""
+        rate = self.margins.rate
+        low = [each.change.high is not None and each.change.high < rate for each in self.counterfactuals]
+        return bool(low) and all(low)
 
     @property
     def margin(self) -> Estimate | None:
+        return self.margin_at(0.95)
+
+    def margin_at(self, confidence: float) -> Estimate | None:
         """MR above that of the highest counterfactual; on the same prompts where that is the twin."""
         highest = max(self.counterfactuals, key=lambda each: each.rate.value, default=None)
         if highest is None:
             return None
         if split(highest.setting)[0] == "twin" and self.over_twin:
-            return self.over_twin
-        return difference(self.rate, highest.rate)
+            return paired(self.over_twin, confidence)
+        return apart(self.rate, highest.rate, confidence)
 
 
 @dataclass(frozen=True)
@@ -83,8 +101,13 @@ class Curve:
     points: tuple[Point, ...]
 
     @cached_property
+    def recovering(self) -> list[Point]:
+        """The budgets at which memorized images come back: asked from the largest down, to the first no."""
+        return _while(self.points[::-1], lambda point: point.recovered == ABOVE)[::-1]
+
+    @property
     def recovery(self) -> Point | None:
-        return next((point for point in self.points if point.recovered), None)
+        return next(iter(self.recovering), None)
 
     @cached_property
     def injection(self) -> Point | None:
@@ -98,22 +121,24 @@ class Curve:
     @property
     def window(self) -> list[Point]:
         """The budgets at which memorized images come back and nothing is injected."""
-        end = self.injection.budget if self.injection else float("inf")
-        return [point for point in self.points if point.recovered and point.budget < end]
+        clean = _while(self.points, lambda point: point.clean)
+        return [point for point in self.recovering if point in clean]
 
     @property
-    def widest(self) -> Point | None:
-        """Where the margin is largest."""
-        known = [(point, point.margin) for point in self.points if point.margin]
-        return max(known, key=lambda each: each[1].value, default=(None, None))[0]
+    def answer(self) -> Answer:
+        """Whether any budget brings memorized images back."""
+        if self.recovering:
+            return ABOVE
+        return WITHIN if all(point.recovered == WITHIN for point in self.points) else UNDECIDED
+
+    @property
+    def surest(self) -> tuple[Point, float] | None:
+        """Where the margin is largest for certain, and its lower bound that holds for all budgets at once."""
+        confidence = 1 - 0.05 / len(self.points)
+        known = [(point, found.low) for point in self.points if (found := point.margin_at(confidence))]
+        bounds = [(point, low) for point, low in known if low is not None]
+        return max(bounds, key=lambda each: each[1], default=None)
 
 
-def difference(one: Estimate, other: Estimate) -> Estimate:
-    """one - other of independent rates, with Newcombe's interval (1998, method 10; of their intervals)."""
-    value = one.value - other.value
-    if None in (one.low, one.high, other.low, other.high):
-        return Estimate(value)
-    assert one.low is not None and one.high is not None and other.low is not None and other.high is not None
-    down = hypot(one.value - one.low, other.high - other.value)
-    up = hypot(one.high - one.value, other.value - other.low)
-    return Estimate(value, value - down, value + up, min(one.n or 0, other.n or 0) or None)
+def _while(points: Sequence[Point], holds: Callable[[Point], bool]) -> list[Point]:
+    return list(takewhile(holds, points))

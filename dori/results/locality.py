@@ -1,19 +1,22 @@
 """What the locality study bears out: a verdict for each of the paper's claims, from the rows alone."""
 
+from dori.results.answers import ABOVE, WITHIN, answer
 from dori.results.estimate import Estimate, estimate, number
 from dori.results.locality_cuts import cut_verdict
-from dori.results.locality_rows import cited, figure_of, methods, path, value
+from dori.results.locality_rows import cited, figure_of, margins_of, methods, path, value
 from dori.results.locality_words import BESIDE, DIFFERENT, ONE, OWN_START
+from dori.results.margins import Margins
+from dori.results.questions import Verdict, cite
 from dori.results.rows import Row, Rows
-from dori.results.verdict import Verdict, cite
 
 CLAIMS = {  # of Finding DoRI
     "embeddings": "triggers of one image lie all over the embedding space",
     "activations": "triggers of one image drive the model through different activations",
     "weights": "methods select different weights for different triggers of one image",
 }
+AGREEMENT = {"more": "above", "same": "no more than", "undecided": "not to be told from"}
 BORNE_OUT = {
-    "not_local": "is borne out here", "local": "is not borne out here", "unknown": "cannot be tested here",
+    "not_local": "is borne out here", "local": "is not borne out here", "undecided": "is undecided here",
 }  # fmt: skip
 
 
@@ -46,24 +49,24 @@ def _counts(rows: Rows) -> str:
     return text
 
 
-def alike(ratio: Estimate | None) -> tuple[str, str]:
+def alike(ratio: Estimate | None, margins: Margins) -> tuple[str, str]:
     """A code and words for a ratio of pairs of one image to pairs of different images."""
     if ratio is None or ratio.low is None or ratio.high is None:
-        return "unknown", "cannot be told: there is one image alone"
-    if ratio.high < 0.5:
+        return "undecided", "cannot be compared: it takes five images with two triggers each"
+    if ratio.high < margins.near:
         return "local", "are far closer to each other than to those of other images"
     if ratio.high < 1:
-        return "closer", "are closer to each other than to those of other images, but not by half"
-    if ratio.low > 1:
-        return "not_local", "are further from each other than from those of other images"
-    return "not_local", "are no closer to each other than to those of other images"
+        return "closer", "are closer to each other than to those of other images, but not far"
+    if ratio.low > 1 - margins.ratio:
+        return "not_local", "are no closer to each other than to those of other images"
+    return "undecided", "may be closer to each other than to those of other images: undecided"
 
 
 def _space(rows: Rows) -> Verdict:
     def of(setting: str, metric: str = "L2") -> Estimate | None:
         return figure_of(rows, "embeddings", setting, metric)
 
-    code, words = alike(of(ONE, "L2_ratio"))
+    code, words = alike(of(ONE, "L2_ratio"), margins_of(rows))
     text = (
         f"{_counts(rows)} Two triggers of one image lie {cited(of(ONE))} apart (L2), of different images"
         f" {cited(of(DIFFERENT))}: {cited(of(ONE, 'L2_ratio'))} times. Memorized prompts lie"
@@ -98,21 +101,23 @@ def _paths(rows: Rows) -> list[str]:
     text = f"On the line between two triggers of an image, at {at:g}, the image comes in {cite(figure)}"
     if DIFFERENT in middle:
         text += f" (towards another image's trigger: {cite(middle[DIFFERENT][1])})"
-    ends = found[ONE][0][1].value
-    if figure.value > 0.9 * ends:
+    fall, margin = figure_of(rows, "path", ONE, f"MR_fall/{at:g}"), margins_of(rows).rate
+    if answer(fall, margin) == WITHIN:
         return [text + ": as at the ends, so these lie in one connected region."]
-    if figure.value < 0.1 * ends:
+    if answer(fall, margin) == ABOVE and figure.high is not None and figure.high < margin:
         return [
             text + ": the line leaves the region, so they lie in separate ones as far as a line can tell."
         ]
-    return [text + ": some pairs lie in one connected region, others do not."]
+    if answer(fall, margin) == ABOVE:
+        return [text + ": some pairs lie in one connected region, others do not."]
+    return [text + ": whether it comes less often than at the ends is undecided."]
 
 
 def _activations(rows: Rows) -> Verdict:
     def of(setting: str, metric: str = "Relative_L2") -> Estimate | None:
         return figure_of(rows, "activations", setting, metric)
 
-    code, words = alike(of(ONE, "Relative_L2_ratio"))
+    code, words = alike(of(ONE, "Relative_L2_ratio"), margins_of(rows))
     text = (
         f"In units of each layer's own size, mean over layers, the activations of two triggers of one image"
         f" lie {cited(of(ONE))} apart, of different images {cited(of(DIFFERENT))}:"
@@ -131,16 +136,14 @@ def _weights(rows: Rows) -> Verdict:
         chance, empty = (figure_of(rows, "weights", one, name) for name in ("IoU_chance", "Empty"))
         ratio = figure_of(rows, "weights", one, "IoU_ratio")
         if inside is None:
-            codes.append("same")
+            codes.append("undecided")
             parts.append(f"{method}: too few triggers of one image for which it selects anything.")
             continue
-        told = "cannot be told apart from"
-        if ratio and ratio.low is not None and ratio.high is not None:
-            told = "above" if ratio.low > 1 else "below" if ratio.high < 1 else told
-        codes.append({"above": "more", "below": "less"}.get(told, "same"))
+        told = _agreement(ratio, margins_of(rows))
+        codes.append(told)
         parts.append(
-            f"{method}: IoU {cited(inside)} for triggers of one image, {told} {cited(across)} for triggers of"
-            f" different images (chance {value(chance)}; both are empty in {value(empty)} of the pairs)."
+            f"{method}: IoU {cited(inside)} for triggers of one image, {AGREEMENT[told]} {cited(across)} for"
+            f" those of different images (chance {value(chance)}; both are empty in {value(empty)} of pairs)."
         )
     criteria = [row for row in rows if row["kind"] == "criteria" and _two(row)]
     if criteria:
@@ -155,6 +158,8 @@ def _weights(rows: Rows) -> Verdict:
         )
     headline = "Triggers of one image select no more of the same weights than those of different images"
     code = "not_local"
+    if "undecided" in codes:
+        code, headline = "undecided", "Undecided whether an image's triggers select more of the same weights"
     if "more" in codes:
         code = "more" if set(codes) == {"more"} else "mixed"
         which = [m for m, c in zip(methods(rows, "weights"), codes, strict=True) if c == "more"]
@@ -165,6 +170,15 @@ def _weights(rows: Rows) -> Verdict:
             "The paper's own figure for Wanda, too, seems to agree more within an image than across."
         )
     return Verdict(code, headline, " ".join(parts), tuple(notes))
+
+
+def _agreement(ratio: Estimate | None, margins: Margins) -> str:
+    """Whether pairs of one image overlap more than pairs of different ones, by their ratio."""
+    if ratio is None or ratio.low is None or ratio.high is None:
+        return "undecided"
+    if ratio.low > 1:
+        return "more"
+    return "same" if ratio.high < 1 + margins.ratio else "undecided"
 
 
 def _two(row: Row) -> bool:

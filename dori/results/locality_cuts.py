@@ -1,10 +1,11 @@
 """The verdict on pruning by some of an image's triggers: does it stop the others?"""
 
+from dori.results.answers import ABOVE, UNDECIDED, WITHIN, answer
 from dori.results.estimate import Estimate
-from dori.results.locality_rows import cited, cuts, figure_of, methods, value
+from dori.results.locality_rows import cited, cuts, figure_of, margins_of, methods, value
 from dori.results.locality_words import CHANCE, OTHERS, OWN, USUAL
+from dori.results.questions import Verdict
 from dori.results.rows import Rows
-from dori.results.verdict import Verdict
 
 
 def cut_verdict(rows: Rows) -> Verdict:
@@ -22,7 +23,8 @@ def cut_verdict(rows: Rows) -> Verdict:
             codes.append("nothing")
             parts.append(f"{method}: for no trigger that is first in its image's order it selects anything.")
             continue
-        codes.append(_case(before, of(OWN, first), of(OTHERS, first), of(OWN, f"Used/{ks[0]}")))
+        fall, used, less = (of(OWN, f"{name}/{ks[0]}") for name in ("Fall", "Used_fall", "Below_others"))
+        codes.append(case(of(OWN, first), fall, used, less, margins_of(rows).rate))
         parts.append(
             f"{method}: {cited(before)} of the triggers replicate before, on fresh noise. Pruned by {ks[0]}"
             f" trigger of the image, {cited(of(OWN, first))} of its others do, and"
@@ -45,6 +47,7 @@ def cut_verdict(rows: Rows) -> Verdict:
         "unspecific": "Pruning by a trigger stops the image's others, but other images' weights do as much",
         "own_only": "Pruning by a trigger stops that trigger, and not the image's others",
         "not_local": "Pruning by a trigger does not stop the image's others",
+        "undecided": "Undecided what pruning by a trigger does to the image's others",
         "partly": "Pruning by a trigger weakens the image's others, and does not stop them",
     }
     pairs = list(zip(methods(rows, "cuts"), codes, strict=True))
@@ -54,20 +57,19 @@ def cut_verdict(rows: Rows) -> Verdict:
     return Verdict(codes[0] if len(set(codes)) == 1 else "mixed", headline, " ".join(parts))
 
 
-def _case(
-    before: Estimate | None, own: Estimate | None, others: Estimate | None, used: Estimate | None
+def case(
+    own: Estimate | None, fall: Estimate | None, used: Estimate | None, others: Estimate | None, margin: float
 ) -> str:
-    """If memorization were local, own masks alone would bring the other triggers down, to nothing."""
-    if before is None or own is None:
-        return "not_local"
-    if not _below(own, before):
-        return "own_only" if used and _below(used, before) else "not_local"
-    if others and not _below(own, others):
+    """If memorization were local, own masks alone would bring the other triggers down, to nothing.
+
+    ``own``: what is left of the others; ``fall``: how much less than without pruning; ``used``: the same of
+    the triggers pruned by; ``others``: how much more other images' weights leave.
+    """
+    fell, specific = answer(fall, margin), answer(others, margin)
+    if fell == WITHIN:
+        return {ABOVE: "own_only", WITHIN: "not_local", UNDECIDED: "undecided"}[answer(used, margin)]
+    if UNDECIDED in (fell, specific):
+        return "undecided"
+    if specific == WITHIN:
         return "unspecific"
-    return "local" if own.value < 0.1 * before.value else "partly"
-
-
-def _below(one: Estimate, other: Estimate) -> bool:
-    high = one.value if one.high is None else one.high
-    low = other.value if other.low is None else other.low
-    return high < low
+    return "local" if own and own.high is not None and own.high < margin else "partly"

@@ -1,13 +1,19 @@
 """Figures of the locality study's rows, and how they are cited."""
 
 from dori.results.estimate import Estimate, estimate, number
+from dori.results.margins import Margins
+from dori.results.questions import cite
 from dori.results.rows import Rows
-from dori.results.verdict import cite
 
 
 def figure_of(rows: Rows, kind: str, setting: str, metric: str) -> Estimate | None:
     found = (row for row in rows if row["kind"] == kind and row["setting"] == setting)
     return estimate(next(found, None), metric)
+
+
+def margins_of(rows: Rows) -> Margins:
+    """The thresholds that the study was configured with."""
+    return Margins.of(rows[0]["params"])
 
 
 def methods(rows: Rows, kind: str) -> list[str]:

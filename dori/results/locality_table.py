@@ -29,7 +29,7 @@ def tables(rows: Rows, kind: str) -> list[Block]:
         return [_cuts(members)] if members else []
     found = [_table(members, COLUMNS[kind], kind)] if members else []
     if kind == "embeddings" and (lines := [row for row in rows if row["kind"] == "path"]):
-        at = {f"MR at {name.split('/')[1]}": name for name in lines[0]["metrics"]}
+        at = {f"MR at {name.split('/')[1]}": name for name in lines[0]["metrics"] if name.startswith("MR/")}
         found.append(_table(lines, at, "on the line"))
     if kind == "weights" and (criteria := [row for row in rows if row["kind"] == "criteria"]):
         found.append(_table(criteria, COLUMNS["criteria"], "criteria at equal count"))

@@ -101,7 +101,7 @@ def merge_folder(folder: Path, x: str | None = None) -> list[dict[str, Any]]:
     from dori.results.findings import findings
     from dori.results.paper_table import write_paper_table
     from dori.results.removal import removals
-    from dori.results.render import show
+    from dori.results.render import show, show_verdict
     from dori.results.report import write_sweep_report
     from dori.results.rows import merge, read_rows, write_rows
     from dori.results.sweep_plot import write_sweep
@@ -138,7 +138,7 @@ def merge_folder(folder: Path, x: str | None = None) -> list[dict[str, Any]]:
     for finding in found:
         show(finding.tables)
     for _, verdict in removals(rows):
-        Console().print(f"[bold]{verdict}[/bold]")
+        show_verdict(verdict, Console())
     said = f"{len(done)} of {len(done) + len(missing)} jobs merged: {folder / 'report.html'}"
     if missing:
         said += f"\nThe report is incomplete: {advice}"

@@ -7,12 +7,12 @@ from dori.results.comparison import kinds_of
 from dori.results.estimate import MISSING, estimate, number, significant, with_deviation, with_interval
 from dori.results.render import latex, markdown
 from dori.results.rows import Row, Rows
-from dori.results.table import Block, work_cell
+from dori.results.table import Block, thousandfold, work_cell
 from dori.results.words import kind_title, setting_rank
 
 COLUMNS = (
     "setting", "SSCD_Orig", "MR [95 % interval]", "MR unseen", "MR seen", "Displacement", "A_CLIP", "FID",
-    "KID",
+    "KID × 1,000",
 )  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def _line(rows: Rows, setting: str, kind: str) -> tuple[str, ...]:
         plain(row, "Displacement", 2),
         plain(row, "A_CLIP", 3),
         significant(fid.value) if fid else MISSING,
-        plain(ordinary, "KID", 3),
+        thousandfold(ordinary, "KID"),
     )
 
 

@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from dori.results.questions import PAGE, Verdict
 from dori.results.table import Block
 
 WIDTH = 110  # columns of the terminal that a table may take
@@ -82,6 +83,24 @@ def show(tables: list[Block], console: Console | None = None) -> None:
         no_color=console.no_color, highlight=False,
     )  # fmt: skip
     wide.print(terminal(tables))
+
+
+def show_verdict(verdict: Verdict, console: Console, title: str = "") -> None:
+    """The verdict first, then the figures that it rests on, then what limits it."""
+    console.print(f"\n[bold]{title}{verdict.headline}.[/bold] {verdict.text}")
+    if verdict.figures:
+        show([verdict.figures], console)
+    for note in verdict.notes:
+        console.print(f"- {note}")
+
+
+def verdict_markdown(verdict: Verdict, title: str = "") -> str:
+    """The same for a README, with the page that says what the answers mean."""
+    parts = [f"> **{title}{verdict.headline}.** {verdict.text}\n"]
+    if verdict.figures:
+        parts.append(markdown([verdict.figures]))
+    parts += ["".join(f"- {note}\n" for note in verdict.notes)] if verdict.notes else []
+    return "\n".join([*parts, f"What the answers mean: [{PAGE}]({PAGE})\n"])
 
 
 def markdown(tables: list[Block]) -> str:

@@ -23,7 +23,13 @@ from dori.results.rows import Rows
 from dori.results.sweep_table import sweep
 from dori.results.table import blocks, halves
 from dori.results.verdict import verdicts
-from dori.results.words import KINDS, KINDS_EXPLAINED, METRICS_EXPLAINED, settings_explained
+from dori.results.words import (
+    ANSWERS_EXPLAINED,
+    KINDS,
+    KINDS_EXPLAINED,
+    METRICS_EXPLAINED,
+    settings_explained,
+)
 
 PACKAGES = ("dori", "torch", "diffusers", "transformers", "lightning")
 CAPTIONS = {
@@ -111,6 +117,7 @@ def _write(path: Path, rows: Rows, x: str | None = None, **parts: Any) -> None:
         answers=[(each, _figures(path.parent, captions, [each.file])) for each in found if each.answers],
         beside=[(each, _figures(path.parent, captions, [each.file])) for each in found if not each.answers],
         glossary=[
+            ANSWERS_EXPLAINED,
             settings_explained(row["setting"] for row in rows),
             present,
             METRICS_EXPLAINED,

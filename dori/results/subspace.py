@@ -7,10 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dori.results.estimate import Estimate, above, estimate, share_above, with_interval
+from dori.results.answers import ABOVE, UNDECIDED, WITHIN, Answer, paired, turned
+from dori.results.estimate import Estimate, estimate
+from dori.results.margins import Margins
+from dori.results.questions import Question, Verdict, asked
 from dori.results.rows import Rows
 from dori.results.style import LINE, QUIET, REPLICA, save, styled
-from dori.results.verdict import Verdict, cite
 
 TITLE = "Masks of disjoint sets of prompts"
 CAPTION = (
@@ -19,8 +21,12 @@ CAPTION = (
     "half, of as many ordinary prompts cut to equal count, and at random. Lines are 95 % intervals."
 )
 METRICS = {
-    "IoU": "intersection over union of the masks of disjoint sets of prompts, mean over random splits",
+    "IoU": "intersection over union of the masks of disjoint groups of prompts, mean over pairs of groups; "
+    "its interval is a jackknife over groups",
     "IoU_chance": "the same for masks drawn at random with as many weights in each layer",
+    "IoU_over_chance": "IoU less that",
+    "IoU_over_ordinary": "IoU less that of ordinary prompts; tested by permuting which groups are of "
+    "which kind",
 }
 MEMORIZED, ORDINARY = "memorized and memorized", "ordinary and ordinary"
 SUFFIXES = ("own_half", "other_half", "ordinary")
@@ -34,36 +40,42 @@ def settings(rows: Rows) -> list[str]:
 
 def verdict(rows: Rows) -> Verdict:
     """Both claims, each held against its baseline."""
-    among, usual = (_figure(rows, name, "IoU") for name in (MEMORIZED, ORDINARY))
-    chance = _figure(rows, MEMORIZED, "IoU_chance")
     kind = next(row["kind"] for row in rows if row["kind"] != "masks")
-    rates = {
-        suffix: _figure(rows, name, "MR", kind)
-        for suffix in (*SUFFIXES, "random", "original")
-        for name in settings(rows)
-        if name.endswith(suffix)
-    }
-    overlap = (
-        f"Masks of disjoint sets of memorized prompts overlap with an IoU of {_cite(among)} (chance"
-        f" {with_interval(chance)}); masks of disjoint sets of ordinary prompts with {_cite(usual)}."
-    )
-    swap = (
-        f"The memorization rate is {_cite(rates['original'])} before, {_cite(rates['own_half'])} with the"
-        f" mask of the own half, {_cite(rates['other_half'])} with that of the other half,"
-        f" {_cite(rates['ordinary'])} with as many weights that ordinary prompts select, and"
-        f" {_cite(rates['random'])} at random."
-    )
-    shared = _above(among, usual) and _above(among, chance)
-    transfers = _more(rates["ordinary"], rates["other_half"])
-    if shared and transfers:
-        code, headline = "shared", "Memorized prompts share a subspace"
-    elif transfers:
-        code, headline = "transfers", "The mask transfers, but overlaps no more than any prompts' masks do"
-    elif _more(rates["original"], rates["other_half"]):
-        code, headline = "unspecific", "The mask transfers, but that of ordinary prompts does as much"
-    else:
-        code, headline = "none", "No shared subspace is seen"
-    return Verdict(code, headline, f"{overlap} {swap}")
+    margin = Margins.of(rows[0]["params"]).rate
+    names = {suffix: name for suffix in SUFFIXES for name in settings(rows) if name.endswith(suffix)}
+    other, usual = names["other_half"], names["ordinary"]
+    among = _figure(rows, MEMORIZED, "IoU")
+    over = {name: _figure(rows, MEMORIZED, f"IoU_over_{name}") for name in ("ordinary", "chance")}
+    questions = [
+        Question("overlap above that of ordinary prompts", among, over["ordinary"], margin),
+        Question("overlap above chance", among, over["chance"], margin),
+        Question("the other half's mask lowers the rate", _figure(rows, other, "MR", kind),
+                 turned(paired(_figure(rows, other, "MR_difference", kind))), margin),
+        Question("more than that of ordinary prompts", _figure(rows, usual, "MR", kind),
+                 turned(paired(_figure(rows, other, f"MR_over_{usual}", kind))), margin),
+    ]  # fmt: skip
+    code, headline, text = _case(*(each.answer for each in questions))
+    return Verdict(code, headline, text, figures=asked(questions, "figure"))
+
+
+def _case(overlap: Answer, by_chance: Answer, mitigates: Answer, more: Answer) -> tuple[str, str, str]:
+    if mitigates == WITHIN:
+        return "none", "No shared subspace is seen", "The mask of one half does not mitigate the other half."
+    if mitigates == UNDECIDED or more == UNDECIDED:
+        text = "It takes more prompts to tell what the mask of one half does to the other half."
+        return "undecided", "Undecided whether memorized prompts share a subspace", text
+    if more == WITHIN:
+        text = "As many weights that ordinary prompts select mitigate as much, up to the margin."
+        return "unspecific", "The mask transfers, but that of ordinary prompts does as much", text
+    if overlap == by_chance == ABOVE:
+        text = (
+            "The mask of one half mitigates the other, and masks overlap more than those of ordinary prompts."
+        )
+        return "shared", "Memorized prompts share a subspace", text
+    text = "The mask of one half mitigates the other, more than one of ordinary prompts."
+    if overlap == WITHIN:
+        return "transfers", "The mask transfers, but overlaps no more than any prompts' masks do", text
+    return "transfers", "The mask transfers; whether masks overlap more is undecided", text
 
 
 def write_subspace(path: Path, rows: Rows) -> None:
@@ -97,19 +109,6 @@ def _marks(axes: Axes, labels: Sequence[str], figures: Sequence[Estimate | None]
     axes.set_yticks(range(len(labels)), labels)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     axes.set_xlim(0, 1)
-
-
-def _above(one: Estimate | None, other: Estimate | None) -> bool:
-    return one is not None and other is not None and above(one, other)
-
-
-def _more(one: Estimate | None, other: Estimate | None) -> bool:
-    """Of rates, by the exact test."""
-    return one is not None and other is not None and share_above(one, other)
-
-
-def _cite(figure: Estimate | None) -> str:
-    return cite(figure) if figure else "not measured"
 
 
 def _figure(rows: Rows, setting: str, metric: str, kind: str = "masks") -> Estimate | None:

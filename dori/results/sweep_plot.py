@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from dori.errors import InputError
 from dori.results.comparison import Comparison, comparisons, varying
 from dori.results.curves import memorization_curves, name_of, places_of, points, quality_curves
-from dori.results.notes import FID_COLLAPSE
 from dori.results.rows import Rows
 from dori.results.style import INK, LINE, save, styled
 
@@ -83,7 +82,8 @@ def _quality(axes: Axes, found: Sequence[Comparison], x: str, places: dict[str, 
         )  # fmt: skip
     original = found[0].figure("original", "FID", "ordinary")
     if original:
-        for times, label in ((1, "original"), (FID_COLLAPSE, f"{FID_COLLAPSE} × original")):
+        limit = found[0].margins.fid
+        for times, label in ((1, "original"), (limit, f"{limit:g} × original")):
             axes.axhline(original.value * times, color=INK, linestyle=":", linewidth=1, zorder=0)
             axes.annotate(
                 label, (1, original.value * times), xycoords=("axes fraction", "data"), fontsize=7,

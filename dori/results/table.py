@@ -6,7 +6,7 @@ terminal, in Markdown and in LaTeX, and the report in HTML.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dori.results.comparison import MEMORIZED, varying
 from dori.results.curves import name_of
@@ -87,12 +87,13 @@ def halves(rows: Rows) -> Block | None:
 
 
 def _targets(kind: str, rows: list[Row], swept: list[str], framed: bool) -> Block:
-    columns = ["SSCD_Orig", "MR [95 % interval]", "Displacement", "n"]
+    columns = ["SSCD_Orig", "MR [95 % interval]", "one image", "Displacement", "n"]
     worked = any("Work" in row["metrics"] for row in rows)
     lines = []
     for row in _distinct(rows):
         sscd, mr = estimate(row, "SSCD_Orig"), estimate(row, "MR")
-        cells = [with_deviation(sscd), with_interval(mr), _plain(row, "Displacement"), _count(row, mr)]
+        one = _plain(row, "MR_one")
+        cells = [with_deviation(sscd), with_interval(mr), one, _plain(row, "Displacement"), _count(row, mr)]
         if framed:
             cells.insert(1, with_deviation(estimate(row, "SSCD_Frame")))
         if worked:
@@ -110,14 +111,15 @@ def _quality(kind: str, rows: list[Row], swept: list[str]) -> Block:
     for row in _distinct(rows):
         cells = [
             significant(fid.value) if (fid := estimate(row, "FID")) else MISSING,
-            _plain(row, "KID", 3),
-            with_interval(estimate(row, "KID_difference"), 3),
+            thousandfold(row, "KID"),
+            thousandfold(row, "KID_difference"),
             _plain(row, "A_CLIP", 3),
             _count(row, fid or estimate(row, "A_CLIP")),
         ]
         lines.append((*_labels(row, rows, swept), *cells))
-    columns = ("FID", "KID", "KID − original's", "A_CLIP", "n")
-    return _block(kind, ("setting", "", *swept, *columns), lines, 2 + len(swept))
+    columns = ("FID", "KID × 1,000", "× 1,000 − original's", "A_CLIP", "n")
+    block = _block(kind, ("setting", "", *swept, *columns), lines, 2 + len(swept))
+    return replace(block, title=f"{block.title}{_network(rows)}")
 
 
 def _block(kind: str, columns: tuple[str, ...], lines: list[tuple[str, ...]], labels: int) -> Block:
@@ -144,6 +146,21 @@ def _swept(name: str, alike: list[Row], rows: list[Row]) -> str:
     if all(value is None for value in everywhere):
         return MISSING
     return values.pop() if len(values) == 1 else "any"
+
+
+def thousandfold(row: Row | None, metric: str) -> str:
+    """KID, which is small, times 1,000, with its interval."""
+    figure = estimate(row, metric)
+    return with_interval(figure.scaled(1000)) if figure else MISSING
+
+
+def _network(rows: list[Row]) -> str:
+    """What FID and KID are features of, and what they are of equal distributions."""
+    of = next((row["features"] for row in rows if row.get("features")), None)
+    floor = next((figure for row in rows if (figure := estimate(row, "FID_floor"))), None)
+    told = [f"features: {of}"] if of else []
+    told += [f"floor of FID {significant(floor.value)}, of KID 0"] if floor else []
+    return f" ({'; '.join(told)})" if told else ""
 
 
 def _plain(row: Row, metric: str, digits: int = 2) -> str:

@@ -5,12 +5,15 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from dori.metrics.differences import holm
+from dori.results.answers import ABOVE, WITHIN, apart, paired
 from dori.results.comparison import CARRIED, kinds_of, split
-from dori.results.estimate import MISSING, Estimate, estimate, number, share_above, with_interval
+from dori.results.estimate import MISSING, Estimate, estimate, number, with_interval
+from dori.results.margins import Margins
+from dori.results.questions import Question, Verdict, asked
 from dori.results.rows import Rows
 from dori.results.style import INK, save, styled
 from dori.results.table import Block
-from dori.results.verdict import NO_CONTROL_RATE, Verdict, cite
 from dori.results.words import kind_title
 
 TITLE = "Transfer of triggers"
@@ -28,14 +31,14 @@ def models(rows: Rows) -> list[str]:
     return sorted(plain, key=lambda name: (name == TWIN, name != "original"))
 
 
-def rate(rows: Rows, found: str, drawn: str, kind: str | None = None) -> Estimate | None:
+def rate(rows: Rows, found: str, drawn: str, kind: str | None = None, metric: str = "MR") -> Estimate | None:
     """MR of triggers ``found`` on one model (``NOBODY``'s: the prompts) and ``drawn`` by another."""
     carried = next(row["setting"] for row in rows if CARRIED in row["setting"])
     attack = split(carried.partition(CARRIED)[0])[1]
     own = f"{found}+{attack}" if found != NOBODY else drawn
     setting = own if drawn == found or found == NOBODY else f"{own}{CARRIED}{drawn}"
     kind = kind or kinds_of(rows)[0]
-    return estimate(next((r for r in rows if (r["setting"], r["kind"]) == (setting, kind)), None), "MR")
+    return estimate(next((r for r in rows if (r["setting"], r["kind"]) == (setting, kind)), None), metric)
 
 
 def matrices(rows: Rows) -> list[Block]:
@@ -53,28 +56,51 @@ def matrices(rows: Rows) -> list[Block]:
 
 
 def verdict(rows: Rows) -> Verdict:
-    """Whether triggers of mitigated models work in models that they were not found on."""
-    names = models(rows)
+    """Whether triggers of mitigated models work in models that they were not found on.
+
+    They do where more come back than the twin draws from them, on the same prompts; p-values are Holm's.
+    """
+    names, margin = models(rows), Margins.of(rows[0]["params"]).rate
     sources = [name for name in names if name not in ("original", TWIN)]
-    told, carried, own = [], False, False
+    own: list[Question] = []
+    carried: list[Question] = []
     for source in sources:
-        figures = {name: figure for name in names if (figure := rate(rows, source, name))}
-        told.append(
-            f"Triggers found on {source}: "
-            + ", ".join(f"{cite(figure)} in {name}" for name, figure in figures.items())
-            + "."
-        )
-        twin, here = figures.pop(TWIN, Estimate(NO_CONTROL_RATE)), figures.pop(source, None)
-        own = own or (here is not None and share_above(here, twin))
-        carried = carried or any(share_above(figure, twin) for figure in figures.values())
-    text = " ".join(told)
+        for drawn in (name for name in names if name != TWIN):
+            if figure := rate(rows, source, drawn):
+                where = "own model" if drawn == source else drawn
+                question = Question(f"{source}'s triggers in {where} above the twin", figure,
+                                    _over_twin(rows, source, drawn, figure), margin)  # fmt: skip
+                (own if drawn == source else carried).append(question)
+    text = "The twin never saw the pictures: what it draws is in the triggers."
     if TWIN not in names:
-        text += " There is no twin to tell what the triggers themselves carry."
-    if carried:
-        return Verdict("transfers", "Triggers work in models that they were not found on", text)
-    if own:
-        return Verdict("own_model", "Triggers work only in the model that they were found on", text)
-    return Verdict("none", "No trigger does more than in the twin", text)
+        text = "There is no twin to tell what the triggers themselves carry."
+    figures, some = asked([*own, *carried]), [holds(questions) for questions in (carried, own)]
+    if some[0]:
+        return Verdict(
+            "transfers", "Triggers work in models that they were not found on", text, figures=figures
+        )
+    if any(question.answer != WITHIN for question in carried):
+        return Verdict("undecided", "Undecided whether triggers work elsewhere", text, figures=figures)
+    if some[1]:
+        return Verdict(
+            "own_model", "Triggers work only in the model that they were found on", text, figures=figures
+        )
+    return Verdict("none", "No trigger does more than in the twin", text, figures=figures)
+
+
+def holds(questions: list[Question]) -> bool:
+    """Whether any of several is a yes: by Holm's p-values."""
+    known = [d.p for each in questions if (d := each.difference) and d.p is not None]
+    above = [each.answer == ABOVE for each in questions if (d := each.difference) and d.p is not None]
+    return any(p < 0.05 and yes for p, yes in zip(holm(known), above, strict=True))
+
+
+def _over_twin(rows: Rows, source: str, drawn: str, figure: Estimate) -> Estimate:
+    """How much more than the twin draws of the same triggers."""
+    metric = "MR_over_carried" if drawn == source else "MR_over_twin"
+    bound = Estimate(Margins.of(rows[0]["params"]).control)
+    over = paired(rate(rows, source, drawn, metric=metric))
+    return over or apart(figure, rate(rows, source, TWIN) or bound)
 
 
 def write_transfer(path: Path, rows: Rows) -> None:

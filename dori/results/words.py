@@ -27,14 +27,24 @@ KINDS_EXPLAINED = {
     "ordinary": "everyday captions, on which the quality of the pictures is measured",
 }
 
+ANSWERS_EXPLAINED = {
+    "yes": "the whole 95 % interval of the difference lies above zero",
+    "no, by less than": "the whole interval lies below that margin, which the configuration fixes "
+    "(margins.rate): whatever is there is less",
+    "undecided": "neither: that nothing was seen is no sign that nothing is there. Each interval and "
+    "test with its source, what they really cover and how many targets they take: docs/statistics.md",
+}
+
 METRICS_EXPLAINED = {
     "SSCD_Orig": "similarity (cosine of copy-detection descriptors, 1 = copy) of a generated picture "
     "to the training picture: the highest over the seeds of a prompt, then the median over prompts "
     "± the median absolute deviation",
     "MR": "memorization rate: share of prompts of which at least one seed exceeds SSCD 0.7, with its "
     "95 % Clopper–Pearson interval",
+    "one image": "MR at one image per prompt (MR_one): the mean over prompts of the share of their images "
+    "that are copies; the maximum over more images grows with their number",
     "MR_difference": "MR minus that before the attack, or, where nothing attacks, minus the original "
-    "model's: on the same prompts, with its exact (McNemar) interval",
+    "model's: on the same prompts and as many images, with Newcombe's interval",
     "MR_over_twin": "MR under attack minus that of the same attack on the twin, on the same prompts",
     "Score": "the pruning method's own memorization score of a prompt, median ± median absolute deviation",
     "Score_threshold": "above it the method takes a prompt for memorized",
@@ -43,11 +53,12 @@ METRICS_EXPLAINED = {
     "SSCD_Frame": "SSCD_Orig with the changing part greyed out in both pictures",
     "Displacement": "how far the attack moved the text embedding, relative to the embedding's own "
     "norm; 1 means by as much as it is long",
-    "FID": "distance of the generated pictures' features to real ones, biased upwards at small n: "
-    "compare only at equal n",
-    "KID": "the same, unbiased; it may fall below zero",
+    "FID": "distance of the generated pictures' features to those of real pictures of the same captions, "
+    "biased upwards at small n: compare only at equal n; its floor is what two equal models would show",
+    "KID": "the same, unbiased, so that its floor is 0; it may fall below it",
     "KID_difference": "KID minus the original model's on the same captions, with its interval: above "
     "zero means worse pictures",
+    "FID_ratio": "FID as a multiple of the original model's on the same captions, with its interval",
     "A_CLIP": "agreement of picture and caption (cosine of CLIP embeddings)",
 }
 

@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from dori.results.comparison import kinds_of, split, varying
 from dori.results.curves import name_of
 from dori.results.estimate import MISSING
+from dori.results.questions import Verdict
 from dori.results.rows import Row, Rows
 from dori.results.style import INK, LINE, MITIGATED, SETTINGS, save, styled
 from dori.results.table import Block, work_cell
-from dori.results.verdict import Verdict
 from dori.results.words import KINDS_SHORT, kind_title, setting_rank
 
 TITLE = "The adversary's work"

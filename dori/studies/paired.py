@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from dori.attacks.budgets import Budget
 from dori.metrics.differences import paired_shares
 from dori.metrics.intervals import Estimate, share
 from dori.studies.subjects import Pictures
@@ -75,6 +76,7 @@ def differences(
 
     ``MR_difference``: than that of the same model before the attack, or, not attacked, of the original, which
     is ``drawn[0]``, at as many images; ``MR_over_twin``: than under the same attack on the twin;
+    ``MR_over_carried``: than what the twin draws of the very same triggers;
     ``MR_over_random``: not attacked, than that of the setting ``random``, one of ``against``.
     """
     names = [target.name for target in drawn[place].targets if target.kind == kind]
@@ -96,6 +98,8 @@ def _compared(
         yield f"{rate}_difference", found[place].as_many, found[before].all
     if (twin := _in_twin(place, drawn)) is not None:
         yield f"{rate}_over_twin", found[place].all, found[twin].all
+    if (carried := _carried_to_twin(place, drawn)) is not None:
+        yield f"{rate}_over_carried", found[place].all, found[carried].all
     if place and here.attacked is None and here.subject.name not in ("twin", *against):
         for other, pictures in enumerate(drawn):
             if pictures.attacked is None and pictures.subject.name in against:
@@ -115,10 +119,30 @@ def _in_twin(place: int, drawn: Sequence[Pictures]) -> int | None:
     here = drawn[place]
     if here.attacked is None or here.subject.name == "twin":
         return None
-    source = "twin" if here.attacked.subject.name == here.subject.name else here.attacked.subject.name
+    own = here.attacked.subject.name == here.subject.name
+    return _by_twin(drawn, "twin" if own else here.attacked.subject.name, here.attacked.budget)
+
+
+def _carried_to_twin(place: int, drawn: Sequence[Pictures]) -> int | None:
+    """Of triggers that were not carried over, the same ones drawn by the twin."""
+    here = drawn[place]
+    if (
+        here.attacked is None
+        or here.subject.name == "twin"
+        or here.attacked.subject.name != here.subject.name
+    ):
+        return None
+    return _by_twin(drawn, here.subject.name, here.attacked.budget)
+
+
+def _by_twin(drawn: Sequence[Pictures], source: str, budget: Budget) -> int | None:
+    """What the twin draws of the triggers that were found on ``source`` at a budget."""
     for i, pictures in enumerate(drawn):
         there = pictures.attacked
-        found_there = there is not None and there.subject.name == source
-        if pictures.subject.name == "twin" and there and found_there and there.budget == here.attacked.budget:
+        if (
+            pictures.subject.name == "twin"
+            and there
+            and (there.subject.name, there.budget) == (source, budget)
+        ):
             return i
     return None

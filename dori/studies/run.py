@@ -54,6 +54,7 @@ class Run:
         attack = build(cfg.attack) if "_target_" in cfg.attack else None
         evaluation = build(cfg.evaluation)
         evaluation.check()
+        build(cfg.margins)
         diffusion.check_prompts(*map(list, zip(*data.prompts, strict=True)))
         if pruning and not data.of(*MEMORIZED):
             raise InputError("pruning needs memorized prompts, but the data has none: set pruning=none")
@@ -85,9 +86,9 @@ class Run:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What is true of every row: study, model, data, evaluation, seed and precision, as ``params``."""
+        """What is true of every row, as ``params``: study, model, data, evaluation, margins, seed and precision."""
         cfg, data, found = self.cfg, self.data, settings(self.cfg.model, "model", content=False)
-        for part in ("study", "data", "evaluation"):
+        for part in ("study", "data", "evaluation", "margins"):
             found |= self.told(part)
         pictures = [[target.identity for target in data.targets], data.ordinary.identity]
         for name, model in {"model": self.diffusion, "model.twin": self.diffusion.twin}.items():

@@ -1,33 +1,36 @@
-"""Made-up rows of attacks at several budgets: copies of 12 memorized pictures, and of 6 controls."""
+"""Made-up rows of attacks at several budgets: copies of 48 memorized pictures, and of as many controls."""
 
 from typing import Any
 
 from dori.results.rows import merge
-from tests.results.conftest import median, target_row
+from tests.results.conftest import add_differences, median, target_row
 
 EPSILONS = (0.1, 0.2, 0.4, 0.8)
-REACHED = {"wanda": (1, 2, 9, 10), "nemo": (3, 9, 11, 12), "original": (12,) * 4, "twin": (0, 0, 0, 2)}
+REACHED = {"wanda": (4, 8, 36, 40), "nemo": (12, 36, 44, 48), "original": (48,) * 4, "twin": (0, 0, 0, 8)}
 NONE = {"steps": None, "epsilon": None, "ratio": None}
-N = {"verbatim": 12, "seen": 6, "unseen": 6}
+N = dict.fromkeys(("verbatim", "seen", "unseen"), 48)
 
 
 def job(pruning: str, steps: tuple[int, ...] = (50,), epsilons: tuple[float, ...] = EPSILONS) -> list[dict]:
     """The rows of one job: the untouched and the pruned model, and the attack on both and on the twin."""
-    bare = {"original": 10, pruning: 1, "twin": 0}
+    bare = {"original": 40, pruning: 4, "twin": 0}
     rows = [_row(setting, kind, hits, **NONE) for setting, hits in bare.items() for kind in _kinds(setting)]
+    found = add_differences(rows)
     for count in steps:
         for epsilon in epsilons:
+            attacked = []
             for setting in bare:
                 hits = REACHED[setting][EPSILONS.index(epsilon)] * count // 50
                 for kind in _kinds(setting):
-                    # one control follows at the largest ball, in the untouched model
-                    control = int((setting, kind, epsilon) == ("original", "unseen", 0.8))
-                    found = _row(
+                    # four controls follow at the largest ball, in the untouched model
+                    control = 4 * int((setting, kind, epsilon) == ("original", "unseen", 0.8))
+                    row = _row(
                         f"{setting}+dori", kind, hits, control, steps=count, epsilon=epsilon, ratio=None
                     )
-                    found["metrics"]["Displacement"] = median(epsilon, N[kind])
-                    rows.append(found)
-    return rows
+                    row["metrics"]["Displacement"] = median(epsilon, N[kind])
+                    attacked.append(row)
+            found = [*found, *add_differences([*rows, *attacked])[len(rows) :]]
+    return found
 
 
 def sweep(**given: Any) -> list[dict]:

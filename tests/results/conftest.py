@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from dori.metrics.differences import Pairs, paired_difference
+
 COUNT = {"verbatim": 48, "template": 16, "seen": 48, "unseen": 48}
 HITS = {  # of COUNT, per setting
     "original": {"verbatim": 47, "template": 3, "seen": 1, "unseen": 0},
@@ -33,6 +35,34 @@ def share(hits: int, n: int) -> dict[str, Any]:
     centre, half = p + z * z / (2 * n), z * sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     low, high = ((centre + sign * half) / (1 + z * z / n) for sign in (-1, 1))
     return {"value": p, "low": max(low, 0.0), "high": min(high, 1.0), "n": n}
+
+
+def paired(hits: int, other: int, n: int) -> dict[str, Any]:
+    """The difference of two settings on the same prompts, the fewer hits among the more."""
+    both = min(hits, other)
+    return dict(paired_difference(Pairs(both, hits - both, other - both, n - max(hits, other))))
+
+
+def add_differences(rows: list[dict[str, Any]], rate: str = "MR") -> list[dict[str, Any]]:
+    """To rows of one choice of params what a study adds: each setting's rate less that of others."""
+    known = {(row["setting"], row["kind"]): row["metrics"].get(rate) for row in rows}
+
+    def add(row: dict[str, Any], name: str, other: str) -> None:
+        mine, theirs = row["metrics"].get(rate), known.get((other, row["kind"]))
+        if mine and theirs and row["setting"] != other:
+            counts = (round(figure["value"] * figure["n"]) for figure in (mine, theirs))
+            row["metrics"][f"{rate}_{name}"] = paired(*counts, mine["n"])
+
+    for row in rows:
+        base, _, attack = row["setting"].partition("+")
+        add(row, "difference", base if attack else "original")
+        if attack:
+            _, carried, _ = attack.partition(">")
+            add(row, "over_carried", f"{row['setting']}>twin")
+            add(row, "over_twin", f"{base}+{attack.split('>')[0]}>twin" if carried else f"twin+{attack}")
+        elif base not in ("original", "twin"):
+            add(row, "over_random", "random")
+    return rows
 
 
 def median(value: float, n: int, mad: float = 0.05) -> dict[str, Any]:
@@ -82,7 +112,9 @@ def make_rows() -> Callable[..., list[dict[str, Any]]]:
             for setting, kinds in hits.items()
             for kind, count in kinds.items()
         ]
-        return rows + [ordinary_row(setting, value, **params) for setting, value in fid.items()]
+        return add_differences(rows) + [
+            ordinary_row(setting, value, **params) for setting, value in fid.items()
+        ]
 
     return make
 

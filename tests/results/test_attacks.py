@@ -112,7 +112,7 @@ def test_a_multirun_of_attacks_writes_their_table(several: list[Rows], tmp_path:
 CASES = {
     "transfers": {"wanda+dori": 40, "wanda+dori>nemo": 35, "wanda+dori>original": 41},
     "own_model": {"wanda+dori": 40, "wanda+dori>nemo": 3, "wanda+dori>original": 2},
-    "none": {"wanda+dori": 40, "wanda+dori>nemo": 38, "wanda+dori>original": 41, "wanda+dori>twin": 38},
+    "none": {"wanda+dori": 39, "wanda+dori>nemo": 38, "wanda+dori>original": 39, "wanda+dori>twin": 38},
 }
 
 
@@ -131,7 +131,9 @@ def test_the_verdict_asks_who_else_can_use_a_trigger(carried: Callable[[str], Ro
     (finding,) = findings(carried(code))
     verdict = finding.verdicts[0][1]
     assert verdict.code == code
-    assert "Triggers found on wanda: " in verdict.text and "in twin" in verdict.text
+    asked = [line[0] for line in verdict.figures.lines]
+    assert "wanda's triggers in own model above the twin" in asked
+    assert "wanda's triggers in nemo above the twin" in asked
 
 
 def test_the_matrix_is_found_on_by_drawn_by(carried: Callable[[str], Rows], tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from dori.results.multirun import merge_folder
 from dori.results.render import show
 from dori.results.rows import merge, write_rows
 from tests.results.budgets import EPSILONS, job, sweep
+from tests.results.conftest import paired, share
 
 
 def test_there_is_a_curve_for_each_mitigation_and_choice_of_the_rest() -> None:
@@ -34,7 +35,7 @@ def test_there_is_a_curve_for_each_mitigation_and_choice_of_the_rest() -> None:
             ),
         ]
     wanda = found[1]
-    assert [round(point.rate.value * 12) for point in wanda.points] == [1, 2, 9, 10]
+    assert [round(point.rate.value * 48) for point in wanda.points] == [4, 8, 36, 40]
     assert [point.displacement.value for point in wanda.points if point.displacement] == list(EPSILONS)
     assert (wanda.recovery.budget, wanda.injection.budget) == (0.4, 0.8)
     assert [each.setting for each in wanda.injection.injecting] == ["twin+dori", "original+dori"]
@@ -76,10 +77,12 @@ def test_the_sentence_says_both_points_and_what_they_cost() -> None:
     told = str(verdict(curve))
     assert verdict(curve).code == "window"
     for part in (
-        "Recalled, not injected, at epsilon = 0.4", "leaves MR 0.08", "Recovery point: epsilon = 0.4",
-        "moved by 0.40 of their norm", "Injection point: epsilon = 0.8, where 2 of 12 are copies in the twin",
-        "1 of 6 are copies of unseen controls in original", "2.0 times the budget of the recovery",
-        "Margin, at its largest: 0.75",
+        "Recalled, not injected, at epsilon = 0.4", "Recovery point: epsilon = 0.4",
+        "moved by 0.40 of their norm",
+        "Injection point: epsilon = 0.8, where 8 of 48 are copies in the twin",
+        "4 of 48 are copies of unseen controls in original, up to 0.20",
+        "2.0 times the budget of the recovery",
+        "The margin is at least 0.5",
     ):  # fmt: skip
         assert part in told, (part, told)
     assert "None" not in told and "–" not in told
@@ -90,15 +93,34 @@ def test_a_sentence_for_every_case() -> None:
     weak = [row for row in rows if row["params"]["epsilon"] in (None, 0.1, 0.2)]
     (curve,) = curves(weak)
     told = verdict(curve)
-    assert told.code == "no_recovery" and "No injection point up to epsilon = 0.2" in told.text
+    assert told.code == "recovery_unclear" and "No injection point up to epsilon = 0.2: 0 of 48" in told.text
+    (curve,) = curves([row for row in weak if row["setting"] != "wanda" or row["kind"] != "verbatim"])
+    assert verdict(curve).code == "recovery_unclear"  # nothing is known of before
     bare = [row for row in rows if row["setting"] in ("wanda", "wanda+dori") and row["kind"] == "verbatim"]
     (curve,) = curves(bare)
     assert "nothing is known of injection" in verdict(curve).text
     for row in rows:
         if row["setting"] == "twin+dori":
             row["metrics"]["MR"]["value"] = 0.5
+            row["metrics"]["MR_difference"] = paired(24, 0, 48)
     (curve,) = curves(rows)
     assert verdict(curve).code == "no_window"
+    for row in rows:
+        if "+" in row["setting"] and row["kind"] == "verbatim":
+            row["metrics"]["MR_difference"] = paired(4, 4, 48)
+    (curve,) = curves(rows)
+    assert verdict(curve).code == "no_recovery"
+
+
+def test_too_few_controls_leave_injection_undecided() -> None:
+    """0 of 16 may be 0.21: the pictures come back, and may be injected as well."""
+    rows = job("wanda")
+    for row in rows:
+        if row["kind"] != "verbatim":
+            row["metrics"] = {"MR": share(0, 16)}
+    (curve,) = curves([row for row in rows if row["params"]["epsilon"] != 0.8])
+    told = verdict(curve)
+    assert told.code == "injection_unclear" and "0 of 16 are copies of unseen controls in wanda" in told.text
 
 
 def test_the_tables_hold_every_budget_and_fit_the_terminal(capsys: pytest.CaptureFixture) -> None:

@@ -11,6 +11,7 @@ from dori.metrics.intervals import share
 from dori.results.findings import Finding, findings
 from dori.results.report import write_sweep_report
 from dori.results.rows import merge
+from tests.results.conftest import add_differences
 
 COUNT = {"verbatim": 48, "template": 16, "seen": 48, "unseen": 48}
 HITS = {  # extracted, and with a clique at all, of COUNT
@@ -36,7 +37,7 @@ def extracted(make_rows: Callable[..., Rows]) -> Callable[..., Rows]:
             row["metrics"]["Extracted"] = share(out, COUNT[row["kind"]])
             row["metrics"]["Cliques"] = share(found, COUNT[row["kind"]])
             row["metrics"]["Clique_Precision"] = share(out, found)
-        return rows
+        return add_differences(rows, "Extracted")
 
     return make
 
@@ -49,7 +50,7 @@ def only(rows: Rows) -> Finding:
 CASES = {
     "suppressed": {},
     "no_recovery": {"wanda+dori": {"verbatim": (1, 30)}},
-    "injection": {"twin+dori": {"verbatim": (28, 30)}},
+    "injection": {"twin+dori": {"verbatim": (30, 30)}},
     "mitigation_failed": {"wanda": {"verbatim": (39, 40)}},
     "not_memorized": {"original": {"verbatim": (1, 40)}},
 }
@@ -63,7 +64,7 @@ def test_the_verdict_is_about_what_was_extracted(code: str, extracted: Callable[
         row["metrics"]["MR"] = share(COUNT[row["kind"]] // 2, COUNT[row["kind"]])
     ((label, verdict),) = only(rows).verdicts
     assert (label, verdict.code) == ("wanda+dori", code)
-    assert "extraction rate" in verdict.text and "memorization rate" not in str(verdict)
+    assert verdict.figures.columns[1] == "Extracted [95 %]"
     assert "None" not in str(verdict) and "–" not in str(verdict)
 
 

@@ -1,25 +1,39 @@
 """Recovery point, injection point, window and margin, on cases worked out by hand."""
 
 import pytest
-from scipy import stats
 
+from dori.metrics.intervals import share
+from dori.results.answers import apart
 from dori.results.estimate import Estimate
-from dori.results.injection import Counterfactual, Curve, Point, difference
+from dori.results.injection import Counterfactual, Curve, Point
+from tests.results.conftest import paired
+
+N = 48
 
 
-def rate(hits: int, n: int = 20) -> Estimate:
-    interval = stats.binomtest(hits, n).proportion_ci(method="wilson")
-    return Estimate(hits / n, interval.low, interval.high, n)
+def rate(hits: int, n: int = N) -> Estimate:
+    found = share(hits, n)
+    return Estimate(hits / n, found["low"], found["high"], n)
 
 
-def elsewhere(hits: int, setting: str = "twin+dori", sscd: float = 0.3, before: int = 0) -> Counterfactual:
-    return Counterfactual(setting, "verbatim", rate(hits), rate(before), Estimate(sscd), Estimate(0.9))
+def more(hits: int, other: int, n: int = N) -> Estimate:
+    found = paired(hits, other, n)
+    return Estimate(found["value"], found["low"], found["high"], n, pairs=tuple(found["pairs"]))
 
 
-def curve(*points: tuple[float, int, tuple[Counterfactual, ...]], before: int = 2) -> Curve:
-    """Points of (budget, copies of 20, counterfactuals); without the attack, ``before`` of 20 are copies."""
+def elsewhere(
+    hits: int, setting: str = "twin+dori", sscd: float = 0.3, before: int = 0, n: int = N
+) -> Counterfactual:
+    change = more(hits, before, n)
+    return Counterfactual(
+        setting, "verbatim", rate(hits, n), rate(before, n), change, Estimate(sscd), Estimate(0.9)
+    )
+
+
+def curve(*points: tuple[float, int, tuple[Counterfactual, ...]], before: int = 5) -> Curve:
+    """Points of (budget, copies of 48, counterfactuals); without the attack, ``before`` of 48 are copies."""
     found = tuple(
-        Point(budget, rate(hits), rate(before), None, None, Estimate(budget), others)
+        Point(budget, rate(hits), rate(before), more(hits, before), None, Estimate(budget), others)
         for budget, hits, others in points
     )
     return Curve("wanda", "dori", "verbatim", "epsilon", {}, found)
@@ -31,54 +45,74 @@ def budget(point: Point | None) -> float | None:
 
 def test_between_the_points_lies_the_window() -> None:
     found = curve(
-        (0.1, 3, (elsewhere(0),)), (0.2, 12, (elsewhere(0),)), (0.4, 15, (elsewhere(0),)),
-        (0.8, 16, (elsewhere(1),)),
+        (0.1, 7, (elsewhere(0),)), (0.2, 28, (elsewhere(0),)), (0.4, 36, (elsewhere(1),)),
+        (0.8, 38, (elsewhere(5),)),
     )  # fmt: skip
     assert (budget(found.recovery), budget(found.injection)) == (0.2, 0.8)
     assert [point.budget for point in found.window] == [0.2, 0.4]
-    assert found.half_injected is None
-    assert budget(found.widest) == 0.4  # 15 of 20 against 0, not 16 against 1
+    assert (found.half_injected, found.answer) == (None, "above")
+
+
+def test_a_few_targets_without_a_copy_rule_no_injection_out() -> None:
+    """0 of 16 may be 0.21."""
+    found = curve((0.2, 28, (elsewhere(0), elsewhere(0, "wanda+dori", n=16))))
+    assert found.injection is None and found.window == []
 
 
 def test_where_injection_comes_first_there_is_no_window() -> None:
-    found = curve((0.1, 3, (elsewhere(1),)), (0.2, 18, (elsewhere(15, sscd=0.8),)))
+    found = curve((0.1, 7, (elsewhere(3),)), (0.2, 44, (elsewhere(36, sscd=0.8),)))
     assert (budget(found.recovery), budget(found.injection), budget(found.half_injected)) == (0.2, 0.1, 0.2)
     assert found.window == []
 
 
+def test_one_copy_of_many_controls_is_no_injection_point() -> None:
+    """It would come the earlier, the more controls there are."""
+    found = curve((0.1, 44, (elsewhere(1), elsewhere(2, "original+dori"))), (0.2, 44, (elsewhere(3),)))
+    assert budget(found.injection) == 0.2
+    assert found.points[0].injecting == []
+
+
 def test_a_copy_that_comes_without_the_attack_is_not_injected() -> None:
-    found = curve((0.1, 18, (elsewhere(1, before=1),)), (0.2, 18, (elsewhere(2, before=1),)))
+    found = curve((0.1, 44, (elsewhere(6, before=6),)), (0.2, 44, (elsewhere(12, before=6),)))
     assert budget(found.injection) == 0.2
 
 
-def test_any_control_is_enough() -> None:
-    control = elsewhere(1, "original+dori")
-    found = curve((0.1, 18, (elsewhere(0),)), (0.2, 18, (elsewhere(0), control)))
-    assert budget(found.injection) == 0.2
-    assert found.points[1].injecting == [control]
+def test_a_rise_at_one_budget_that_the_larger_ones_do_not_bear_out_is_no_recovery() -> None:
+    """Six budgets are six chances: they are asked from the largest down, to the first no."""
+    found = curve((0.1, 14, ()), (0.2, 6, ()), (0.4, 6, ()))
+    assert found.points[0].recovered == "above"
+    assert found.recovery is None and found.answer == "undecided"
 
 
-def test_the_difference_on_the_same_prompts_decides_where_there_is_one() -> None:
-    """6 of 20 against 2: the intervals overlap, the prompts do not."""
-    apart = Point(0.1, rate(6), rate(2), None, None, None, ())
-    assert not apart.recovered
-    paired = Point(0.1, rate(6), rate(2), Estimate(0.2, 0.02, 0.3), Estimate(0.3, 0.1, 0.5), None,
-                   (elsewhere(0),))  # fmt: skip
-    assert paired.recovered
-    assert paired.margin == Estimate(0.3, 0.1, 0.5)
-    # the highest counterfactual is on other pictures
-    control = Point(0.1, rate(6), rate(2), None, Estimate(0.3, 0.1, 0.5), None,
-                    (elsewhere(0), elsewhere(3, "wanda+dori")))  # fmt: skip
-    assert control.margin and control.margin.value == pytest.approx(0.15)
+def test_no_budget_brings_anything_back_only_where_all_are_told_from_the_margin() -> None:
+    assert curve((0.1, 5, ()), (0.2, 6, ())).answer == "within"
+    assert curve((0.1, 5, ()), (0.2, 9, ())).answer == "undecided"
 
 
-def test_a_difference_has_newcombes_interval() -> None:
-    """His example (a) of 1998, 56 of 70 against 48 of 80, by method 10."""
-    found = difference(rate(56, 70), rate(48, 80))
-    assert (found.value, found.low, found.high) == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
-    assert difference(Estimate(0.5), Estimate(0.2)) == Estimate(0.3)
+def test_the_margin_is_on_the_same_prompts_where_the_highest_is_the_twin() -> None:
+    twin = Point(0.1, rate(20), rate(5), None, more(20, 6), None, (elsewhere(6), elsewhere(1, "wanda+dori")))
+    assert twin.margin and twin.margin.pairs == (6, 14, 0, 28)
+    control = Point(
+        0.1, rate(20), rate(5), None, more(20, 1), None, (elsewhere(1), elsewhere(6, "wanda+dori"))
+    )
+    assert control.margin == apart(rate(20), rate(6))
+
+
+def test_the_largest_margin_is_bounded_for_all_budgets_at_once() -> None:
+    others = (elsewhere(0, "wanda+dori"),)
+    found = curve((0.1, 20, others), (0.2, 30, others), (0.4, 25, others))
+    point, low = found.surest or (None, 0.0)
+    assert budget(point) == 0.2
+    assert low == apart(rate(30), rate(0), 1 - 0.05 / 3).low
+    assert low < (apart(rate(30), rate(0)).low or 0)
 
 
 def test_without_counterfactuals_nothing_is_known_of_injection() -> None:
-    found = curve((0.1, 3, ()), (0.2, 18, ()))
-    assert (budget(found.recovery), found.injection, found.widest) == (0.2, None, None)
+    found = curve((0.1, 7, ()), (0.2, 44, ()))
+    assert (budget(found.recovery), found.injection, found.surest, found.window) == (0.2, None, None, [])
+
+
+@pytest.mark.parametrize("hits", [0, 1, 40])
+def test_one_budget_alone_is_its_own_window(hits: int) -> None:
+    found = curve((0.1, 44, (elsewhere(hits),)))
+    assert bool(found.window) == (hits < 3)

@@ -35,7 +35,13 @@ def told(make_rows: Callable[..., Rows]) -> Callable[..., Rows]:
     """``told(ratio=0.3, own=0.0, others=0.9, used=0.0, iou=1.6)``: rows of a study with such results."""
 
     def make(
-        ratio: float = 1.0, own: float = 0.8, others: float = 0.8, used: float = 0.1, iou: float = 1.0
+        ratio: float = 1.0,
+        own: float = 0.8,
+        others: float = 0.8,
+        used: float = 0.1,
+        iou: float = 1.0,
+        fall: float = 0.4,
+        half: float = 0.02,
     ) -> Rows:
         hits = {"original": {"verbatim": 47, "unseen": 0}, "original+dori": {"verbatim": 48, "unseen": 1}}
         rows = make_rows(hits=hits, fid={})
@@ -45,22 +51,28 @@ def told(make_rows: Callable[..., Rows]) -> Callable[..., Rows]:
         for group in (*GROUPS, "trigger and its start"):
             apart = 9.0 if group == "trigger and its start" else 20.0
             metrics = {name: figure(apart) for name in ("L2", "Cosine", "Token_L2")}
-            metrics |= {"L2_ratio": figure(ratio)} if group == GROUPS[0] else {}
+            metrics |= {"L2_ratio": figure(ratio, half)} if group == GROUPS[0] else {}
             rows.append(row(group, "embeddings", metrics))
         points = [[0.1 * i, -0.2 * i, i % 9, i % 2 == 1] for i in range(36)]
         rows.append(row("starts and ends", "map", {}, points={"PCA": points, "t-SNE": points}))
         for group in GROUPS[:2]:
-            rows.append(row(group, "path", {f"MR/{at}": figure(0.5) for at in ("0", "0.5", "1")}))
+            rows.append(
+                row(
+                    group,
+                    "path",
+                    {f"MR/{at}": figure(0.5) for at in ("0", "0.5", "1")} | {"MR_fall/0.5": figure(fall)},
+                )
+            )
         for group in GROUPS:
             metrics = {"Relative_L2": figure(0.9)} | {f"Relative_L2/{name}": figure(0.8) for name in LAYERS}
-            metrics |= {"Relative_L2_ratio": figure(ratio)} if group == GROUPS[0] else {}
+            metrics |= {"Relative_L2_ratio": figure(ratio, half)} if group == GROUPS[0] else {}
             rows.append(row(group, "activations", metrics))
         for method in ("nemo", "wanda"):
             for group in GROUPS:
                 metrics = {
                     name: figure(0.4) for name in ("IoU", "IoU_with_empty", "IoU_chance", "Empty", "Selected")
                 }
-                metrics |= {"IoU_ratio": figure(iou)} if group == GROUPS[0] else {}
+                metrics |= {"IoU_ratio": figure(iou, half)} if group == GROUPS[0] else {}
                 rows.append(row(f"{method}: {group}", "weights", metrics))
             rows.append(
                 row(f"{method}: no pruning", "cuts", {"Left/0": figure(0.95), "FID/0": figure(18, n=128)})
@@ -68,6 +80,8 @@ def told(make_rows: Callable[..., Rows]) -> Callable[..., Rows]:
             for what, left in (("own triggers", own), ("other images' triggers", others),
                                ("ordinary prompts", 0.9), ("random weights", 0.9)):  # fmt: skip
                 cut = {"Left": left, "Used": used, "FID": 20.0, "Weights": 900.0}
+                if what == "own triggers":
+                    cut |= {"Fall": 0.95 - own, "Used_fall": 0.95 - used, "Below_others": others - own}
                 metrics = {f"{name}/{k}": figure(value) for k in (1, 4) for name, value in cut.items()}
                 rows.append(row(f"{method}: {what}", "cuts", metrics))
         names = ("magnitude", "nemo", "saliency", "wanda")
@@ -97,14 +111,41 @@ def test_only_an_images_own_weights_that_stop_all_make_it_local(code: str, told:
     assert "too few for a claim" in verdict.text
 
 
-@pytest.mark.parametrize(
-    ("ratio", "code"), [(0.3, "local"), (0.8, "closer"), (1.0, "not_local"), (1.5, "not_local")]
-)
-def test_alike_is_what_is_alike_beyond_the_interval(
-    ratio: float, code: str, told: Callable[..., Rows]
+@pytest.mark.parametrize(("ratio", "half", "code"), [
+    (0.3, 0.02, "local"), (0.8, 0.02, "closer"), (0.95, 0.02, "closer"), (0.95, 0.06, "undecided"),
+    (0.97, 0.06, "not_local"), (1.0, 0.02, "not_local"), (1.5, 0.02, "not_local"),
+])  # fmt: skip
+def test_alike_is_what_the_interval_tells_from_the_margin(
+    ratio: float, half: float, code: str, told: Callable[..., Rows]
 ) -> None:
-    found = locality.verdicts(told(ratio=ratio))
+    found = locality.verdicts(told(ratio=ratio, half=half))
     assert found["embeddings"].code == found["activations"].code == code
+    borne = {"not_local": "is borne out", "local": "is not borne out", "undecided": "is undecided here"}
+    assert borne.get(code, "is borne out in part") in str(found["embeddings"])
+
+
+def test_without_an_interval_everything_is_undecided(told: Callable[..., Rows]) -> None:
+    """As with fewer than five images."""
+    rows = told()
+    for each in rows:
+        for metric in each["metrics"].values():
+            if each["kind"] in locality.CLAIMS or each["kind"] in ("cuts", "path"):
+                metric |= {"low": None, "high": None}
+    assert {verdict.code for verdict in locality.verdicts(rows).values()} == {"undecided"}
+
+
+@pytest.mark.parametrize(("iou", "half", "code"), [
+    (1.6, 0.02, "more"), (1.0, 0.05, "not_local"), (1.0, 0.2, "undecided"), (0.5, 0.2, "not_local"),
+])  # fmt: skip
+def test_weights_agree_no_more_only_where_that_is_shown(
+    iou: float, half: float, code: str, told: Callable[..., Rows]
+) -> None:
+    assert locality.verdicts(told(iou=iou, half=half))["weights"].code == code
+
+
+@pytest.mark.parametrize(("fall", "said"), [(0.4, "some pairs"), (0.0, "as at the ends")])
+def test_a_line_is_compared_with_its_ends(fall: float, said: str, told: Callable[..., Rows]) -> None:
+    assert said in str(locality.verdicts(told(fall=fall))["embeddings"])
 
 
 def test_what_bears_on_the_claim_is_said(told: Callable[..., Rows]) -> None:

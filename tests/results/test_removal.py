@@ -1,4 +1,4 @@
-"""Removal takes several attacks, none of which reaches more than it injects."""
+"""Removal takes several kinds of attack, each of which is shown to reach no more than it injects."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from dori.results.removal import removals
 
 
-def hits(recovered: int, twin: int = 1, unseen: int = 0, attack: str = "dori") -> dict[str, dict[str, int]]:
+def hits(recovered: int, twin: int = 0, unseen: int = 0, attack: str = "dori") -> dict[str, dict[str, int]]:
     found = {
         "original": {"verbatim": 47, "unseen": 0}, "adversarial": {"verbatim": 0},
         f"adversarial+{attack}": {"verbatim": recovered, "unseen": unseen},
@@ -17,61 +17,65 @@ def hits(recovered: int, twin: int = 1, unseen: int = 0, attack: str = "dori") -
 
 
 Make = Callable[..., list[dict[str, Any]]]
+KINDS = ("prompt", "gaussian", "ordinary")
 
 
-def rows(make_rows: Make, *cases: dict[str, dict[str, int]]) -> list[dict[str, Any]]:
-    """One attack per case, each with another number of steps."""
-    return [row for i, case in enumerate(cases) for row in make_rows(hits=case, steps=50 * (i + 1))]
+def rows(make_rows: Make, *cases: dict[str, dict[str, int]], **more: Any) -> list[dict[str, Any]]:
+    """One attack per case, each from another start."""
+    return [
+        row
+        for start, case in zip(KINDS, cases, strict=False)
+        for row in make_rows(hits=case, start=start, **more)
+    ]
 
 
-def test_no_attack_above_the_twin_is_removal(make_rows: Make) -> None:
+def test_attacks_that_stay_within_the_margin_of_the_twin_are_removal(make_rows: Make) -> None:
     ((name, verdict),) = removals(rows(make_rows, hits(1), hits(2, twin=3, attack="words")))
     assert (name, verdict.code) == ("adversarial", "removed")
-    assert "dori (start prompt, 50 steps) 0.02" in verdict.text
-    assert "A share of up to 0.14 is not ruled out. Other attacks were not tried." in verdict.text
+    assert "reaches at most 0.11 more than it injects, less than 0.15. Other attacks were not" in verdict.text
+    assert [line[0] for line in verdict.figures.lines] == [
+        "dori (start prompt, 50 steps) above the twin", "words (start gaussian, 50 steps) above the twin",
+    ]  # fmt: skip
 
 
-def test_one_attack_at_several_budgets_says_nothing_about_removal(make_rows: Make) -> None:
-    ((_, verdict),) = removals(rows(make_rows, hits(1), hits(2, twin=3)))
-    assert verdict.code == "unclear"
-    assert "Only dori was tried" in verdict.text
+def test_a_share_that_the_margin_does_not_hold_is_no_removal(make_rows: Make) -> None:
+    """4 of 48 against none: not shown to be more than none, nor to be less than 0.15."""
+    ((_, verdict),) = removals(rows(make_rows, hits(0), hits(4, attack="words")))
+    assert verdict.code == "unclear" and verdict.headline.startswith("Undecided")
+    assert "words (start gaussian, 50 steps) reaches 0.08 [" in verdict.text and "undecided" in verdict.text
 
 
-def test_too_few_targets_are_no_removal(make_rows: Make) -> None:
-    """4 of 12 against none: more than the twin's interval allows, not more than chance does."""
-    merged = []
-    for attack, recovered in (("dori", 4), ("words", 0)):
-        case = hits(recovered, twin=0, attack=attack) | {"original": {"verbatim": 11, "unseen": 0}}
-        merged += make_rows(hits=case, n={"verbatim": 12, "unseen": 12})
+@pytest.mark.parametrize("more", [{"steps": 200}, {"epsilon": 0.8}])
+def test_one_kind_of_attack_under_two_names_says_nothing_about_removal(make_rows: Make, more: dict) -> None:
+    """``dori_4x`` is ``dori`` at 200 steps."""
+    merged = make_rows(hits=hits(1)) + make_rows(hits=hits(2, attack="dori_4x"), **more)
     ((_, verdict),) = removals(merged)
     assert verdict.code == "unclear"
-    assert "dori (start prompt, 50 steps) reaches 0.33" in verdict.text
-    assert "too few targets" in verdict.text
+    assert "Only one kind of attack was tried" in verdict.text
 
 
-@pytest.mark.parametrize(("targets", "code"), [(19, "unclear"), (20, "removed")])
+@pytest.mark.parametrize(("targets", "code"), [(21, "unclear"), (22, "removed")])
 def test_no_copy_of_a_few_targets_rules_nothing_out(make_rows: Make, targets: int, code: str) -> None:
-    """2 of 12 against none in the twin lay within its interval, and 12 of 32 came back."""
     merged = []
-    for attack in ("dori", "words"):
-        case = hits(0, twin=0, attack=attack) | {"original": {"verbatim": targets, "unseen": 0}}
-        merged += make_rows(hits=case, n={"verbatim": targets, "unseen": 12})
+    for attack, start in (("dori", "prompt"), ("words", "gaussian")):
+        case = hits(0, attack=attack) | {"original": {"verbatim": targets, "unseen": 0}}
+        merged += make_rows(hits=case, n={"verbatim": targets, "unseen": 12}, start=start)
     ((_, verdict),) = removals(merged)
     assert verdict.code == code
-    assert ("take 20 or more" in verdict.text) == (code == "unclear")
+    assert ("take 22 or more" in verdict.text) == (code == "unclear")
 
 
-@pytest.mark.parametrize(("copies", "code"), [(2, "memorization_unclear"), (0, "not_memorized")])
+@pytest.mark.parametrize(("copies", "n"), [(2, 2), (0, 48)])
 def test_where_nothing_is_known_to_be_memorized_nothing_is_removed(
-    make_rows: Make, copies: int, code: str
+    make_rows: Make, copies: int, n: int
 ) -> None:
-    """Two targets, that the original model copies or does not: nothing can be shown to be removed."""
+    """Two targets, that the original model copies; and 48, that it does not."""
     merged = []
     for attack in ("dori", "words"):
-        case = hits(0, twin=0, attack=attack) | {"original": {"verbatim": copies, "unseen": 0}}
-        merged += make_rows(hits=case, n={"verbatim": 2, "unseen": 2})
+        case = hits(0, attack=attack) | {"original": {"verbatim": copies, "unseen": 0}}
+        merged += make_rows(hits=case, n={"verbatim": n, "unseen": n})
     ((_, verdict),) = removals(merged)
-    assert verdict.code == code
+    assert verdict.code == ("not_memorized" if n > 2 else "memorization_unclear")
     assert "no verdict on adversarial" in verdict.headline
 
 
@@ -79,8 +83,17 @@ def test_one_attack_that_brings_them_back_is_enough(make_rows: Make) -> None:
     ((_, verdict),) = removals(rows(make_rows, hits(1), hits(40, twin=2), hits(20, twin=2)))
     assert verdict.code == "suppressed"
     assert "2 of 3 attacks" in verdict.text
-    assert "dori (start prompt, 100 steps), 0.83" in verdict.text
-    assert "against 0.04" in verdict.text
+    assert "the strongest dori (start gaussian, 50 steps), by 0.79 [" in verdict.text
+
+
+def test_one_of_many_attacks_by_chance_is_not_enough(make_rows: Make) -> None:
+    """6 of 48 against none has p = 0.016: by itself more than it injects, not as the best of four (Holm)."""
+    starts = (*KINDS, "caption")
+    tried = [make_rows(hits=hits(6 if start == "prompt" else 0), start=start) for start in starts]
+    ((_, verdict),) = removals([row for some in tried for row in some])
+    assert verdict.code == "unclear" and "once the others are counted" in verdict.text
+    ((_, verdict),) = removals([row for some in tried[:2] for row in some])
+    assert verdict.code == "suppressed"
 
 
 def test_what_is_injected_breaks_nothing(make_rows: Make) -> None:
@@ -90,12 +103,12 @@ def test_what_is_injected_breaks_nothing(make_rows: Make) -> None:
 
 def test_without_a_twin_the_controls_stand_in(make_rows: Make) -> None:
     ((_, verdict),) = removals(
-        rows(make_rows, hits(1, twin=-1), hits(40, twin=-1, unseen=38, attack="words"))
+        rows(make_rows, hits(1, twin=-1), hits(40, twin=-1, unseen=48, attack="words"))
     )
     assert verdict.code == "removed"
     ((_, verdict),) = removals(rows(make_rows, hits(1, twin=-1), hits(40, twin=-1)))
     assert verdict.code == "suppressed"
-    assert "on unseen controls" in verdict.text
+    assert any("above unseen controls" in line[0] for line in verdict.figures.lines)
 
 
 @pytest.mark.parametrize("recovered", [0, 40])

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from dori.results import render
-from dori.results.estimate import Estimate, above, number, with_deviation, with_interval
+from dori.results.estimate import Estimate, number, with_deviation, with_interval
 from dori.results.finish import text
 from dori.results.rows import merge
 from dori.results.sweep_table import sweep
@@ -23,7 +23,7 @@ def test_a_job_s_text_has_its_tables_both_halves_and_the_verdict(rows):
     told = text(rows)
     assert "| wanda+dori | mitigated, attacked |" in told
     assert "**The two halves of the memorized targets**" in told
-    assert "\n> Suppressed, not removed: " in told
+    assert "\n> **Suppressed, not removed.** " in told and "](docs/statistics.md)" in told
 
 
 def test_a_table_too_wide_for_a_terminal_goes_on_below():
@@ -54,7 +54,11 @@ def test_ordinary_captions_have_quality(rows):
     (quality,) = (block for block in blocks(rows) if block.head[0] == "ordinary")
     line = dict(zip(quality.columns, quality.lines[2], strict=True))
     assert line["FID"] == "23.7" and line["n"] == "1,000"
-    assert line["KID − original's"] == "0.004 [−0.001, 0.009]"
+    assert line["× 1,000 − original's"] == "4.00 [−1.00, 9.00]"
+    rows[-1]["features"] = "clip@64, 64 features"
+    rows[-3]["metrics"]["FID_floor"] = {"value": 9.21, "low": None, "high": None, "n": 1000}
+    title = blocks(rows)[-1].title
+    assert title.endswith("(features: clip@64, 64 features; floor of FID 9.21, of KID 0)")
 
 
 def test_failed_targets_stand_beside_n(rows):
@@ -113,5 +117,3 @@ def test_numbers():
     assert number(-0.001) == "0.00" and number(-0.5) == "−0.50" and number(None) == "–"
     assert with_interval(Estimate(0.5)) == "0.50"
     assert with_interval(None) == with_deviation(None) == "–"
-    assert above(Estimate(0.5, 0.4, 0.6), Estimate(0.2, 0.1, 0.39))
-    assert not above(Estimate(0.5, 0.4, 0.6), Estimate(0.4, 0.3, 0.4))

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from dori.results.estimate import Estimate, above, share_above
+from dori.metrics.differences import Pairs, paired_difference
 from dori.results.verdict import verdicts
 
 FEW = {"verbatim": 8, "template": 4, "seen": 8, "unseen": 8}
@@ -28,65 +28,89 @@ def hits(original=47, wanda=3, recovered=33, twin=1, unseen=0, seen=1):
 CASES = {
     "suppressed": hits(),
     "no_recovery": hits(recovered=3),
-    "recovery_unclear": hits(recovered=8),
-    "injection": hits(twin=30),
+    "recovery_unclear": hits(recovered=7),
+    "injection": hits(twin=33),
+    "injection_unclear": hits(twin=29),
     "mitigation_failed": hits(wanda=46, recovered=46),
+    "mitigation_unclear": hits(original=30, wanda=26, recovered=26),
     "not_memorized": hits(original=1),
+    "memorization_unclear": hits(original=4),
 }
+
+
+def answers(verdict):
+    return [line[-1] for line in verdict.figures.lines]
 
 
 @pytest.mark.parametrize("code", CASES)
 def test_each_case(code, make_rows):
     verdict = one(make_rows(hits=CASES[code]))
     assert verdict.code == code
-    assert "n = 48" in verdict.text
+    assert len(verdict.headline.split()) <= 10
+    assert all(line[2] == "48" for line in verdict.figures.lines)
     assert ".." not in str(verdict) and ". ;" not in str(verdict) and "None" not in str(verdict)
+    assert ("ndecided" in verdict.headline) == ("unclear" in code)
 
 
 def test_suppressed_cites_everything_it_rests_on(make_rows):
-    text = str(one(make_rows(hits=hits())))
-    for part in ("0.98 [", "0.06 [", "0.69 [", "the twin 0.02 [", "unseen controls 0.00 [", "0.84 of"):
-        assert part in text
+    verdict = one(make_rows(hits=hits()))
+    assert [line[0] for line in verdict.figures.lines] == [
+        "original: verbatim above unseen controls", "wanda lowers it", "dori (50 steps) raises it again",
+        "above the twin, attacked", "above unseen controls, attacked", "above seen controls, attacked",
+    ]  # fmt: skip
+    assert answers(verdict) == ["yes"] * 6
+    for figure, line in zip(
+        ("0.98 [", "0.06 [", "0.69 [", "0.02 [", "0.00 ["), verdict.figures.lines, strict=False
+    ):
+        assert line[1].startswith(figure)
+    # 33 and 3 of 48, the three among the 33: Newcombe's method 10
+    assert verdict.figures.lines[2][3].startswith("0.62 [0.46, 0.7")
 
 
 @pytest.mark.parametrize(
     ("counts", "blamed"),
-    [(hits(twin=30), "in the twin"), (hits(unseen=30), "Unseen controls"), (hits(seen=40), "Seen")],
+    [(hits(twin=33), "the twin"), (hits(unseen=40), "unseen controls"), (hits(seen=40), "seen controls")],
 )
 def test_injection_names_what_recovers_as_well(counts, blamed, make_rows):
     verdict = one(make_rows(hits=counts))
     assert verdict.code == "injection"
-    assert f"{blamed}" in verdict.text.split(". ")[-1]
+    (line,) = [line for line in verdict.figures.lines if line[-1] == "no, by less than 0.15"]
+    assert line[0] == f"above {blamed}, attacked"
 
 
 def test_no_recovery_is_not_sold_as_removal(make_rows):
     verdict = one(make_rows(hits=CASES["no_recovery"]))
-    assert "does not prove removal" in verdict.text and "50 steps" in verdict.text
+    assert "does not prove removal" in verdict.text
 
 
-def test_memorization_within_the_intervals_is_unclear(make_rows):
-    verdict = one(make_rows(hits=hits(original=4, recovered=3), n=FEW))
-    assert verdict.code == "memorization_unclear" and verdict.headline.startswith("Unclear")
-    assert "nothing to remove" not in verdict.text
+@pytest.mark.parametrize(
+    ("n", "code"), [(10, "recovery_unclear"), (20, "recovery_unclear"), (22, "no_recovery")]
+)
+def test_that_nothing_comes_back_takes_as_many_targets_as_the_margin_needs(n, code, make_rows):
+    """No copy of n: an upper bound below 0.15 takes 22."""
+    counts = hits(original=n, wanda=0, recovered=0, twin=0, seen=0)
+    assert one(make_rows(hits=counts, n=dict.fromkeys(FEW, n))).code == code
+    other = make_rows(hits=counts, n=dict.fromkeys(FEW, n), **{"margins.rate": 0.3})
+    assert one(other).code == "no_recovery"
 
 
-def test_a_fall_within_the_intervals_is_unclear(make_rows):
+def test_few_targets_show_a_direction(make_rows):
     counts = hits(original=7, wanda=4, recovered=7, twin=0, seen=0)
     verdict = one(make_rows(hits=counts, n=FEW))
     assert verdict.code == "mitigation_unclear"
-    assert "n = 8" in verdict.text
     assert any("direction, not a size" in note for note in verdict.notes)
 
 
 def test_partial_mitigation_is_said(make_rows):
-    assert "still above the controls" in one(make_rows(hits=hits(wanda=20, recovered=44))).text
+    told = str(one(make_rows(hits=hits(wanda=20, recovered=44))))
+    assert "still above that of the controls, by 0.42 [" in told
 
 
 def test_without_a_twin_the_controls_decide_and_it_is_said(make_rows):
     counts = {setting: kinds for setting, kinds in hits().items() if "twin" not in setting}
     verdict = one(make_rows(hits=counts))
     assert verdict.code == "suppressed"
-    assert "There is no twin" in verdict.text
+    assert "There is no twin" in str(verdict)
 
 
 def test_without_any_counterfactual_nothing_is_claimed(make_rows):
@@ -104,7 +128,8 @@ def test_without_a_mitigation(make_rows):
     counts["original+dori"] = counts.pop("wanda+dori")
     del counts["wanda"]
     verdict = one(make_rows(hits=counts, fid={"original": 18.4}))
-    assert verdict.code == "no_mitigation" and "0.69 [" in verdict.text
+    assert verdict.code == "no_mitigation" and verdict.headline.startswith("Memorized")
+    assert any(line[0] == "above the twin, attacked" for line in verdict.figures.lines)
 
 
 def test_without_memorized_targets(make_rows):
@@ -132,23 +157,31 @@ def test_missing_metrics_do_not_break_it(make_rows):
 
 
 @pytest.mark.parametrize(
-    ("fid", "n", "said"),
-    [(23.0, 1000, "FID goes from 18.4 to 23.0"), (40.0, 1000, "2.2 times"), (23.0, 64, "too few")],
-)
-def test_quality(fid, n, said, make_rows):
-    rows = make_rows(hits=hits(), fid={"original": 18.4, "wanda": fid})
+    ("ratio", "n", "said"),
+    [
+        ((1.3, 1.2, 1.4), 1000, "1.30 [1.20, 1.40] times the original's, less than 1.5"),
+        ((2.2, 1.9, 2.5), 1000, "quality suffers"), ((1.5, 1.3, 1.7), 1000, "more than 1.5 is undecided"),
+        ((2.2, 1.9, 2.5), 64, "too few for a claim), KID × 1,000 changes by 4.00 [−1.00, 9.00]."),
+    ],
+)  # fmt: skip
+def test_quality(ratio, n, said, make_rows):
+    rows = make_rows(hits=hits(), fid={"original": 18.4, "wanda": 18.4 * ratio[0]})
     for row in rows:
+        if (row["setting"], row["kind"]) == ("wanda", "ordinary"):
+            row["metrics"]["FID_ratio"] = dict(zip(("value", "low", "high"), ratio, strict=True))
         for entry in row["metrics"].values():
             entry["n"] = n if row["kind"] == "ordinary" else entry["n"]
     assert said in str(one(rows))
-    assert ("quality suffers" in str(one(rows))) == (fid == 40.0)
+    assert ("quality suffers" in str(one(rows))) == ("suffers" in said)
 
 
 def test_the_baseline_says_whether_the_choice_of_weights_matters(make_rows):
     counts = hits() | {"random": {"verbatim": 46}}
     assert "it matters which" in str(one(make_rows(hits=counts)))
     counts["random"] = {"verbatim": 4}
-    assert "makes no difference" in str(one(make_rows(hits=counts)))
+    assert "makes a difference of less than 0.15" in str(one(make_rows(hits=counts)))
+    counts["random"] = {"verbatim": 7}
+    assert "is undecided" in str(one(make_rows(hits=counts)))
 
 
 def test_a_twin_that_replicates_is_called_out(make_rows):
@@ -171,27 +204,44 @@ def test_one_verdict_per_mitigation_attack_and_params(make_rows):
     assert all(c.row("wanda", "verbatim")["params"] == c.params for c, _ in found)
 
 
-def with_difference(rows, setting, metric, value, low, high):
+def with_pairs(rows, setting, metric, *counts):
     for row in rows:
         if (row["setting"], row["kind"]) == (setting, "verbatim"):
-            row["metrics"][metric] = {"value": value, "low": low, "high": high, "n": 48}
+            row["metrics"][metric] = dict(paired_difference(Pairs(*counts)))
     return rows
 
 
-def test_a_difference_on_the_same_prompts_decides_where_intervals_overlap(make_rows):
+def test_the_pairs_decide_and_not_the_rates(make_rows):
+    """20 against 12 of 48: a rise where the 12 are among the 20, none where the prompts are others."""
     rows = make_rows(hits=hits(wanda=12, recovered=20))
-    assert one(rows).code == "recovery_unclear"
-    verdict = one(with_difference(rows, "wanda+dori", "MR_difference", 0.17, 0.02, 0.3))
-    assert verdict.code == "suppressed" and "a change of 0.17 [0.02, 0.30] on the same" in verdict.text
-    rows = make_rows(hits=hits(original=40, wanda=33, recovered=33))
-    assert one(rows).code == "mitigation_failed"
-    assert one(with_difference(rows, "wanda", "MR_difference", -0.2, -0.3, -0.05)).code != "mitigation_failed"
+    assert one(with_pairs(rows, "wanda+dori", "MR_difference", 12, 8, 0, 28)).code == "suppressed"
+    assert one(with_pairs(rows, "wanda+dori", "MR_difference", 2, 18, 10, 18)).code == "recovery_unclear"
+    assert one(with_pairs(rows, "wanda+dori", "MR_over_twin", 1, 19, 18, 10)).code != "suppressed"
 
 
-def test_a_difference_to_the_twin_decides_whether_it_is_recall(make_rows):
-    rows = with_difference(make_rows(hits=hits(twin=24)), "wanda+dori", "MR_over_twin", 0.19, -0.01, 0.3)
-    assert one(rows).code == "injection"
-    assert one(with_difference(rows, "wanda+dori", "MR_over_twin", 0.19, 0.04, 0.3)).code == "suppressed"
+def test_a_fall_on_the_common_prompts_is_no_rise(make_rows):
+    """28 of 48 kept, 20 of them copies, against 27 of 48 before: the rate is higher, the prompts fell."""
+    rows = make_rows(hits=hits(original=48, wanda=27, recovered=27))
+    for row in rows:
+        if (row["setting"], row["kind"]) == ("wanda+dori", "verbatim"):
+            row["metrics"]["MR"] = {"value": 20 / 28, "low": 0.51, "high": 0.87, "n": 28}
+    assert one(with_pairs(rows, "wanda+dori", "MR_difference", 20, 0, 7, 1)).code == "no_recovery"
+
+
+def test_rows_without_pairs_are_compared_as_other_prompts(make_rows):
+    rows = make_rows(hits=hits())
+    for row in rows:
+        row["metrics"] = {name: entry for name, entry in row["metrics"].items() if "pairs" not in entry}
+    assert one(rows).code == "suppressed"
+
+
+def test_restarts_are_told(make_rows):
+    rows = make_rows(hits=hits(), restarts=4)
+    assert "restarts" not in str(one(rows))
+    for row in rows:
+        if (row["setting"], row["kind"]) == ("wanda+dori", "verbatim"):
+            row["metrics"]["MR_as_many"] = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 48}
+    assert "images of 4 restarts; its rise is taken at as many images as without it: 0.50" in str(one(rows))
 
 
 def test_a_methods_own_score_is_told(make_rows):
@@ -203,10 +253,3 @@ def test_a_methods_own_score_is_told(make_rows):
                 row["metrics"][name] = {"value": value, "low": value, "high": value, "n": 48}
     text = str(one(rows))
     assert "6 of 48 are not above its threshold of 0.30" in text and "AUC of 0.97" in text
-
-
-def test_few_controls_without_a_copy_are_enough_where_chance_is_not():
-    """7 of 10 against 0 of 5: the intervals overlap, Fisher's exact test has p = 0.026."""
-    attacked, control = Estimate(0.7, 0.35, 0.93, 10), Estimate(0.0, 0.0, 0.52, 5)
-    assert share_above(attacked, control) and not above(attacked, control)
-    assert not share_above(Estimate(0.5, 0.19, 0.81, 10), control)

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 import torch
 
 from dori.attacks.budgets import Budget
@@ -67,6 +68,23 @@ def test_restarts_are_compared_at_as_many_images_as_without_them() -> None:
     assert differences(2, drawn, found, "verbatim")["MR_difference"]["pairs"] == [0, 2, 0, 1]
     assert own_rates(2, drawn, found, "verbatim")["MR_as_many"]["value"] == 2 / 3
     assert own_rates(1, drawn, found, "verbatim") == {}
+
+
+def test_what_the_twin_draws_of_the_very_same_triggers_is_another_comparison() -> None:
+    """As in the transfer study: found on wanda, drawn by wanda, by the twin and by the original."""
+    budget = Budget(10, None)
+    own, twin = pictures("wanda", budget=budget), pictures("twin", budget=budget)
+    carried = [SimpleNamespace(**{**vars(pictures(n, budget=budget)), "attacked": own.attacked})
+               for n in ("twin", "original")]  # fmt: skip
+    drawn = [pictures("original"), pictures("wanda"), own, twin, *carried]
+    rates = [[1, 1, 1], [0, 0, 0], [1, 1, 1], [0, 0, 0], [1, 0, 0], [1, 1, 0]]
+    found = {
+        "MR": [hits(p, torch.tensor(r).float()[:, None], 0.7) for p, r in zip(drawn, rates, strict=True)]
+    }
+    told = differences(2, drawn, found, "verbatim")
+    assert told["MR_over_twin"]["value"] == 1 and told["MR_over_carried"]["value"] == pytest.approx(2 / 3)
+    other = differences(5, drawn, found, "verbatim")
+    assert other["MR_over_twin"]["value"] == pytest.approx(1 / 3) and "MR_over_carried" not in other
 
 
 def test_settings_are_compared_with_those_that_a_study_names() -> None:

@@ -41,6 +41,8 @@ def test_every_prompt_is_mitigated_by_every_mask(found: Result) -> None:
     settings = {row["setting"] for row in rows if row["kind"] == "verbatim"}
     assert settings == {"original", "random", "wanda_own_half", "wanda_other_half", "wanda_ordinary"}
     assert set(images.setting) == settings
+    (other,) = [row for row in rows if (row["setting"], row["kind"]) == ("wanda_other_half", "verbatim")]
+    assert {"MR_difference", "MR_over_random", "MR_over_wanda_ordinary"} <= set(other["metrics"])
     overlaps = [row for row in rows if row["kind"] == "masks"]
     assert len(overlaps) == 3
     for row in overlaps:
@@ -70,7 +72,8 @@ def test_the_job_shows_its_figure_and_its_verdict(
 ) -> None:
     run, rows, images = found
     (finding,) = findings(rows)
-    assert "overlap with an IoU of" in str(finding.verdicts[0][1])
+    asked = [line[0] for line in finding.verdicts[0][1].figures.lines]
+    assert "overlap above that of ordinary prompts" in asked
     run.cfg.logger = {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(tmp_path)}
     with Job(run, tmp_path) as job:
         job.finish(rows, images)

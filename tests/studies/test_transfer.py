@@ -83,7 +83,10 @@ def test_the_job_shows_its_matrix_and_its_verdict(
 ) -> None:
     run, rows, images = found
     (finding,) = findings(rows)
-    assert "Triggers found on wanda: " in str(finding.verdicts[0][1])
+    verdict = finding.verdicts[0][1]
+    assert verdict.figures and "wanda's triggers in own model above the twin" in [
+        line[0] for line in verdict.figures.lines
+    ]
     assert [line[0] for line in finding.tables[0].lines] == [
         "no attack",
         "original",
