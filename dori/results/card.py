@@ -19,7 +19,7 @@ from dori.results.rows import Rows
 from dori.results.table import blocks
 from dori.results.verdict import verdicts
 
-NOTHING_THERE = ("no_targets", "not_memorized", "memorization_unclear")  # verdicts
+NOTHING_THERE = ("no_targets", "not_memorized")  # verdicts
 PARTS = ("model", "pruning", "defense", "attack", "seed")
 
 
@@ -46,7 +46,8 @@ def write_card(
         pruning=config["pruning"]["name"], defense=config["defense"]["name"], lora=lora,
         made="Fine-tuned" if config["defense"]["name"] != "none" else "Pruned",
         counts=", ".join(f"{count} {kind}" for kind, count in counts.items() if count),
-        count=len(memorized), captions=[as_text(target["prompt"]) for target in listed], verdict=verdict_markdown(verdict),
+        count=len(memorized), captions=[as_text(target["prompt"]) for target in listed],
+        verdict=verdict_markdown(verdict),
         tables=markdown(blocks(rows)), warning=warning(comparison, verdict.code),
         config=yaml.safe_dump(
             without_folders({key: config[key] for key in PARTS}), sort_keys=False, allow_unicode=True
