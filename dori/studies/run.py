@@ -86,7 +86,7 @@ class Run:
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """What is true of every row, as ``params``: study, model, data, evaluation, margins, seed and precision."""
+        """``params`` of every row: study, model, data, evaluation, margins, seed and precision."""
         cfg, data, found = self.cfg, self.data, settings(self.cfg.model, "model", content=False)
         for part in ("study", "data", "evaluation", "margins"):
             found |= self.told(part)

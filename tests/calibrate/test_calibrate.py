@@ -1,6 +1,5 @@
 """Intervals hold the truth as often, and verdicts are false as seldom, as docs/statistics.md says."""
 
-
 import numpy as np
 import pytest
 
@@ -25,7 +24,7 @@ def test_intervals_of_rates_cover_over_the_whole_grid(n: int) -> None:
 
 
 def test_the_chances_of_pairs_are_those_of_their_rates() -> None:
-    both, first, second, neither = exact.cells(0.3, 0.1, 0.5)
+    both, first, second, _ = exact.cells(0.3, 0.1, 0.5)
     assert (both + first, both + second) == pytest.approx((0.3, 0.1))
     assert (both - 0.03) / np.sqrt(0.3 * 0.7 * 0.1 * 0.9) == pytest.approx(0.5)
     assert sum(exact.cells(0.9, 0.1, 0.7)) == pytest.approx(1) and min(exact.cells(0.9, 0.1, 0.7)) >= 0

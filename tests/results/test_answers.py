@@ -10,6 +10,7 @@ from dori.metrics.differences import Pairs, paired_difference
 from dori.results.answers import answer, apart, needed, paired, turned
 from dori.results.estimate import Estimate
 from dori.results.margins import Margins
+from dori.settings import settings
 from tests.tiny import composed
 
 
@@ -59,9 +60,10 @@ def test_the_n_that_a_margin_needs_is_the_smallest_that_tells(margin):
 
 def test_the_configuration_states_the_defaults_and_rows_tell_them():
     margins = build(composed("data.targets=2").margins)
-    assert margins == Margins() == Margins.of({}) == Margins.of(margins.params)
+    assert margins == Margins() == Margins.of({})
     assert Margins.of({"margins.rate": 0.1, "steps": 50}).rate == 0.1
-    assert set(margins.params) == {f"margins.{name}" for name in asdict(margins)}
+    told = settings(composed("data.targets=2").margins, "margins")
+    assert {f"margins.{name}" for name in asdict(margins)} <= set(told) and Margins.of(told) == margins
 
 
 @pytest.mark.parametrize(("name", "value"), [("rate", 0), ("rate", 1.5), ("fid", 1.0), ("width", -0.1)])
