@@ -10,6 +10,7 @@ from scipy import stats
 
 from dori.metrics.differences import Pairs, difference_of_shares, mcnemar, paired_difference
 from dori.metrics.intervals import Estimate, share
+from dori.results.answers import needed
 
 SIZES = (5, 8, 10, 12, 16, 20, 32, 48)
 RATES = tuple(np.round(np.linspace(0, 1, 21), 2))
@@ -83,4 +84,5 @@ def false_within(n: int, margin: float) -> float:
     found, ends, _ = tables(n)
     rates = [(q + margin, q) for q in RATES if q + margin <= 1]
     chances = (stats.multinomial.pmf(found, n, cells(p, q, r)) for p, q in rates for r in CORRELATIONS)
-    return max(float(chance @ (ends[1] < margin)) for chance in chances)
+    told = ends[1] < (margin if n >= needed(margin) else SLACK)
+    return max(float(chance @ told) for chance in chances)

@@ -27,11 +27,16 @@ UNDECIDED: Answer = "undecided"
 
 
 def answer(difference: Estimate | None, margin: float) -> Answer:
-    """Whether something lies above something else, by their difference. Where both hold, it is above."""
+    """Whether something lies above something else, by their difference. Where both hold, it is above.
+
+    Fewer pairs than tell no difference from the margin do not show one that is within it.
+    """
     if difference is None or difference.low is None or difference.high is None:
         return UNDECIDED
     if difference.low > 0:
         return ABOVE
+    if difference.pairs and sum(difference.pairs) < needed(margin) and difference.high > 0:
+        return UNDECIDED  # of so few that vary alike, Newcombe's upper bound may be short
     return WITHIN if difference.high < margin else UNDECIDED
 
 

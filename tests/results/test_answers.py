@@ -49,6 +49,14 @@ def test_a_bound_has_no_error_of_its_own():
 
 
 @pytest.mark.parametrize("margin", [0.05, 0.1, 0.15, 0.3])
+def test_pairs_that_are_too_few_for_the_margin_show_nothing_within_it():
+    """Of 12 that vary alike the upper bound may be 0.14; below none at all, there is nothing to bound."""
+    few = Estimate(0.0, -0.14, 0.14, 12, pairs=(8, 0, 0, 4))
+    assert answer(few, 0.15) == "undecided"
+    assert answer(Estimate(0.0, -0.14, 0.14, 24, pairs=(16, 0, 0, 8)), 0.15) == "within"
+    assert answer(row_difference(3, 0, 8, 1), 0.15) == "within"
+
+
 def test_the_n_that_a_margin_needs_is_the_smallest_that_tells(margin):
     n = needed(margin)
     assert (
