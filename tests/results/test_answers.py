@@ -48,7 +48,6 @@ def test_a_bound_has_no_error_of_its_own():
     assert (found.value, found.low, found.high) == pytest.approx((0.45, 0.25, 0.65))
 
 
-@pytest.mark.parametrize("margin", [0.05, 0.1, 0.15, 0.3])
 def test_pairs_that_are_too_few_for_the_margin_show_nothing_within_it():
     """Of 12 that vary alike the upper bound may be 0.14; below none at all, there is nothing to bound."""
     few = Estimate(0.0, -0.14, 0.14, 12, pairs=(8, 0, 0, 4))
@@ -57,6 +56,7 @@ def test_pairs_that_are_too_few_for_the_margin_show_nothing_within_it():
     assert answer(row_difference(3, 0, 8, 1), 0.15) == "within"
 
 
+@pytest.mark.parametrize("margin", [0.05, 0.1, 0.15, 0.3])
 def test_the_n_that_a_margin_needs_is_the_smallest_that_tells(margin):
     n = needed(margin)
     assert (
