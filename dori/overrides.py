@@ -38,7 +38,8 @@ def checked(arguments: list[str]) -> list[str]:
     if known.shell_completion or known.help or known.hydra_help:
         return arguments
     flags = _without(arguments, words)
-    words = [literal(word) for word in words]
+    known_groups = groups()
+    words = [literal(as_option(word, known_groups)) for word in words]
     check_overrides(words, known.config_dir)
     return [*words, *flags]
 
@@ -52,6 +53,13 @@ def _without(arguments: list[str], words: list[str]) -> list[str]:
     for word in words:
         left.remove(word)
     return left
+
+
+def as_option(word: str, known: dict[str, list[str]]) -> str:
+    """``evaluation.descriptor=sscd_int8``, with a dot as in rows and YAML, chooses an option all the same."""
+    key, _, value = word.partition("=")
+    group = key.replace(".", "/")
+    return f"{group}={value}" if "." in key and set(value.split(",")) <= set(known.get(group, [])) else word
 
 
 def literal(word: str) -> str:

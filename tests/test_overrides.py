@@ -125,3 +125,10 @@ def test_options_in_a_folder_of_ones_own_are_known(tmp_path: Path, spelling: str
         checked([place, "pruning=min"])
     with pytest.raises(InputError, match=r"unknown key 'pruning\.base'"):
         checked([place, "pruning=mine", "pruning.base=empty"])
+
+
+def test_an_option_of_a_part_may_be_written_with_a_dot() -> None:
+    assert checked(["attack.start=gaussian"]) == ["attack/start=gaussian"]
+    assert checked(["-m", "attack.start=gaussian,prompt"]) == ["attack/start=gaussian,prompt", "-m"]
+    assert checked(["evaluation.descriptor=sscd_int8"]) == ["evaluation/descriptor=sscd_int8"]
+    assert checked(["attack.steps=3"]) == ["attack.steps=3"]
