@@ -58,7 +58,7 @@ def _started(run: "Run") -> WandbLogger:
         _ = logger.experiment
     except (UsageError, AuthenticationError, ValueError) as error:
         raise InputError(
-            f"logger=wandb: {' '.join(str(error).split())}; or set logger.offline=true, and upload later with"
+            f"logger=wandb: {' '.join(str(error).split()).rstrip('.')}; or set logger.offline=true, and upload later with"
             " wandb sync"
         ) from error
     except CommError as error:
