@@ -58,8 +58,8 @@ def _started(run: "Run") -> WandbLogger:
         _ = logger.experiment
     except (UsageError, AuthenticationError, ValueError) as error:
         raise InputError(
-            f"logger=wandb: {' '.join(str(error).split()).rstrip('.')}; or set logger.offline=true, and upload"
-            " later with wandb sync"
+            f"logger=wandb: {' '.join(str(error).split()).rstrip('.')}; or set logger.offline=true, and"
+            " upload later with wandb sync"
         ) from error
     except CommError as error:
         log.warning("W&B cannot be reached (%s): this job goes on offline", str(error).split("\n")[0])
