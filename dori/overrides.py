@@ -44,8 +44,8 @@ def checked(arguments: list[str]) -> list[str]:
     return [*words, *flags]
 
 
-def _refuse(text: str) -> NoReturn:
-    raise InputError(f"{text}; `dori --help` and `dori --hydra-help` say what there is")
+def _refuse(message: str) -> NoReturn:
+    raise InputError(f"{message}; `dori --help` and `dori --hydra-help` say what there is")
 
 
 def _without(arguments: list[str], words: list[str]) -> list[str]:

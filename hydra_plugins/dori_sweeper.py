@@ -85,7 +85,7 @@ class DoriSweeper(BasicSweeper):
         with open_dict(cfg):
             cfg.hydra.runtime.output_dir = self.config.hydra.sweep.dir
             cfg.hydra.job.num, cfg.hydra.job.id = 0, "0"
-        state, HydraConfig.instance().cfg = HydraConfig.instance().cfg, cfg
+        state, HydraConfig.instance().cfg = HydraConfig.instance().cfg, cfg  # type: ignore[assignment]
         try:
             yield OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
         finally:
