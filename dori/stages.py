@@ -42,8 +42,8 @@ class Stages:
     """The stages of one run, in order, over a cache folder that runs share.
 
     A fingerprint is that of the stage's name and inputs, of the code that ``compute`` reaches by its
-    imports, see ``dori.code``, and of what is ``shared`` by all stages (precision). So inputs name
-    only what is built by configuration, see ``identity``, and what was computed before.
+    imports, see ``dori.code``, and of what is ``shared`` by all stages (how the trainer computes). So
+    inputs name only what is built by configuration, see ``identity``, and what was computed before.
 
     ``need``: bytes that the run may write, for the sentence that says that the disk is full.
     """

@@ -26,6 +26,19 @@ from dori.studies.drawing import images
 from dori.studies.soundness import check_models
 from dori.studies.subjects import Attacked, Pictures, Subject
 
+# of a trainer: where it works, and how that is told; none of it changes a result
+PLACE = ("accelerator", "devices", "num_nodes", "strategy", "logger", "use_distributed_sampler")
+
+
+def arithmetic(trainer: DictConfig) -> dict[str, Any]:
+    """What of a trainer every result depends on: its precision, and whatever else somebody sets."""
+    found = {
+        key: value for key, value in identity(trainer).items()
+        if key not in PLACE and not key.startswith("enable_")
+    }  # fmt: skip
+    plugins = [each for each in found.get("plugins") or [] if ".environments." not in each["_target_"]]
+    return {**found, "plugins": plugins}
+
 
 @dataclass
 class Run:
@@ -66,8 +79,7 @@ class Run:
                 f"defense={cfg.defense.name} changes no weights, and there are none to save: set"
                 " save_model=false"
             )
-        shared = {"precision": str(cfg.trainer.precision)}
-        stages = Stages(Path(cfg.cache).expanduser(), shared)
+        stages = Stages(Path(cfg.cache).expanduser(), arithmetic(cfg.trainer))
         check_models(stages, diffusion, diffusion.twin)
         trainer = build(cfg.trainer)
         return cls(cfg, stages, diffusion, data, pruning, defense, attack, evaluation, trainer)
