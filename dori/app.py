@@ -93,8 +93,10 @@ def work(cfg: DictConfig, output: Path, leads: bool = True) -> list[dict]:
     """The study itself, in this process; of several ranks, the one that ``leads`` writes what comes out."""
     from dori.results.finish import Job
     from dori.studies.run import Run
+    from dori.studies.soundness import check_models
 
     run = Run.configured(cfg)
+    check_models(run.stages, run.diffusion, run.diffusion.twin)
     if not leads:
         return build(cfg.study)(run)[0]
     with Job(run, output) as job:

@@ -23,7 +23,6 @@ from dori.settings import of_attack, settings
 from dori.stages import Stages
 from dori.studies.attacking import within_budgets
 from dori.studies.drawing import images
-from dori.studies.soundness import check_models
 from dori.studies.subjects import Attacked, Pictures, Subject
 
 # of a trainer: where it works, and how that is told; none of it changes a result
@@ -80,7 +79,6 @@ class Run:
                 " save_model=false"
             )
         stages = Stages(Path(cfg.cache).expanduser(), arithmetic(cfg.trainer))
-        check_models(stages, diffusion, diffusion.twin)
         trainer = build(cfg.trainer)
         return cls(cfg, stages, diffusion, data, pruning, defense, attack, evaluation, trainer)
 
