@@ -119,7 +119,7 @@ def test_a_job_says_what_ran_when_in_its_log_and_breaks_no_terminal(tmp_path: Pa
     first, again = go(), go()
     assert (first.returncode, again.returncode) == (0, 0), first.stderr[-2000:]
     lines = (folder / "dori.log").read_text().splitlines()
-    assert re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d images: original: begun$", lines[0])
+    assert re.match(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d check: minnow: begun$", lines[0])
     assert sum(line.endswith("images: original: in the cache") for line in lines) == 1
     assert any(re.search(r"images: twin: done in \d+\.\d s$", line) for line in lines)
     assert "images: original: begun" in first.stdout
