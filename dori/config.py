@@ -30,6 +30,7 @@ OmegaConf.register_new_resolver(
     "terminal", lambda seen, unseen: seen if sys.stdout.isatty() else unseen, replace=True
 )
 OmegaConf.register_new_resolver("slug", slug, replace=True)
+OmegaConf.register_new_resolver("cut", lambda most, text: str(text)[:most] or "unnamed", replace=True)
 OmegaConf.register_new_resolver("gpus", lambda accelerator, devices: gpus(accelerator, devices), replace=True)
 # once for a configuration, and for those that Hydra makes of it: they share what was resolved
 OmegaConf.register_new_resolver("fresh", fresh, use_cache=True, replace=True)

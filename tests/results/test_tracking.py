@@ -19,6 +19,7 @@ from dori.results.tracking import (
     summary,
     tags,
 )  # fmt: skip
+from tests import tiny
 from tests.results.budgets import job, sweep
 
 
@@ -151,3 +152,11 @@ def offline_folder(run):
     from pathlib import Path
 
     return Path(run.dir)
+
+
+def test_names_are_as_long_as_the_tracker_takes() -> None:
+    long = "x" * 300
+    cfg = tiny.composed("logger=wandb", f"name={long}", f"model.name={long}")
+    assert [len(cfg.logger.name), len(cfg.logger.group), len(cfg.logger.tags[0])] == [128, 128, 64]
+    plain = tiny.composed("logger=wandb")
+    assert plain.logger.name == plain.logger.group == plain.name
