@@ -3,7 +3,7 @@
 from dori.results.answers import ABOVE, WITHIN, answer
 from dori.results.estimate import Estimate, estimate, number
 from dori.results.locality_cuts import cut_verdict
-from dori.results.locality_rows import cited, figure_of, margins_of, methods, path, value
+from dori.results.locality_rows import cited, figure_of, listed, margins_of, methods, path
 from dori.results.locality_words import BESIDE, DIFFERENT, ONE, OWN_START
 from dori.results.margins import Margins
 from dori.results.questions import Verdict, cite
@@ -14,7 +14,6 @@ CLAIMS = {  # of Finding DoRI
     "activations": "triggers of one image drive the model through different activations",
     "weights": "methods select different weights for different triggers of one image",
 }
-AGREEMENT = {"more": "above", "same": "no more than", "undecided": "not to be told from"}
 BORNE_OUT = {
     "not_local": "is borne out here", "local": "is not borne out here", "undecided": "is undecided here",
 }  # fmt: skip
@@ -54,12 +53,12 @@ def alike(ratio: Estimate | None, margins: Margins) -> tuple[str, str]:
     if ratio is None or ratio.low is None or ratio.high is None:
         return "undecided", "cannot be compared: it takes five images with two triggers each"
     if ratio.high < margins.near:
-        return "local", "are far closer to each other than to those of other images"
+        return "local", "are far closer than those of different images"
     if ratio.high < 1:
-        return "closer", "are closer to each other than to those of other images, but not far"
+        return "closer", "are closer than those of different images"
     if ratio.low > 1 - margins.ratio:
-        return "not_local", "are no closer to each other than to those of other images"
-    return "undecided", "may be closer to each other than to those of other images: undecided"
+        return "not_local", "are no closer than those of different images"
+    return "undecided", "may be closer than those of different images: undecided"
 
 
 def _space(rows: Rows) -> Verdict:
@@ -67,18 +66,12 @@ def _space(rows: Rows) -> Verdict:
         return figure_of(rows, "embeddings", setting, metric)
 
     code, words = alike(of(ONE, "L2_ratio"), margins_of(rows))
-    text = (
-        f"{_counts(rows)} Two triggers of one image lie {cited(of(ONE))} apart (L2), of different images"
-        f" {cited(of(DIFFERENT))}: {cited(of(ONE, 'L2_ratio'))} times. Memorized prompts lie"
-        f" {value(of(BESIDE[0]))} apart, ordinary prompts {value(of(BESIDE[1]))}, random embeddings of the"
-        f" triggers' norm {value(of(BESIDE[2]))}; a trigger and its own start {value(of(OWN_START))}."
-    )
-    return Verdict(
-        code,
-        f"Triggers of one image {words}",
-        text,
-        (_claim("embeddings", code), *_inherited(rows), *_paths(rows)),
-    )
+    figures = listed("L2 distance of", [
+        ("two triggers of one image", of(ONE)), ("two of different images", of(DIFFERENT)),
+        ("the one by the other", of(ONE, "L2_ratio")), *((name, of(name)) for name in (*BESIDE, OWN_START)),
+    ])  # fmt: skip
+    notes = (_claim("embeddings", code), *_inherited(rows), *_paths(rows))
+    return Verdict(code, f"Triggers of one image {words}", _counts(rows), notes, figures)
 
 
 def _inherited(rows: Rows) -> list[str]:
@@ -118,58 +111,47 @@ def _activations(rows: Rows) -> Verdict:
         return figure_of(rows, "activations", setting, metric)
 
     code, words = alike(of(ONE, "Relative_L2_ratio"), margins_of(rows))
-    text = (
-        f"In units of each layer's own size, mean over layers, the activations of two triggers of one image"
-        f" lie {cited(of(ONE))} apart, of different images {cited(of(DIFFERENT))}:"
-        f" {cited(of(ONE, 'Relative_L2_ratio'))} times. Memorized prompts lie {value(of(BESIDE[0]))} apart,"
-        f" ordinary prompts {value(of(BESIDE[1]))}, random embeddings {value(of(BESIDE[2]))}."
-    )
-    headline = f"The activations of an image's triggers {words}"
-    return Verdict(code, headline, text, (_claim("activations", code),))
+    figures = listed("activations' distance of", [
+        ("two triggers of one image", of(ONE)), ("two of different images", of(DIFFERENT)),
+        ("the one by the other", of(ONE, "Relative_L2_ratio")), *((name, of(name)) for name in BESIDE),
+    ])  # fmt: skip
+    text = "Distances are in units of each layer's own size, mean over layers."
+    headline = f"Activations of an image's triggers {words}"
+    return Verdict(code, headline, text, (_claim("activations", code),), figures)
 
 
 def _weights(rows: Rows) -> Verdict:
-    parts, codes = [], []
+    codes, lines = [], []
     for method in methods(rows, "weights"):
-        one, different = (f"{method}: {group}" for group in (ONE, DIFFERENT))
-        inside, across = (figure_of(rows, "weights", name, "IoU") for name in (one, different))
-        chance, empty = (figure_of(rows, "weights", one, name) for name in ("IoU_chance", "Empty"))
+        one = f"{method}: {ONE}"
         ratio = figure_of(rows, "weights", one, "IoU_ratio")
-        if inside is None:
-            codes.append("undecided")
-            parts.append(f"{method}: too few triggers of one image for which it selects anything.")
-            continue
-        told = _agreement(ratio, margins_of(rows))
-        codes.append(told)
-        parts.append(
-            f"{method}: IoU {cited(inside)} for triggers of one image, {AGREEMENT[told]} {cited(across)} for"
-            f" those of different images (chance {value(chance)}; both are empty in {value(empty)} of pairs)."
-        )
-    criteria = [row for row in rows if row["kind"] == "criteria" and _two(row)]
-    if criteria:
-        named = (f"{row['setting']} {value(estimate(row, 'IoU/values'))} and"
-                 f" {value(estimate(row, 'IoU/feed_forward'))}" for row in criteria)  # fmt: skip
-        by_chance = [
-            value(estimate(criteria[0], f"IoU_chance/{some}")) for some in ("values", "feed_forward")
+        codes.append(_agreement(ratio, margins_of(rows)))
+        lines += [
+            (f"{method}, triggers of one image", figure_of(rows, "weights", one, "IoU")),
+            (f"{method}, of different images", figure_of(rows, "weights", f"{method}: {DIFFERENT}", "IoU")),
+            (f"{method}, the one by the other", ratio),
+            (f"{method}, by chance", figure_of(rows, "weights", one, "IoU_chance")),
+            (f"{method}, share of pairs that are both empty", figure_of(rows, "weights", one, "Empty")),
         ]
-        parts.append(
-            f"Different criteria at equal count, on value and on feed-forward layers: {'; '.join(named)}"
-            f" (chance {' and '.join(by_chance)})."
-        )
-    headline = "Triggers of one image select no more of the same weights than those of different images"
+    for row in (row for row in rows if row["kind"] == "criteria" and _two(row)):
+        for some, where in (("values", "values"), ("feed_forward", "feed-forward")):
+            lines.append((f"{row['setting']}, {where}", estimate(row, f"IoU/{some}")))
+            lines.append((f"{row['setting']}, {where}, by chance", estimate(row, f"IoU_chance/{some}")))
+    headline = "An image's triggers select no more of the same weights"
     code = "not_local"
     if "undecided" in codes:
         code, headline = "undecided", "Undecided whether an image's triggers select more of the same weights"
     if "more" in codes:
         code = "more" if set(codes) == {"more"} else "mixed"
         which = [m for m, c in zip(methods(rows, "weights"), codes, strict=True) if c == "more"]
-        headline = f"{' and '.join(which)}: triggers of one image agree more than those of different images"
+        headline = f"{' and '.join(which)}: triggers of one image agree more"
     notes = [_claim("weights", code)]
     if "wanda" in headline:
         notes.append(
             "The paper's own figure for Wanda, too, seems to agree more within an image than across."
         )
-    return Verdict(code, headline, " ".join(parts), tuple(notes))
+    text = "Than triggers of different images do, by the intersection over union of what is selected."
+    return Verdict(code, headline, text, tuple(notes), listed("IoU", lines))
 
 
 def _agreement(ratio: Estimate | None, margins: Margins) -> str:

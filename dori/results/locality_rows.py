@@ -1,9 +1,12 @@
 """Figures of the locality study's rows, and how they are cited."""
 
-from dori.results.estimate import Estimate, estimate, number
+from collections.abc import Sequence
+
+from dori.results.estimate import Estimate, counted, estimate, with_interval
 from dori.results.margins import Margins
 from dori.results.questions import cite
 from dori.results.rows import Rows
+from dori.results.table import Block
 
 
 def figure_of(rows: Rows, kind: str, setting: str, metric: str) -> Estimate | None:
@@ -35,9 +38,11 @@ def path(rows: Rows, setting: str) -> list[tuple[float, Estimate]]:
     return sorted((at, figure) for at, figure in points if figure is not None)
 
 
+def listed(title: str, figures: Sequence[tuple[str, Estimate | None]]) -> Block:
+    """Figures, each by its name, as a small table."""
+    lines = tuple((name, with_interval(figure), counted(figure)) for name, figure in figures if figure)
+    return Block("What it rests on", (title, "[95 %]", "n"), lines, 1)
+
+
 def cited(figure: Estimate | None) -> str:
     return cite(figure) if figure else "not measured"
-
-
-def value(figure: Estimate | None) -> str:
-    return number(figure.value) if figure else "not measured"
