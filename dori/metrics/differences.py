@@ -85,14 +85,17 @@ def newcombe(pairs: Pairs, confidence: float = 0.95) -> Bounds:
     """
     both, first, second, neither = pairs
     n = sum(pairs)
-    (p, of_p), (q, of_q) = (
-        (k / n, tuple(stats.binomtest(k, n).proportion_ci(confidence, "wilson")))
-        for k in (both + first, both + second)
-    )
+    (p, of_p), (q, of_q) = ((k / n, _wilson(k, n, confidence)) for k in (both + first, both + second))
     product = (both + first) * (second + neither) * (both + second) * (first + neither)
     excess: float = both * neither - first * second
     excess = max(excess - n / 2, 0) if excess > 0 else excess
     return joined(p, of_p, q, of_q, excess / math.sqrt(product) if product else 0.0)
+
+
+@lru_cache(maxsize=2**14)
+def _wilson(k: int, n: int, confidence: float) -> Bounds:
+    low, high = stats.binomtest(k, n).proportion_ci(confidence, "wilson")
+    return float(low), float(high)
 
 
 def paired_difference(pairs: Pairs, confidence: float = 0.95) -> Estimate:

@@ -61,8 +61,15 @@ def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, fl
     check_confidence(confidence)
     if n < 1 or not 0 <= k <= n:
         raise ValueError(f"{k} successes of {n} is no share: give 0 <= k <= n with n >= 1")
-    interval = stats.binomtest(int(k), int(n)).proportion_ci(confidence, method="exact")
-    return float(interval.low), float(interval.high)
+    return _beta_bounds(k, n - k, confidence)
+
+
+def _beta_bounds(hits: float, misses: float, confidence: float) -> tuple[float, float]:
+    """Clopper and Pearson's, also of numbers of trials that are not whole."""
+    tail = (1 - confidence) / 2
+    low = stats.beta.ppf(tail, hits, misses + 1) if hits > 0 else 0.0
+    high = stats.beta.ppf(1 - tail, hits + 1, misses) if misses > 0 else 1.0
+    return float(low), float(high)
 
 
 def share(k: int, n: int, confidence: float = 0.95) -> Estimate:
@@ -103,10 +110,7 @@ def mean_of_shares(
     if n > 1 and np.ptp(x) > 0:
         smaller = (stats.t.ppf(upper, total - 1) / stats.t.ppf(upper, n - 1)) ** 2
         effective = min(p * (1 - p) / (x.var(ddof=1) / n) * smaller, total)
-    hits, misses = p * effective, (1 - p) * effective
-    low = stats.beta.ppf(1 - upper, hits, misses + 1) if hits > 0 else 0.0
-    high = stats.beta.ppf(upper, hits + 1, misses) if misses > 0 else 1.0
-    return estimate(p, low, high, n)
+    return estimate(p, *_beta_bounds(p * effective, (1 - p) * effective, confidence), n)
 
 
 def mean_estimate(values: Tensor | ArrayLike, confidence: float = 0.95) -> Estimate:
