@@ -1,5 +1,6 @@
 """Work in chunks through Lightning: each chunk once, whoever does it."""
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -114,9 +115,12 @@ def test_networks_are_in_evaluation_mode_and_keep_their_weights(predictor: Predi
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
-def test_the_bar_has_the_name_of_the_stage(
-    trainer: Callable[..., lightning.Trainer], capsys: pytest.CaptureFixture
+def test_the_bar_has_the_name_of_the_stage_where_somebody_looks(
+    trainer: Callable[..., lightning.Trainer], capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    Predictor(trainer, "in a file").run([nn.Linear(1, 1)], lambda chunk: None, [[1], [2]])
+    assert "in a file" not in "".join(capsys.readouterr())
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     Predictor(trainer, "mask: wanda").run([nn.Linear(1, 1)], lambda chunk: None, [[1], [2]])
     printed = "".join(capsys.readouterr())
     assert "mask: wanda: 100%" in printed
