@@ -76,9 +76,7 @@ def launch(cfg: DictConfig, output: Path, ranks: int = 0) -> None:
     """
     with tempfile.TemporaryDirectory(prefix="dori-") as name, ExitStack() as files:
         folder = Path(name)
-        job = {
-            "output": str(output), "config": OmegaConf.to_container(cfg, resolve=True), "logging": _logging(),
-        }  # fmt: skip
+        job = {"output": str(output), "config": detached(cfg), "logging": _logging()}
         (folder / "job.json").write_text(json.dumps(job))
         started: list[subprocess.Popen] = []
         try:
@@ -98,6 +96,22 @@ def _logging() -> Any:
     if not HydraConfig.initialized():
         return None
     return OmegaConf.to_container(HydraConfig.get().job_logging, resolve=True)
+
+
+def detached(cfg: DictConfig) -> Any:
+    """The configuration for another process, JSON-able: without what Hydra alone knows in this one.
+
+    Other references stay references: whoever reads the configuration does not see twice what stands once.
+    """
+
+    def known(value: Any, path: str) -> Any:
+        if isinstance(value, dict):
+            return {key: known(inner, f"{path}.{key}".lstrip(".")) for key, inner in value.items()}
+        if isinstance(value, list):
+            return [known(inner, f"{path}[{index}]") for index, inner in enumerate(value)]
+        return OmegaConf.select(cfg, path) if isinstance(value, str) and "${hydra:" in value else value
+
+    return known(OmegaConf.to_container(cfg), "")
 
 
 def _meeting(cfg: DictConfig) -> dict[str, str]:

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 
 from dori.config import ROOT
-from dori.distributed.launch import RankFailed, launch, ranks_here
+from dori.distributed.launch import RankFailed, detached, launch, ranks_here
 from dori.errors import InputError
 from tests import tiny
 
@@ -89,6 +89,21 @@ def test_ranks_know_their_places_and_nothing_of_another_job(tmp_path: Path) -> N
         assert environment["LOCAL_RANK"] == str(rank)
         assert not {*DROPPED} & {*environment}
     assert ended(tmp_path)
+
+
+def test_another_process_gets_the_references_of_a_configuration_as_they_are() -> None:
+    """Resolved, a part that is named twice would be two parts in the settings of its rows."""
+    OmegaConf.register_new_resolver("hydra", lambda key: f"<{key}>", replace=True)
+    cfg = OmegaConf.create(
+        {"a": {"b": [{"c": "${hydra:runtime.output_dir}/x"}]}, "d": "${a}", "e": "${oc.env:HOME}", "f": None}
+    )
+    sent = json.loads(json.dumps(detached(cfg)))
+    assert sent == {
+        "a": {"b": [{"c": "<runtime.output_dir>/x"}]}, "d": "${a}", "e": "${oc.env:HOME}", "f": None,
+    }  # fmt: skip
+    assert OmegaConf.to_container(OmegaConf.create(sent), resolve=True) == OmegaConf.to_container(
+        cfg, resolve=True
+    )
 
 
 def test_a_job_alone_in_its_process_is_no_rank(tmp_path: Path) -> None:
