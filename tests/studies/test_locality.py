@@ -172,7 +172,7 @@ def test_without_any_trigger_it_says_so_and_ends_well(
     (("study.between=[0,2]",), "study.between must lie from 0 to 1, but has 2"),
     (("study.others=0",), "study.others must be above zero"),
     (("attack.snapshots=[1,2]",), "takes one budget"),
-    (("defense=bos_attention", "pruning=wanda"), "study=locality looks at pruning, not at defense=bos_att"),
+    (("defense=bos_attention", "pruning=wanda", "pruning.ratio=0.1"), "not at defense=bos_attention"),
 ])  # fmt: skip
 def test_what_cannot_work_is_refused_early(
     go: Callable[..., Run], tmp_path: Path, more: tuple[str, ...], message: str
