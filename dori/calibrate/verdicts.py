@@ -32,7 +32,7 @@ MAIN = {
 NOT_SUPPRESSED = tuple(name for name in MAIN if name.startswith(("attack does", "injects", "nothing")))
 CODES = (
     "suppressed", "injection", "injection_unclear", "no_recovery", "recovery_unclear", "mitigation_failed",
-    "mitigation_unclear", "not_memorized",
+    "mitigation_unclear", "not_memorized", "memorization_unclear",
 )  # fmt: skip
 REMOVAL: dict[str, tuple[dict[str, Attack], World]] = {
     "none comes back": (TWO, World(0.97, 0.0, (0.0,) * 2, (0.0,) * 2, 0.02)),

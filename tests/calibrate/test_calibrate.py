@@ -42,7 +42,9 @@ def test_made_up_rows_have_the_rates_of_their_world() -> None:
         assert np.mean(rates[key]) == pytest.approx(rate, abs=0.03)
 
 
-def test_a_table_has_a_line_for_each_n() -> None:
+def test_the_tables_stand_where_the_page_has_their_place() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text()
+    assert page.index(START) < page.index("one rate") < page.index("The main verdict") < page.index(END)
     block = coverage_of_rates((5,))
     assert len(block.lines) == 1 and len(block.lines[0]) == len(block.columns)
     told = shares_of("x", [("truth", 10, {"suppressed": 0.125, "removed": 0.5})])
