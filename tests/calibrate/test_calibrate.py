@@ -1,10 +1,12 @@
 """Intervals hold the truth as often, and verdicts are false as seldom, as docs/statistics.md says."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from dori.calibrate import exact, simulated, verdicts
-from dori.calibrate.__main__ import coverage_of_rates, shares_of
+from dori.calibrate.__main__ import END, START, coverage_of_rates, shares_of
 from dori.calibrate.worlds import ONE, World, run
 from dori.results.margins import Margins
 
@@ -44,7 +46,7 @@ def test_made_up_rows_have_the_rates_of_their_world() -> None:
 
 def test_the_tables_stand_where_the_page_has_their_place() -> None:
     page = (Path(__file__).parents[2] / "docs" / "statistics.md").read_text()
-    assert page.index(START) < page.index("one rate") < page.index("The main verdict") < page.index(END)
+    assert page.index(START) < page.index("| one rate |") < page.index("The main verdict") < page.index(END)
     block = coverage_of_rates((5,))
     assert len(block.lines) == 1 and len(block.lines[0]) == len(block.columns)
     told = shares_of("x", [("truth", 10, {"suppressed": 0.125, "removed": 0.5})])
