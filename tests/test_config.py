@@ -102,6 +102,8 @@ def test_a_file_says_first_what_it_is_for(path: Path) -> None:
     assert lines[0].startswith("# ")
     target = re.search(r"^_target_: (\S+)$", path.read_text(), re.MULTILINE)
     if target:
+        if "submitit" in target[1]:
+            pytest.importorskip("submitit", reason="dori[slurm] is not installed")
         assert get_object(target[1]) is not None
         named = lines[0].removeprefix("# ").split(";")[0]
         assert get_object(named) is get_object(target[1])
