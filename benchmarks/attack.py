@@ -19,17 +19,17 @@ import lightning
 import torch
 from torch import Tensor
 
-from dori.app import quiet
+from dori.app.main import quiet
 from dori.attacks import objectives, starts
 from dori.attacks.attack import Attack
 from dori.attacks.constraints import l2_ball, unconstrained
 from dori.attacks.parts import AUTOMATIC
 from dori.attacks.solver import solve
-from dori.config import PACKAGE
+from dori.core.config import PACKAGE
+from dori.core.predict import Predictor
 from dori.data import Data, Target, minnow
 from dori.data.targets import tensor
 from dori.diffusion import StableDiffusion
-from dori.predict import Predictor
 
 ADAM = partial(torch.optim.Adam, lr=0.1)
 BATCH = AUTOMATIC["cpu"]  # of the attack's own choice, on the machine that this is measured on

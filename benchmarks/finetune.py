@@ -21,15 +21,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from dori.app import quiet
-from dori.config import PACKAGE, ROOT
+from dori.app.main import quiet
+from dori.core.config import PACKAGE, ROOT
+from dori.core.randomness import derive
 from dori.data import minnow
 from dori.defenses import Finetuning
-from dori.defenses.material import Material
-from dori.defenses.module import FinetuningModule, placed
-from dori.defenses.terms import Step
+from dori.defenses.terms.terms import Step
+from dori.defenses.training.material import Material
+from dori.defenses.training.module import FinetuningModule, placed
 from dori.diffusion import StableDiffusion
-from dori.randomness import derive
 
 sys.path.insert(0, str(ROOT))
 

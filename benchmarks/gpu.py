@@ -23,10 +23,10 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from dori.attacks import Attack, objectives, starts
 from dori.attacks.constraints import unconstrained
-from dori.config import PACKAGE
+from dori.core.config import PACKAGE
+from dori.core.errors import InputError
 from dori.data import Data, minnow
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
 
 MINNOW = PACKAGE / "minnow/weights/minnow"
 PAIRS = 8

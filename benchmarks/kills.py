@@ -26,7 +26,7 @@ def start(arguments: list[str], folder: Path, multirun: bool) -> subprocess.Pope
     folder.mkdir(parents=True, exist_ok=True)
     place = [f"hydra.sweep.dir={folder}/out"] if multirun else [f"hydra.run.dir={folder}/out"]
     log = (folder / "log").open("a")
-    # not -m dori.app, which would take the dori of the folder that this is called in
+    # not -m dori.app.main, which would take the dori of the folder that this is called in
     command = [str(Path(sys.executable).parent / "dori"), *arguments, *place]
     environment = {**os.environ, "DORI_CACHE": str(folder / "cache")}
     return subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)

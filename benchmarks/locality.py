@@ -48,10 +48,10 @@ def measure(count: int, block: int, kept: Any) -> None:
     """Leaves (peak, seconds, a sum of all distances) in ``kept``."""
     from hydra import compose, initialize_config_dir
 
-    from dori.app import quiet
-    from dori.config import CONF, build
-    from dori.locality import activations as act
+    from dori.app.main import quiet
+    from dori.core.config import CONF, build
     from dori.pruning.layers import layers_of
+    from dori.studies.locality.analysis import activations as act
 
     quiet()
     torch.set_num_threads(1)

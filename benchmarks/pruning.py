@@ -18,13 +18,13 @@ from typing import Any
 
 import torch
 
-from dori.app import quiet
-from dori.config import CONF, ROOT, build
+from dori.app.main import quiet
+from dori.core.config import CONF, ROOT, build
 from dori.data import Data, Target, minnow
 from dori.diffusion import StableDiffusion
 from dori.pruning import NeMo, Wanda
 from dori.pruning.layers import layers_of
-from dori.pruning.statistics import Statistics
+from dori.pruning.nemo.statistics import Statistics
 
 sys.path.insert(0, str(ROOT))
 

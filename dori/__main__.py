@@ -1,11 +1,11 @@
 """``dori``, and ``python -m dori``: told to end, it leaves one sentence from the first import on."""
 
-from dori.stopping import stoppable
+from dori.core.stopping import stoppable
 
 
 @stoppable
 def main() -> None:
-    from dori.app import main
+    from dori.app.main import main
 
     main()
 

@@ -18,6 +18,6 @@ class ProcessLauncher(BasicLauncher):
 
 
 def in_a_process(cfg: DictConfig) -> None:
-    from dori.distributed.launch import launch
+    from dori.app.launch import launch
 
     launch(cfg, Path(HydraConfig.get().runtime.output_dir))

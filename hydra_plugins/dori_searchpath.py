@@ -3,7 +3,7 @@
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.plugins.search_path_plugin import SearchPathPlugin
 
-from dori.config import ROOT
+from dori.core.config import ROOT
 
 
 class DoriSearchPath(SearchPathPlugin):

@@ -28,7 +28,7 @@ class Patient:
         Raises:
             InputError: what the scheduler says where it takes no job.
         """
-        from dori.errors import InputError
+        from dori.core.errors import InputError
 
         folder = Path(str(self.config.hydra.sweep.dir))  # type: ignore[attr-defined]
         count = len(job_overrides)
@@ -61,7 +61,7 @@ class Patient:
     def _outcome(self, job: Any, folder: Path) -> JobReturn:
         from submitit.core.utils import FailedJobError
 
-        from dori.results.jobs import write_failure
+        from dori.app.jobs import write_failure
 
         job.wait()
         if (error := job.exception()) is None:

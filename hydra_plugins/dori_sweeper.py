@@ -11,18 +11,18 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from dori.errors import Failure, InputError
+from dori.core.errors import Failure, InputError
 
 
 class DoriSweeper(BasicSweeper):
     """Hydra's own, but nothing begins before all jobs are known to be right, and callbacks hear the end.
 
     Hydra's ends with the first error of a batch. This one tries all jobs and exits with 1 where one failed:
-    why it did is told by the callback (``dori.results.multirun``), which merges what there is.
+    why it did is told by the callback (``dori.app.multirun``), which merges what there is.
     """
 
     def sweep(self, arguments: list[str]) -> Any:
-        from dori.results.jobs import write_jobs
+        from dori.app.jobs import write_jobs
 
         assert self.config is not None and self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
@@ -58,7 +58,7 @@ class DoriSweeper(BasicSweeper):
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Raises InputError with what is wrong, job by job."""
-        from dori.app import configured
+        from dori.app.main import configured
 
         problems: dict[str, list[str]] = {}
         for place, overrides in enumerate(batch):

@@ -10,10 +10,11 @@ import pytest
 import torch
 from hypothesis import settings
 
-from dori.config import ROOT
+from dori.core.config import ROOT
+from dori.core.predict import Predictor
 from dori.diffusion import StableDiffusion
-from dori.predict import Predictor
 from tests import tiny
+from tests.made_up import images, make_rows, rows, targets  # noqa: F401  fixtures
 
 # no test may depend on how fast the machine is
 settings.register_profile("dori", deadline=None, max_examples=40, derandomize=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dori.config import ROOT
+from dori.core.config import ROOT
 from tests import tiny
 
 pytestmark = pytest.mark.slow

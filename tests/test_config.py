@@ -11,13 +11,13 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 
-from dori.config import CONF, PACKAGE, ROOT, build, check_keys, check_top, expand_home, nodes
+from dori.app.overrides import check_overrides, groups
+from dori.core.config import CONF, PACKAGE, ROOT, build, check_keys, check_top, expand_home, nodes
+from dori.core.errors import InputError
+from dori.core.fingerprints import identity
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
-from dori.fingerprints import identity
-from dori.overrides import check_overrides, groups
 from dori.pruning import NeMo, Wanda, masks
-from dori.studies.run import Run
+from dori.steps.run import Run
 from tests.tiny import composed
 
 # every option of every group, as one would choose it on the command line
@@ -202,7 +202,7 @@ def test_what_cannot_succeed_is_refused_before_any_work(
         raise AssertionError("a weight was read, or a stage begun")
 
     monkeypatch.setattr(StableDiffusion, "pipeline", property(works))
-    monkeypatch.setattr("dori.stages.Stages.run", works)
+    monkeypatch.setattr("dori.core.stages.Stages.run", works)
     cfg = composed(
         "model=pretrained", f"model.path={v_folder}", f"data.path={table}", "evaluation=minnow",
         f"cache={tmp_path}", override,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dori.overrides import checked
+from dori.app.overrides import checked
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()

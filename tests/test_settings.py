@@ -9,10 +9,10 @@ import pytest
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from dori.attacks.budgets import budgets
-from dori.config import CONF
-from dori.fingerprints import identity
-from dori.neutral import neutral, neutral_of
-from dori.settings import of_attack, settings
+from dori.core.config import CONF
+from dori.core.fingerprints import identity
+from dori.core.neutral import neutral, neutral_of
+from dori.core.settings import of_attack, settings
 from tests.tiny import composed
 
 GROUPS = ("model", "data", "pruning", "defense", "attack", "study", "evaluation")

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from dori.config import CONF
+from dori.core.config import CONF
 from dori.minnow import clip, tokenizer
 from dori.minnow.descriptor import Descriptor
 

@@ -13,14 +13,14 @@ from dori.attacks.climb import Noise, Objective, Search, Solution
 from dori.attacks.constraints import movable
 from dori.attacks.progress import Progress
 from dori.attacks.solver import solve
-from dori.attacks.spaces import Embeddings, Space
+from dori.attacks.spaces.embeddings import Embeddings, Space
 from dori.attacks.starts import Attempt, Source
+from dori.core.errors import InputError
+from dori.core.neutral import neutral
+from dori.core.randomness import generator
 from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
 from dori.diffusion.images import around
-from dori.errors import InputError
-from dori.neutral import neutral
-from dori.randomness import generator
 
 # images (n, images, 3, H, W) of n targets -> whether any of each is a copy, boolean (n,)
 Replicated = Callable[[Tensor, list[Target]], Tensor]

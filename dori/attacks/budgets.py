@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dori.attacks.climb import Solution
-from dori.errors import InputError, check_positive
+from dori.core.errors import InputError, check_positive
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dori.attacks.constraints import TOKENS
-from dori.errors import InputError, check_positive
+from dori.core.errors import InputError, check_positive
 
 if TYPE_CHECKING:
     from dori.attacks.attack import Attack

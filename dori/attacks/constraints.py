@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from dori.errors import InputError
+from dori.core.errors import InputError
 
 TOKENS = ("all", "padding", "content")
 

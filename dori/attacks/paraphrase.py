@@ -11,9 +11,9 @@ from collections.abc import Iterator
 import torch
 
 from dori.attacks.starts import Attempt, Source
+from dori.core.errors import InputError, check_share
+from dori.core.randomness import generator
 from dori.data import Data
-from dori.errors import InputError, check_share
-from dori.randomness import generator
 
 TRIES = 100  # random paraphrases that are looked at before a prompt counts as having no more
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from dori.attacks.attack import Attack, Replicated
 from dori.attacks.budgets import Budget
 from dori.attacks.progress import Progress
+from dori.core.files import save_tensors
+from dori.core.predict import Predictor
 from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
-from dori.files import save_tensors
-from dori.predict import Predictor
 
 UNDER_WAY = "climb-"  # of a part, as far as it has come
 AUTOMATIC = {"cuda": 1024, "cpu": 128}  # samples in a U-Net call to begin with; halved until they fit

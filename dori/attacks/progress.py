@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dori.files import replace_file
+from dori.core.files import replace_file
 
 log = logging.getLogger(__name__)
 

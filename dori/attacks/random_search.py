@@ -8,8 +8,8 @@ from torch import Tensor
 from dori.attacks.climb import Callback, Constraint, Noise, Objective, Solution, climb
 from dori.attacks.progress import Progress
 from dori.attacks.solver import evaluate
+from dori.core.errors import check_positive
 from dori.diffusion import StableDiffusion
-from dori.errors import check_positive
 
 
 @dataclass(frozen=True)

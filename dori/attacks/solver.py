@@ -8,8 +8,8 @@ from torch import Tensor
 
 from dori.attacks.climb import Callback, Constraint, Noise, Objective, Solution, climb
 from dori.attacks.progress import Progress
+from dori.core.errors import InputError
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
 
 
 def solve(

@@ -6,10 +6,10 @@ A start says what it takes without any model, so that a run that lacks it is ref
 import torch
 from torch import Tensor
 
+from dori.core.errors import InputError
+from dori.core.randomness import generator
 from dori.data import MEMORIZED, Data, Target
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
-from dori.randomness import generator
 
 Attempt = tuple[Target, int]
 Source = str | torch.Generator

@@ -10,7 +10,7 @@ from scipy import stats
 
 from dori.metrics.differences import Pairs, difference_of_shares, mcnemar, paired_difference
 from dori.metrics.intervals import Estimate, share
-from dori.results.answers import needed
+from dori.results.reading.answers import needed
 
 SIZES = (5, 8, 10, 12, 16, 20, 32, 48)
 RATES = tuple(np.round(np.linspace(0, 1, 21), 2))

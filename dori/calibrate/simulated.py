@@ -7,7 +7,6 @@ import torch
 from numpy.typing import NDArray
 
 from dori.calibrate.exact import bounds, holds
-from dori.locality import pairs
 from dori.metrics.auc import auc
 from dori.metrics.differences import difference_over_images
 from dori.metrics.fid import fid, fid_ratio
@@ -21,6 +20,7 @@ from dori.metrics.intervals import (
 from dori.metrics.kid import kid, kid_difference
 from dori.metrics.overlap import overlap, overlap_difference
 from dori.metrics.work import median_work
+from dori.studies.locality.analysis import pairs
 
 Random = np.random.Generator
 Array = NDArray[np.float64]

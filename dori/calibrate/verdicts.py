@@ -9,13 +9,13 @@ import numpy as np
 from dori.calibrate.worlds import FOUR, ONE, SAME, TWO, Attack, World, run, swept
 from dori.metrics.differences import Pairs, paired_difference
 from dori.metrics.intervals import share
-from dori.results.answers import WITHIN, answer, needed
-from dori.results.budget import curves
-from dori.results.budget_words import verdict as budget_verdict
-from dori.results.comparison import comparisons
-from dori.results.estimate import Estimate
-from dori.results.removal import removals
-from dori.results.verdict import decided, questions
+from dori.results.budget.lines import curves
+from dori.results.budget.words import verdict as budget_verdict
+from dori.results.reading.answers import WITHIN, answer, needed
+from dori.results.reading.comparison import comparisons
+from dori.results.reading.estimate import Estimate
+from dori.results.verdicts.memory import decided, questions
+from dori.results.verdicts.removal import removals
 
 MAIN = {
     "0.95 → 0.15 → 0.62, twin 0": World(0.95, 0.15, (0.62,), (0.0,), 0.03),

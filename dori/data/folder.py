@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dori.core.errors import InputError, unknown
 from dori.data.pictures import digest, read_mask, read_picture
 from dori.data.repeats import check_apart, check_repeats
 from dori.data.rows import Row, refuse
 from dori.data.tables import read_table
 from dori.data.targets import KINDS, Data, Ordinary, Target, Training
-from dori.errors import InputError, unknown
 
 
 @contextmanager

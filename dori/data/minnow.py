@@ -2,9 +2,9 @@
 
 import math
 
-from dori.code import code_of
+from dori.core.code import code_of
+from dori.core.errors import InputError
 from dori.data.targets import KINDS, Data, Ordinary, Target, Training
-from dori.errors import InputError
 from dori.minnow import population
 
 COUNTS = {"verbatim": 32, "template": 8, "seen": 48, "unseen": 48}

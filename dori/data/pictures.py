@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps
 
-from dori.errors import InputError
-from dori.readable import check_file
+from dori.core.errors import InputError
+from dori.core.readable import check_file
 
 # of a PNG, Pillow gives pixels in 8 bits, but the colour that is transparent in the file's own depth
 DEPTHS = {"L;2": 255 / 3, "L;4": 255 / 15, "RGB;16B": 255 / 65535}

@@ -2,9 +2,9 @@
 
 import logging
 
+from dori.core.errors import InputError
 from dori.data.pictures import digest
 from dori.data.targets import MEMORIZED, Ordinary, Target
-from dori.errors import InputError
 
 log = logging.getLogger(__name__)
 

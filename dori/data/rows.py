@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from dori.errors import InputError
+from dori.core.errors import InputError
 
 KNOWN = ("prompt", "image", "kind", "changing")
 # the published prompt lists say Caption, Hugging Face's folders of images file_name

@@ -5,8 +5,8 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+from dori.core.errors import InputError
 from dori.data.rows import KNOWN, Row, cells_of, column_of, refuse
-from dori.errors import InputError
 
 SEPARATORS = ",;\t|"
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
+from dori.core.errors import InputError
+from dori.core.readable import check_file
 from dori.data.rows import Row, cells_of
 from dori.data.separated import separated
 from dori.data.texts import read_text
-from dori.errors import InputError
-from dori.readable import check_file
 
 
 def read_table(path: Path) -> dict[int, Row]:

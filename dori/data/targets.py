@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dori.core.fingerprints import fingerprint
 from dori.data.pictures import digest, read_picture
-from dori.fingerprints import fingerprint
 
 KINDS = ("verbatim", "template", "seen", "unseen")
 MEMORIZED = ("verbatim", "template")

@@ -3,7 +3,7 @@
 import gzip
 from pathlib import Path
 
-from dori.errors import InputError
+from dori.core.errors import InputError
 
 
 def read_text(path: Path, content: bytes) -> str:

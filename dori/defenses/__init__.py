@@ -1,5 +1,5 @@
-from dori.defenses.finetuning import Finetuning
-from dori.defenses.surrogates import Surrogates
-from dori.defenses.validation import Validation
+from dori.defenses.training.finetuning import Finetuning
+from dori.defenses.training.surrogates import Surrogates
+from dori.defenses.training.validation import Validation
 
 __all__ = ["Finetuning", "Surrogates", "Validation"]

@@ -6,9 +6,9 @@ from pathlib import Path
 import diffusers.utils
 import transformers.utils
 
+from dori.core.errors import InputError
+from dori.core.fingerprints import digest_file, fingerprint
 from dori.diffusion.checks.headers import read_json
-from dori.errors import InputError
-from dori.fingerprints import digest_file, fingerprint
 
 DIFFUSERS = (diffusers.utils.SAFE_WEIGHTS_INDEX_NAME, diffusers.utils.SAFETENSORS_WEIGHTS_NAME)
 TRANSFORMERS = (transformers.utils.SAFE_WEIGHTS_NAME, transformers.utils.SAFE_WEIGHTS_INDEX_NAME)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Guard(Protocol):
-    """One mitigation at inference; ``dori.defenses.sampling`` has them.
+    """One mitigation at inference; ``dori.defenses.guards.sampling`` has them.
 
     ``samples``: through the U-Net for one picture, at most, that it adds.
     """

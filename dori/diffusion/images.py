@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from dori.core.files import replace_file
+from dori.core.predict import Predictor
+from dori.core.randomness import generator
 from dori.diffusion.stable_diffusion import StableDiffusion
-from dori.files import replace_file
-from dori.predict import Predictor
-from dori.randomness import generator
 
 SEEN = 2  # of 255: less nobody sees
 

@@ -8,10 +8,10 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionMod
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
+from dori.core.errors import InputError
 from dori.diffusion.checks.headers import read_json
 from dori.diffusion.checks.schedule import scheduler_kind
 from dori.diffusion.files import Part
-from dori.errors import InputError
 
 KINDS = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder": CLIPTextModel}
 ADAPTERS = ("lora", "base_layer", "adapter", "hada_", "_ip.")  # what their weights' names have in them

@@ -11,7 +11,11 @@ from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionMod
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from dori.code import code_of
+from dori.core.code import code_of
+from dori.core.errors import InputError, check_positive
+from dori.core.files import as_umask
+from dori.core.neutral import neutral
+from dori.core.tokenizing import tokenized
 from dori.diffusion.checks.fit import check_fit, text_settings
 from dori.diffusion.checks.folder import NETWORKS, check_pipeline, local_folder
 from dori.diffusion.checks.headers import check_headers
@@ -21,10 +25,6 @@ from dori.diffusion.files import model_fingerprint, part, parts
 from dori.diffusion.guard import Guard
 from dori.diffusion.loading import load_pipeline, load_skeleton
 from dori.diffusion.similarity import ms_ssim
-from dori.errors import InputError, check_positive
-from dori.files import as_umask
-from dori.neutral import neutral
-from dori.tokenizing import tokenized
 
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dori.files import save_tensors
+from dori.core.files import save_tensors
+from dori.core.weights import fill, read_state_dict
 from dori.minnow import augment, loop
-from dori.weights import fill, read_state_dict
 
 
 class Descriptor(nn.Module):

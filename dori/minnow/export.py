@@ -9,7 +9,7 @@ from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionMod
 from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer
 
-from dori.files import as_umask
+from dori.core.files import as_umask
 from dori.minnow import augment, autoencoder, clip, population
 from dori.minnow.descriptor import Descriptor
 from dori.minnow.unet import memorized_items, scheduler

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from dori.files import save_tensors
+from dori.core.files import save_tensors
 from dori.minnow.machine import CPU, Machine, TimeUp
 
 Loss = Callable[[int, torch.Generator], Tensor]

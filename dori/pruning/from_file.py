@@ -8,10 +8,10 @@ from pathlib import Path
 
 from torch import nn
 
+from dori.core.errors import InputError, unknown
 from dori.data import Data, Target
 from dori.data.texts import read_text
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError, unknown
 from dori.pruning import masks
 from dori.pruning.layers import layers_of
 from dori.pruning.masks import Mask, of_neurons, union

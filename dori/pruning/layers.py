@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from dori.errors import InputError, unknown
+from dori.core.errors import InputError, unknown
 
 ORDER = {"down_blocks": 0, "mid_block": 1, "up_blocks": 2}
 CHOICES: dict[str, Callable[[str], bool]] = {

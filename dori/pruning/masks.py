@@ -15,8 +15,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from dori.errors import InputError, unknown
-from dori.files import save_tensors
+from dori.core.errors import InputError, unknown
+from dori.core.files import save_tensors
 
 Mask = dict[str, Tensor]
 

@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dori.core.errors import InputError, check_positive, check_share, unknown
 from dori.data import Data, Target
 from dori.data.targets import embedded
 from dori.diffusion import StableDiffusion
 from dori.diffusion.checks.schedule import check_steps
-from dori.errors import InputError, check_positive, check_share, unknown
 from dori.pruning.layers import layers_of
 from dori.pruning.masks import Mask
 from dori.pruning.selection import Keep, Selection

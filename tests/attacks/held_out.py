@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from dori.attacks import Attack
-from dori.config import build
+from dori.core.config import build
 from dori.data import Data, Ordinary, Target
 from dori.diffusion import StableDiffusion
 from tests import tiny

@@ -15,11 +15,11 @@ from dori.attacks.constraints import l2_ball, linf_ball, unconstrained
 from dori.attacks.objectives import denoising_loss
 from dori.attacks.parts import merge_parts, write_parts
 from dori.attacks.starts import gaussian, prompt
+from dori.core.errors import InputError
+from dori.core.predict import Predictor
+from dori.core.randomness import generator
 from dori.data import Data, Ordinary, Target
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
-from dori.predict import Predictor
-from dori.randomness import generator
 from tests import tiny
 
 TARGETS = [Target(f"verbatim/{i}", tiny.prompts(1, i)[0], "verbatim", tiny.picture(i)) for i in range(3)]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dori.attacks.constraints import l2_ball, linf_ball, movable, unconstrained
-from dori.errors import InputError
+from dori.core.errors import InputError
 
 Ball = Callable[[Tensor, Tensor, float], Tensor]
 BALLS = (l2_ball, linf_ball)

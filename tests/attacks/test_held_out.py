@@ -8,16 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dori.attacks.constraints import l2_ball, linf_ball
-from dori.attacks.initial_noise import on_sphere
 from dori.attacks.paraphrase import paraphrase, paraphrases
 from dori.attacks.random_search import RandomSearch
+from dori.attacks.spaces.initial_noise import on_sphere
 from dori.attacks.starts import Attempt
 from dori.attacks.words import text_of, vocabulary
+from dori.core.errors import InputError
+from dori.core.randomness import generator
 from dori.data import Data, Ordinary, Target
 from dori.diffusion import StableDiffusion
 from dori.diffusion.images import blended
-from dori.errors import InputError
-from dori.randomness import generator
 from tests import tiny
 from tests.attacks.held_out import DATA, TARGETS, attack, solved
 

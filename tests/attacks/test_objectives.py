@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from dori.attacks.objectives import denoising_loss, guided_denoising_loss
+from dori.core.randomness import generator
 from dori.diffusion import StableDiffusion
-from dori.randomness import generator
 from tests import tiny
 
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from dori.attacks import Attack
 from dori.attacks.parts import merge_parts, write_parts
 from dori.attacks.progress import Progress
+from dori.core.predict import Predictor
 from dori.data import Target
 from dori.diffusion import StableDiffusion
-from dori.predict import Predictor
 from tests.attacks.held_out import DATA, TARGETS, attack
 
 STEPS = "attack.steps=6"

@@ -14,9 +14,9 @@ from torch import Tensor
 from dori.attacks.constraints import l2_ball, unconstrained
 from dori.attacks.objectives import denoising_loss
 from dori.attacks.solver import Solution, solve
+from dori.core.errors import InputError
+from dori.core.randomness import generator
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
-from dori.randomness import generator
 from tests import tiny
 
 PAIRS = 3

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from dori.attacks import starts
+from dori.core.errors import InputError
 from dori.data import Data, Ordinary, Target
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
 from tests import tiny
 
 KINDS = ("verbatim", "template", "verbatim", "unseen")

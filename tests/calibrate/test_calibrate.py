@@ -8,7 +8,7 @@ import pytest
 from dori.calibrate import exact, simulated, verdicts
 from dori.calibrate.__main__ import END, START, coverage_of_rates, shares_of
 from dori.calibrate.worlds import ONE, World, run
-from dori.results.margins import Margins
+from dori.results.reading.margins import Margins
 
 # where docs/statistics.md says that an interval does not hold, and why: (interval, world) -> the n
 SHORT = {

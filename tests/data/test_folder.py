@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from dori.core.errors import InputError
 from dori.data import KINDS, Data, folder
-from dori.errors import InputError
 from tests import tiny
 
 

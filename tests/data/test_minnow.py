@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from dori.core.errors import InputError
 from dori.data import KINDS, Data, minnow
-from dori.errors import InputError
 from dori.minnow import population
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
+from dori.core.errors import InputError
 from dori.data.pictures import digest, read_mask, read_picture
-from dori.errors import InputError
 from tests import tiny
 
 SHOWN = tiny.picture(0)

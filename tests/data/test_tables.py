@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from dori.core.errors import InputError
 from dori.data.tables import read_table
-from dori.errors import InputError
 
 Write = Callable[..., Path]
 

@@ -8,12 +8,12 @@ import lightning
 import pytest
 import torch
 
-from dori.config import build
+from dori.core.config import build
 from dori.data import Data, Ordinary, Target
 from dori.data.targets import tensor
 from dori.defenses import Finetuning
-from dori.defenses.fit import fit
-from dori.defenses.material import Material
+from dori.defenses.training.fit import fit
+from dori.defenses.training.material import Material
 from dori.diffusion import StableDiffusion
 from tests import tiny
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import lightning
 import torch
 
-from dori.defenses.fit import fit
-from dori.defenses.module import FinetuningModule
+from dori.defenses.training.fit import fit
+from dori.defenses.training.module import FinetuningModule
 from dori.diffusion import StableDiffusion
 from tests.defenses.conftest import configured, material_of, similarity
 

@@ -9,8 +9,8 @@ import torch
 
 from dori.attacks import Attack
 from dori.attacks.constraints import l2_ball
-from dori.defenses.adversary import Adversary
-from dori.defenses.material import Material
+from dori.defenses.training.adversary import Adversary
+from dori.defenses.training.material import Material
 from dori.diffusion import StableDiffusion
 from tests.defenses.conftest import configured, material_of
 

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dori.attacks.paraphrase import paraphrases
-from dori.defenses.erasing import ConceptAblationTerm, EsdTerm
-from dori.defenses.material import Material
-from dori.defenses.module import choose
-from dori.defenses.terms import Step, Term
-from dori.defenses.unlearning import AscentTerm, SissTerm
+from dori.core.errors import InputError
+from dori.core.randomness import generator
+from dori.defenses.terms.erasing import ConceptAblationTerm, EsdTerm
+from dori.defenses.terms.terms import Step, Term
+from dori.defenses.terms.unlearning import AscentTerm, SissTerm
+from dori.defenses.training.material import Material
+from dori.defenses.training.module import choose
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
-from dori.randomness import generator
 from tests.defenses.conftest import configured, material_of
 
 TERMS: list[Term] = [AscentTerm(3), SissTerm(3), EsdTerm(3), ConceptAblationTerm(3)]

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dori.attacks.words import vocabulary
-from dori.config import build
-from dori.defenses.sampling import BosAttention, EmbeddingAdjustment, RandomTokens
+from dori.core.config import build
+from dori.core.errors import InputError
+from dori.defenses.guards.sampling import BosAttention, EmbeddingAdjustment, RandomTokens
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
-from dori.studies.run import Run
+from dori.steps.run import Run
 from tests import tiny
 
 Study = Callable[..., tuple[Run, list[dict], pd.DataFrame]]

@@ -7,11 +7,11 @@ import pytest
 import torch
 import yaml
 
-from dori.config import PACKAGE, build
-from dori.defenses.material import Material
-from dori.defenses.terms import OrdinaryTerm, Step, SurrogateTerm, together
+from dori.core.config import PACKAGE, build
+from dori.core.errors import InputError
+from dori.defenses.terms.terms import OrdinaryTerm, Step, SurrogateTerm, together
+from dori.defenses.training.material import Material
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
 from dori.minnow.unet import weights
 from tests import tiny
 from tests.defenses.conftest import material_of

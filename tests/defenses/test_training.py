@@ -16,14 +16,14 @@ import torch
 from lightning import Trainer
 from safetensors.torch import load_file
 
-from dori.config import ROOT
+from dori.core.config import ROOT
+from dori.core.disk import CACHE, room
+from dori.core.errors import Failure, InputError
 from dori.defenses import Finetuning
-from dori.defenses.checkpoint import Last, Whole, different, last_good
-from dori.defenses.module import FinetuningModule
-from dori.defenses.terms import Step
+from dori.defenses.terms.terms import Step
+from dori.defenses.training.checkpoint import Last, Whole, different, last_good
+from dori.defenses.training.module import FinetuningModule
 from dori.diffusion import StableDiffusion
-from dori.disk import CACHE, room
-from dori.errors import Failure, InputError
 from tests.defenses.conftest import configured, material_of
 
 Weights = dict[str, torch.Tensor]
@@ -214,7 +214,7 @@ def test_the_best_epoch_is_kept_and_a_training_that_stalls_ends(
         seen.append({k: v.clone() for k, v in material.diffusion.unet.state_dict().items()})
         return {"ordinary_loss": 0.5, "MR": rates[len(seen) - 1]}
 
-    monkeypatch.setattr("dori.defenses.validation.Validation.measure", measured)
+    monkeypatch.setattr("dori.defenses.training.validation.Validation.measure", measured)
     few = configured("defense.epochs=5", "defense.keep=best", "defense.patience=2", "defense.updates=1")
     found = trained(tmp_path, few)
     assert len(seen) == 5  # the untouched model, and four epochs: two without a better score

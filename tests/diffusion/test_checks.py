@@ -21,9 +21,9 @@ from diffusers import (
 from peft import LoraConfig
 from safetensors.torch import save_file
 
+from dori.core.errors import InputError
 from dori.diffusion import StableDiffusion
 from dori.diffusion.checks.sound import check_sound
-from dori.errors import InputError
 from tests import tiny
 from tests.diffusion.folders import WEIGHTS, edit, rewrite, shard, weights
 

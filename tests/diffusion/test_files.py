@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from dori.core.errors import InputError
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
 from tests.diffusion.folders import WEIGHTS, edit, rewrite, shard, weights
 
 PARTS = ("unet", "vae", "text_encoder")

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from dori.core.errors import InputError
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
 
 WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
 

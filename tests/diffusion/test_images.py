@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from dori.core.predict import Predictor
 from dori.diffusion import StableDiffusion
 from dori.diffusion.images import draw, file_name, load
-from dori.predict import Predictor
 from tests import tiny
 
 Make = Callable[..., StableDiffusion]
@@ -48,7 +48,7 @@ def test_threads_draw_the_same_images(
         together = drawn(model, NAMES, tmp_path / "a", predictor)
     finally:
         torch.set_num_threads(threads)
-    monkeypatch.setattr("dori.predict.AT_ONCE", 1)
+    monkeypatch.setattr("dori.core.predict.AT_ONCE", 1)
     alone = drawn(model, NAMES, tmp_path / "b", predictor)
     for ours, theirs in zip(together, alone, strict=True):
         assert (ours.int() - theirs.int()).abs().max() <= 1

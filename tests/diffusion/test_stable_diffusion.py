@@ -7,9 +7,9 @@ import pytest
 import torch
 from diffusers import DDIMScheduler, StableDiffusionPipeline
 
+from dori.core.errors import InputError
 from dori.data.targets import tensor
 from dori.diffusion import StableDiffusion, frozen
-from dori.errors import InputError
 from tests import tiny
 
 Make = Callable[..., StableDiffusion]

@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
-from dori.errors import InputError
-from dori.metrics.clip import CLIPAlignment, squared
-from dori.metrics.inception import InceptionFeatures
+from dori.core.errors import InputError
+from dori.metrics.networks.clip import CLIPAlignment, squared
+from dori.metrics.networks.inception import InceptionFeatures
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import nn
 
-from dori.errors import InputError
-from dori.metrics.descriptor import SSCDDescriptor
+from dori.core.errors import InputError
+from dori.metrics.networks.descriptor import SSCDDescriptor
 
 WIDTHS, DEPTHS = (64, 128, 256, 512), (3, 4, 6, 3)
 

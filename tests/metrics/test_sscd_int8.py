@@ -7,12 +7,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from dori.core.errors import InputError
 from dori.data import Target
-from dori.errors import InputError
-from dori.evaluation import Evaluation
-from dori.metrics import sscd_int8
-from dori.metrics.clip import CLIPAlignment
-from dori.metrics.sscd_int8 import SSCDInt8
+from dori.metrics.networks import sscd_int8
+from dori.metrics.networks.clip import CLIPAlignment
+from dori.metrics.networks.sscd_int8 import SSCDInt8
+from dori.steps.measuring.evaluation import Evaluation
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dori.config import PACKAGE
+from dori.core.config import PACKAGE
 
 WEIGHTS = PACKAGE / "minnow" / "weights"
 # a new set of weights reruns every figure of the README and the results page

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from dori.diffusion import StableDiffusion
 from dori.pruning import NeMo
-from dori.pruning.probe import TIE
+from dori.pruning.nemo.probe import TIE
 
 
 class Reference:

@@ -10,15 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
+from dori.core.errors import InputError
+from dori.core.randomness import generator
 from dori.data import Data, Target
 from dori.data.targets import Ordinary, tensor
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
-from dori.pruning import Magnitude, Random, Saliency, Wanda, random
+from dori.pruning import Magnitude, Random, Saliency, Wanda
+from dori.pruning.baselines import random
 from dori.pruning.layers import layers_of
 from dori.pruning.masks import Mask, count, iou, pruned
 from dori.pruning.selection import Keep, Method, Selection
-from dori.randomness import generator
 from tests import tiny
 
 Make = Callable[..., StableDiffusion]

@@ -9,12 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dori.core.errors import InputError
 from dori.data import Data, Target
 from dori.data.targets import Ordinary
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
 from dori.pruning import NeMo, Wanda
-from dori.pruning.budget import Budget, Share, dealt, highest, quota_of
+from dori.pruning.baselines.budget import Budget, Share, dealt, highest, quota_of
 from dori.pruning.masks import Mask
 from dori.pruning.selection import Keep, Selection
 from tests import tiny

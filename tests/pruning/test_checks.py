@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import torch
 
+from dori.core.errors import InputError
 from dori.data import Data, Ordinary, Target
-from dori.defenses.sampling import BosAttention
+from dori.defenses.guards.sampling import BosAttention
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
 from dori.pruning import masks
+from dori.pruning.baselines.magnitude import Magnitude
+from dori.pruning.baselines.random import Random
+from dori.pruning.baselines.saliency import Saliency
 from dori.pruning.from_file import FromFile
-from dori.pruning.magnitude import Magnitude
-from dori.pruning.nemo import NeMo
-from dori.pruning.random import Random
-from dori.pruning.saliency import Saliency
+from dori.pruning.nemo.nemo import NeMo
 from dori.pruning.wanda import Wanda
 from tests import tiny
 from tests.diffusion.folders import edit

@@ -11,10 +11,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dori.core.errors import InputError
 from dori.data import Data, Target
 from dori.data.targets import Ordinary
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
 from dori.pruning import FromFile, masks
 from dori.pruning.from_file import neuron_lists
 from dori.pruning.layers import layers_of

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from dori.errors import InputError
-from dori.pruning import masks, random
+from dori.core.errors import InputError
+from dori.pruning import masks
+from dori.pruning.baselines import random
 from dori.pruning.layers import layers_of
 from dori.pruning.masks import Mask, pruned
 from tests import tiny

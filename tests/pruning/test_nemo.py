@@ -14,16 +14,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dori.core.errors import InputError
+from dori.core.stages import Stages
 from dori.data import Data, Target
 from dori.data.targets import Ordinary
 from dori.diffusion import StableDiffusion
 from dori.diffusion.similarity import ms_ssim
-from dori.errors import InputError
 from dori.pruning import NeMo
 from dori.pruning.masks import count, union
-from dori.pruning.probe import TIE, greedy
+from dori.pruning.nemo.probe import TIE, greedy
 from dori.pruning.selection import Selection
-from dori.stages import Stages
 from tests import tiny
 from tests.pruning.nemo_reference import Reference
 

@@ -9,9 +9,9 @@ import torch
 from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
-from dori.errors import InputError
+from dori.core.errors import InputError
 from dori.pruning.layers import layers_of
-from dori.pruning.statistics import Statistics
+from dori.pruning.nemo.statistics import Statistics
 
 SETTINGS = {
     "SD 1.4": {"cross_attention_dim": 768, "attention_head_dim": 8},

@@ -10,8 +10,8 @@ from dataclasses import replace
 import pytest
 import torch
 
+from dori.core.errors import InputError
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
 from dori.pruning import Wanda
 from dori.pruning.masks import count
 from tests import tiny

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from dori.results.rows import merge
-from tests.results.conftest import add_differences, median, target_row
+from dori.results.reading.rows import merge
+from tests.made_up import add_differences, median, target_row
 
 EPSILONS = (0.1, 0.2, 0.4, 0.8)
 REACHED = {"wanda": (4, 8, 36, 40), "nemo": (12, 36, 44, 48), "original": (48,) * 4, "twin": (0, 0, 0, 8)}

@@ -4,13 +4,13 @@ from dataclasses import asdict
 
 import pytest
 
-from dori.config import build
-from dori.errors import InputError
+from dori.core.config import build
+from dori.core.errors import InputError
+from dori.core.settings import settings
 from dori.metrics.differences import Pairs, paired_difference
-from dori.results.answers import answer, apart, needed, paired, turned
-from dori.results.estimate import Estimate
-from dori.results.margins import Margins
-from dori.settings import settings
+from dori.results.reading.answers import answer, apart, needed, paired, turned
+from dori.results.reading.estimate import Estimate
+from dori.results.reading.margins import Margins
 from tests.tiny import composed
 
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from dori.results.attack_table import attack_table
-from dori.results.comparison import comparisons
-from dori.results.defense_table import defense_table
-from dori.results.findings import findings
-from dori.results.multirun import merge_folder
-from dori.results.rows import merge, write_rows
-from dori.results.table import blocks
+from dori.app.findings import findings
+from dori.app.multirun import merge_folder
+from dori.results.reading.comparison import comparisons
+from dori.results.reading.rows import merge, write_rows
+from dori.results.tables.attacks import attack_table
+from dori.results.tables.defenses import defense_table
+from dori.results.tables.table import blocks
 
 Rows = list[dict[str, Any]]
 N = {"verbatim": 48, "unseen": 48, "seen": 48}

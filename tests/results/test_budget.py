@@ -6,15 +6,15 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from dori.results.budget import axis_of, curves, label
-from dori.results.budget_plot import places_of, write_budget
-from dori.results.budget_words import tables, verdict
-from dori.results.findings import findings
-from dori.results.multirun import merge_folder
-from dori.results.render import show
-from dori.results.rows import merge, write_rows
+from dori.app.findings import findings
+from dori.app.multirun import merge_folder
+from dori.results.budget.figure import places_of, write_budget
+from dori.results.budget.lines import axis_of, curves, label
+from dori.results.budget.words import tables, verdict
+from dori.results.reading.rows import merge, write_rows
+from dori.results.tables.render import show
+from tests.made_up import paired, share
 from tests.results.budgets import EPSILONS, job, sweep
-from tests.results.conftest import paired, share
 
 
 def test_there_is_a_curve_for_each_mitigation_and_choice_of_the_rest() -> None:

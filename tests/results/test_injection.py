@@ -3,10 +3,10 @@
 import pytest
 
 from dori.metrics.intervals import share
-from dori.results.answers import apart
-from dori.results.estimate import Estimate
-from dori.results.injection import Counterfactual, Curve, Point
-from tests.results.conftest import paired
+from dori.results.budget.injection import Counterfactual, Curve, Point
+from dori.results.reading.answers import apart
+from dori.results.reading.estimate import Estimate
+from tests.made_up import paired
 
 N = 48
 

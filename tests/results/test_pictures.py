@@ -6,14 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from dori.errors import InputError
-from dori.results.comparison import comparisons
-from dori.results.curves import places_of
-from dori.results.grid import CELL, columns, write_grid
-from dori.results.plots import SPREAD, beeswarm, write_distributions
-from dori.results.rows import merge
-from dori.results.style import REPLICA
-from dori.results.sweep_plot import write_sweep
+from dori.core.errors import InputError
+from dori.results.figures.curves import places_of
+from dori.results.figures.distributions import SPREAD, beeswarm, write_distributions
+from dori.results.figures.grid import CELL, columns, write_grid
+from dori.results.figures.style import REPLICA
+from dori.results.figures.sweep import write_sweep
+from dori.results.reading.comparison import comparisons
+from dori.results.reading.rows import merge
 
 
 def rgb(colour):

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dori.results.removal import removals
+from dori.results.verdicts.removal import removals
 
 
 def hits(recovered: int, twin: int = 0, unseen: int = 0, attack: str = "dori") -> dict[str, dict[str, int]]:

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dori.errors import InputError
-from dori.results import rows as R
+from dori.core.errors import InputError
+from dori.results.reading import rows as R
 
 
 def test_bytes_do_not_depend_on_key_order_noise_or_number_types(rows, tmp_path):

@@ -5,12 +5,12 @@ import io
 import pytest
 from rich.console import Console
 
-from dori.results import render
-from dori.results.estimate import Estimate, number, with_deviation, with_interval
-from dori.results.finish import text
-from dori.results.rows import merge
-from dori.results.sweep_table import sweep
-from dori.results.table import Block, blocks, halves
+from dori.app.finish import text
+from dori.results.reading.estimate import Estimate, number, with_deviation, with_interval
+from dori.results.reading.rows import merge
+from dori.results.tables import render
+from dori.results.tables.sweep import sweep
+from dori.results.tables.table import Block, blocks, halves
 
 
 def printed(tables, width=110):

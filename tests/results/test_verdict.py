@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from dori.metrics.differences import Pairs, paired_difference
-from dori.results.verdict import verdicts
+from dori.results.verdicts.memory import verdicts
 
 FEW = {"verbatim": 8, "template": 4, "seen": 8, "unseen": 8}
 

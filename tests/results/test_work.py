@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from dori.app.findings import findings
 from dori.metrics.work import median_work
-from dori.results.findings import findings
-from dori.results.rows import merge, read_rows, write_rows
-from dori.results.table import blocks, work_cell
-from dori.results.work import curves, table, verdict, write_work
+from dori.results.budget.work import curves, table, verdict, write_work
+from dori.results.reading.rows import merge, read_rows, write_rows
+from dori.results.tables.table import blocks, work_cell
 
 Rows = list[dict[str, Any]]
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from dori.config import build
-from dori.stages import Info, Result, Stages
-from dori.studies.run import Run
+from dori.core.config import build
+from dori.core.stages import Info, Result, Stages
+from dori.steps.run import Run
 from tests.tiny import composed
 
 # (stage, file): killed just before the file-th finished file of that stage gets its name. The last

@@ -14,13 +14,13 @@ from huggingface_hub import metadata_load
 from PIL import Image
 
 import dori
-from dori.config import build
+from dori.app.finish import Job
+from dori.core.config import build
+from dori.core.errors import InputError
 from dori.data import KINDS
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
-from dori.results.finish import Job
-from dori.results.grid import CELL, GAP, HEAD, LABEL, SCORE
-from dori.studies.run import Run
+from dori.results.figures.grid import CELL, GAP, HEAD, LABEL, SCORE
+from dori.steps.run import Run
 from tests import tiny
 from tests.defenses.conftest import LACKING, SMALL
 
@@ -222,7 +222,7 @@ def test_what_cannot_succeed_is_refused_before_any_work(
         raise AssertionError("a weight was read, or a stage begun")
 
     monkeypatch.setattr(StableDiffusion, "pipeline", property(works))
-    monkeypatch.setattr("dori.stages.Stages.together", works)
+    monkeypatch.setattr("dori.core.stages.Stages.together", works)
     with pytest.raises(InputError, match=text):
         study(tmp_path, "adversarial", *words)
 

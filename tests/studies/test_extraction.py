@@ -9,12 +9,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from dori.config import build
+from dori.app.findings import findings
+from dori.app.finish import Job
+from dori.core.config import build
+from dori.core.errors import InputError
 from dori.data import KINDS
-from dori.errors import InputError
-from dori.results.findings import findings
-from dori.results.finish import Job
-from dori.studies.run import Run
+from dori.steps.run import Run
 from tests import tiny
 
 SETTINGS = ["original", "random", "wanda", "wanda+dori"]
@@ -130,7 +130,7 @@ def test_what_cannot_be_found_is_refused_before_any_stage(
     def works(*arguments: object) -> None:
         raise AssertionError("a stage was begun")
 
-    monkeypatch.setattr("dori.stages.Stages.run", works)
+    monkeypatch.setattr("dori.core.stages.Stages.run", works)
     with pytest.raises(InputError, match=text):
         study(tmp_path, *words)
 

@@ -14,19 +14,19 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from dori import code
-from dori.config import PACKAGE, build
-from dori.stages import Info, Result, Stages
-from dori.studies.run import Run
+from dori.core import code
+from dori.core.config import PACKAGE, build
+from dori.core.stages import Info, Result, Stages
+from dori.steps.run import Run
 from tests import tiny
 from tests.defenses.conftest import SMALL
 from tests.studies.test_defending import SURROGATES
 from tests.studies.test_locality import SMALL as LOCALITY
 
 pytestmark = pytest.mark.slow
-ASKED = ("dori.stages", "dori.fingerprints", "dori.diffusion.stable_diffusion")
+ASKED = ("dori.core.stages", "dori.core.fingerprints", "dori.diffusion.stable_diffusion")
 # the machinery that runs within a stage where that asks for another one; pairs count by their pixels
-BESIDE = {"dori.stages", "dori.data.folder"}
+BESIDE = {"dori.core.stages", "dori.data.folder"}
 TRAINED = [
     "attack.stop=replication", "attack.check_every=1", "defense=adversarial", *SMALL, *SURROGATES,
     "pruning=wanda",
@@ -40,21 +40,23 @@ JOBS = {
 
 # what no stage of the first job reaches
 UNREACHED = [
-    "app.py", "config.py", "results/rows.py", "results/report.py", "studies/mitigation.py", "studies/rows.py",
-    "studies/run.py", "data/folder.py", "pruning/nemo.py", "attacks/hard_prompt.py", "defenses/sampling.py",
-    "defenses/erasing.py", "minnow/pictures.py", "locality/members.py", "metrics/kid.py", "stages.py",
+    "app/main.py", "core/config.py", "results/reading/rows.py", "app/report.py", "core/stages.py",
+    "steps/measuring/rows.py", "steps/run.py", "data/folder.py", "pruning/nemo/nemo.py",
+    "attacks/spaces/hard_prompt.py", "defenses/guards/sampling.py", "defenses/terms/erasing.py",
+    "minnow/pictures.py", "studies/locality/analysis/members.py", "metrics/kid.py",
+    "studies/mitigation/study.py",
 ]  # fmt: skip
 # by module: the stages that reach it, or that are made of such ones
 REACHED = {
-    "errors.py": "",
+    "core/errors.py": "",
     "pruning/masks.py": "^(images|attack|features|training|mask)",
     "pruning/wanda.py": "^(mask|training)|: (random|wanda|wanda_3x)(, ordinary captions)?$",
     "attacks/solver.py": r"^(attack|training)|\+dori$",
     "metrics/sscd_orig.py": r"measure|^(screening|attack|training)|\+dori$",
     "minnow/descriptor.py": r"measure|^(screening|attack|training)|\+dori$",
     "data/targets.py": "^(?!sound)",
-    "studies/drawing.py": "^(images|features|training)",
-    "defenses/module.py": "^training",
+    "steps/draw.py": "^(images|features|training)",
+    "defenses/training/module.py": "^training",
     "diffusion/checks/sound.py": "^sound",
 }
 STAGES = {"sound", "images", "mask", "attack", "originals", "features", "reference", "screening", "training"}
@@ -166,7 +168,7 @@ def test_a_foreign_part_counts_with_what_it_imports(
 ) -> None:
     (tmp_path / "their_words.py").write_text("MORE = 0\n")
     (tmp_path / "their_guards.py").write_text(
-        "import their_words\nfrom dori.defenses.sampling import RandomTokens\n"
+        "import their_words\nfrom dori.defenses.guards.sampling import RandomTokens\n"
         "class Guard(RandomTokens):\n    pass\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
@@ -225,7 +227,7 @@ def test_an_edit_changes_the_stages_that_reach_it_and_no_others(
         by_label.setdefault(each.label, []).append(each)
     assert again() == set()
     assert again(*UNREACHED) == set()
-    everything = again("errors.py")  # but for what only another stage asks for
+    everything = again("core/errors.py")  # but for what only another stage asks for
     assert {label.partition(":")[0] for label in everything} == STAGES
     for name, stages in REACHED.items():
         assert again(name) == {label for label in everything if re.search(stages, label)}, name

@@ -9,8 +9,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dori.config import build
-from dori.studies.run import Run
+from dori.core.config import build
+from dori.steps.run import Run
 from tests import tiny
 
 # of an attempt: gradient evaluations, samples forward alone, restarts

@@ -11,16 +11,16 @@ import pytest
 import torch
 from PIL import Image
 
-from dori.config import build
-from dori.errors import InputError
-from dori.locality.members import ORDINARY, Member
-from dori.results.findings import findings
-from dori.results.finish import Job
-from dori.results.rows import dumps
-from dori.stages import Stages
-from dori.studies.locality_inside import activation_rows
-from dori.studies.locality_triggers import captions
-from dori.studies.run import Run
+from dori.app.findings import findings
+from dori.app.finish import Job
+from dori.core.config import build
+from dori.core.errors import InputError
+from dori.core.stages import Stages
+from dori.results.reading.rows import dumps
+from dori.steps.run import Run
+from dori.studies.locality.analysis.members import ORDINARY, Member
+from dori.studies.locality.inside import activation_rows
+from dori.studies.locality.triggers import captions
 from tests import tiny
 
 Result = tuple[Run, list[dict[str, Any]], pd.DataFrame]

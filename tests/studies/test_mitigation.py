@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from dori.attacks.solver import solve
-from dori.config import build
+from dori.core.config import build
+from dori.core.errors import InputError
 from dori.data import KINDS
 from dori.diffusion import StableDiffusion
-from dori.errors import InputError
-from dori.results.budget import curves
-from dori.results.defects import defects
-from dori.studies.run import Run
-from dori.studies.soundness import check_models
+from dori.results.budget.lines import curves
+from dori.results.reading.defects import defects
+from dori.steps.run import Run
+from dori.steps.soundness import check_models
 from tests import tiny
 
 SETTINGS = ["original", "random", "wanda", "wanda+dori"]
@@ -340,7 +340,7 @@ def test_an_attack_that_cannot_be_made_is_refused_before_any_work(
         raise AssertionError("a weight was read, or a stage begun")
 
     monkeypatch.setattr(StableDiffusion, "pipeline", property(works))
-    monkeypatch.setattr("dori.stages.Stages.together", works)
+    monkeypatch.setattr("dori.core.stages.Stages.together", works)
     with pytest.raises(InputError, match=text):
         study(tmp_path, *words)
 

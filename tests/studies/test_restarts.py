@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dori.config import ROOT
+from dori.core.config import ROOT
 from tests import tiny
 from tests.studies.restarts import KILLS
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from dori.config import CONF, build
-from dori.fingerprints import digest
+from dori.core.config import CONF, build
+from dori.core.fingerprints import digest
 from dori.pruning import masks
-from dori.studies.run import Run
+from dori.steps.run import Run
 from tests import tiny
 
 WINDOW = ("kernel_size=3", "gaussian=false", "betas=[1.0]")  # that fits tiny latents

@@ -9,12 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
-from dori.config import build
-from dori.errors import InputError
+from dori.app.findings import findings
+from dori.app.finish import Job
+from dori.core.config import build
+from dori.core.errors import InputError
 from dori.pruning import masks
-from dori.results.findings import findings
-from dori.results.finish import Job
-from dori.studies.run import Run
+from dori.steps.run import Run
 from tests import tiny
 
 Result = tuple[Run, list[dict[str, Any]], pd.DataFrame]

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from dori.config import build
+from dori.app.multirun import merge_folder
+from dori.core.config import build
 from dori.pruning import masks
-from dori.results.comparison import varying
-from dori.results.multirun import merge_folder
-from dori.results.rows import write_rows
-from dori.studies.run import Run
+from dori.results.reading.comparison import varying
+from dori.results.reading.rows import write_rows
+from dori.steps.run import Run
 from tests import tiny
 
 Rows = list[dict[str, Any]]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig
 
+from dori.core.errors import InputError
 from dori.diffusion.checks.folder import CLASSES
 from dori.diffusion.checks.headers import read_json
-from dori.errors import InputError
 
 if TYPE_CHECKING:
     from dori.diffusion.files import Part

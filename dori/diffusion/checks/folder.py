@@ -4,8 +4,8 @@ from pathlib import Path
 
 from huggingface_hub import snapshot_download
 
+from dori.core.errors import InputError
 from dori.diffusion.checks.headers import read_json
-from dori.errors import InputError
 
 NETWORKS = ("unet", "vae", "text_encoder")
 # that share the components; an inpainting U-Net has channels of its own, which ``fit`` sees

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError, safe_open
 
-from dori.errors import InputError
+from dori.core.errors import InputError
 
 if TYPE_CHECKING:
     from dori.diffusion.files import Part

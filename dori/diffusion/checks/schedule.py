@@ -7,8 +7,8 @@ import torch
 from diffusers import DDIMScheduler
 from diffusers.schedulers import KarrasDiffusionSchedulers
 
+from dori.core.errors import InputError
 from dori.diffusion.checks.headers import read_json
-from dori.errors import InputError
 
 PREDICTIONS = ("epsilon", "v_prediction")
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from dori.core.errors import InputError
+from dori.core.randomness import generator
 from dori.diffusion.checks.folder import NETWORKS
-from dori.errors import InputError
-from dori.randomness import generator
 
 if TYPE_CHECKING:
     from dori.diffusion.stable_diffusion import StableDiffusion

@@ -5,8 +5,8 @@ from textwrap import shorten
 
 from transformers import CLIPTextConfig, CLIPTokenizer
 
-from dori.errors import InputError
-from dori.tokenizing import tokenized
+from dori.core.errors import InputError
+from dori.core.tokenizing import tokenized
 
 
 def load_tokenizer(folder: Path, text: CLIPTextConfig) -> CLIPTokenizer:

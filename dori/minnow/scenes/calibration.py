@@ -18,7 +18,7 @@ from diffusers import AutoencoderKL
 from PIL import Image, ImageFilter
 from torch import Tensor, nn
 
-from dori.metrics.sscd_int8 import SSCDInt8
+from dori.metrics.networks.sscd_int8 import SSCDInt8
 from dori.minnow import autoencoder
 from dori.minnow.autoencoder import to_unit
 from dori.minnow.descriptor import Descriptor

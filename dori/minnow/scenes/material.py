@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer
 
-from dori.files import save_tensors, write_atomically
+from dori.core.files import save_tensors, write_atomically
 from dori.minnow import autoencoder, clip, tokenizer, unet
 from dori.minnow.descriptor import Descriptor
 from dori.minnow.machine import CPU, Machine

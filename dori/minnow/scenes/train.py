@@ -14,8 +14,8 @@ import yaml
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
-from dori.files import replace_file
-from dori.metrics.sscd_int8 import SSCDInt8
+from dori.core.files import replace_file
+from dori.metrics.networks.sscd_int8 import SSCDInt8
 from dori.minnow import autoencoder, clip, descriptor, unet
 from dori.minnow.machine import Machine, TimeUp
 from dori.minnow.scenes import population, student

@@ -1,0 +1,121 @@
+"""The end of a job: everything that it leaves in its folder, and what the terminal shows."""
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+from omegaconf import OmegaConf
+from rich.console import Console
+
+from dori.app.findings import findings
+from dori.app.needs import check_room
+from dori.app.opening import opened, tell_how_to_sync
+from dori.app.report import write_report
+from dori.app.saving import epochs, history, save_model, write_history
+from dori.app.tracking import finish, log_history, log_results
+from dori.core.disk import JOB, room
+from dori.core.files import share_file, write_atomically
+from dori.defenses import Finetuning
+from dori.results.figures.distributions import write_distributions
+from dori.results.figures.epochs import write_epochs
+from dori.results.figures.grid import write_grid
+from dori.results.reading.defects import defects
+from dori.results.reading.rows import Row, write_images, write_rows
+from dori.results.tables.render import markdown, show, show_verdict, verdict_markdown
+from dori.results.tables.table import blocks, halves
+from dori.results.verdicts.memory import verdicts
+from dori.results.verdicts.questions import PAGE
+
+if TYPE_CHECKING:
+    from dori.steps.run import Run
+
+
+class Job:
+    """A context for one run: results are written by ``finish``, a failure is told to the logger."""
+
+    def __init__(self, run: "Run", output: Path):
+        self.run, self.output = run, output
+        self.config: dict[str, Any] = OmegaConf.to_container(run.cfg, resolve=True)  # type: ignore[assignment]
+        self.ends = ExitStack()
+        check_room(run, output)
+
+    def __enter__(self) -> "Job":
+        self.logger = self.ends.enter_context(opened(self.run, self.output))
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with self.ends:
+            tell_how_to_sync(self.logger)
+            finish(self.logger, exit_code=0 if kind is None else 1)
+
+    def finish(self, rows: list[Row], images: pd.DataFrame) -> None:
+        """rows.json, images.parquet, timing.json, triggers, grid, plots, report, table.md, W&B; prints."""
+        with room(self.output, JOB):
+            self._write(rows, images)
+        self._print(rows)
+
+    def _write(self, rows: list[Row], images: pd.DataFrame) -> None:
+        run, out = self.run, self.output
+        stages = [
+            {"name": r.name, "seconds": r.seconds, "cached": r.cached, "unet_evaluations": 0,
+             "gradient_evaluations": 0, **r.info}
+            for r in run.stages.results
+        ]  # fmt: skip
+        targets = [
+            {"name": t.name, "prompt": t.prompt, "kind": t.kind, "image": t.pixels()}
+            for t in run.data.targets
+        ]
+        write_rows(out / "rows.json", rows)
+        write_images(out / "images.parquet", images)
+        write_atomically(out / "timing.json", json.dumps(stages, indent=1) + "\n")
+        for name, attacked in run.attacks.items():
+            own = out / f"triggers-{name.replace('/', '-')}.safetensors"  # a name is not a folder
+            share_file(attacked.result.folder / "triggers.safetensors", own)
+        if run.cfg.save_model and run.mitigated:
+            save_model(run, rows, targets, self.config, out / "model")
+        if isinstance(run.defense, Finetuning) and (looks := epochs(run.mitigated)):
+            trained = {target.name for target in run.defense.trained(run.data)}
+            write_epochs(
+                out / "training.png", [t for t in targets if t["name"] in trained], looks,
+                run.evaluation.threshold,
+            )  # fmt: skip
+        write_grid(out / "grid.png", rows, images, targets, run.evaluation.threshold)
+        write_distributions(out / "sscd.png", images, run.evaluation.threshold)
+        for finding in findings(rows):
+            finding.write(out / finding.file)
+        write_report(out / "report.html", rows, images, targets, stages, self.config)
+        log_results(self.logger, rows, images, out / "grid.png", out / "report.html", self.config)
+        if lines := history(run.mitigated):
+            write_history(out / "training.csv", lines)
+            log_history(self.logger, lines, out / "training.png")
+        write_atomically(out / "table.md", text(rows))
+
+    def _print(self, rows: list[Row]) -> None:
+        console = Console()
+        show(blocks(rows), console)
+        for finding in findings(rows):
+            show(finding.tables, console)
+            for _, verdict in finding.verdicts:
+                show_verdict(verdict, console, f"{finding.title}. ")
+        for _, verdict in verdicts(rows):
+            show_verdict(verdict, console)
+        for defect in defects(rows):
+            console.print(defect, style="bold", markup=False)
+        console.print(f"What the answers mean: {PAGE}")
+        for name in ("report.html", "grid.png", "rows.json"):
+            console.print(f"{name:12} {self.output / name}", soft_wrap=True)
+
+
+def text(rows: list[Row]) -> str:
+    """What the terminal shows, in Markdown: to paste into an issue or a README."""
+    half = halves(rows)
+    parts = [markdown([*blocks(rows), *([half] if half else [])])]
+    for finding in findings(rows):
+        parts.append(markdown(finding.tables))
+        parts += [verdict_markdown(verdict, f"{finding.title}. ") for _, verdict in finding.verdicts]
+    parts += [verdict_markdown(verdict) for _, verdict in verdicts(rows)]
+    parts += [f"> {defect}\n" for defect in defects(rows)]
+    return "\n".join(parts)

@@ -1,0 +1,109 @@
+"""The tracker of a job: which run it is, where its files lie, and that a missing server costs no work."""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lightning.pytorch.loggers import Logger, WandbLogger
+from omegaconf import OmegaConf
+
+from dori.core.config import build
+from dori.core.errors import InputError
+from dori.core.fingerprints import fingerprint
+
+if TYPE_CHECKING:
+    from dori.steps.run import Run
+
+log = logging.getLogger(__name__)
+PARTS = ("name", "study", "model", "data", "pruning", "defense", "attack", "evaluation", "seed")
+LONGEST = 64  # characters of a tag, by W&B
+STAGED = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR")  # where copies wait for what may never be uploaded from here
+
+
+@contextmanager
+def opened(run: "Run", output: Path) -> Iterator[Logger]:
+    """The job's logger, started now, so that a job that fails shows as failed.
+
+    W&B that cannot be reached is gone on without, offline, with all files below the job's folder.
+
+    Raises:
+        InputError: W&B without a key, or with settings that it refuses.
+    """
+    if "WandbLogger" not in run.cfg.logger["_target_"]:
+        yield build(run.cfg.logger)
+        return
+    with staged_in(output / "wandb"):
+        logger = _started(run)
+        offline = logger.experiment.offline
+        yield logger
+    if not offline:  # all is uploaded
+        shutil.rmtree(output / "wandb" / "staged", ignore_errors=True)
+
+
+def _started(run: "Run") -> WandbLogger:
+    import wandb  # only where it is used: it takes most of a second
+    from wandb.errors import AuthenticationError, CommError, UsageError
+
+    node = run.cfg.logger
+    settings: dict[str, Any] = {
+        "id": node.get("id") or run_id(run),
+        "tags": shortened(node.get("tags") or []),
+    }
+    try:
+        logger = build(node, **settings)
+        _ = logger.experiment
+    except (UsageError, AuthenticationError, ValueError) as error:
+        raise InputError(
+            f"logger=wandb: {' '.join(str(error).split()).rstrip('.')}; or set logger.offline=true, and"
+            " upload later with wandb sync"
+        ) from error
+    except CommError as error:
+        log.warning("W&B cannot be reached (%s): this job goes on offline", str(error).split("\n")[0])
+        wandb.teardown()  # its service believes that the run has begun
+        logger = build(node, **settings, offline=True)
+        _ = logger.experiment
+    return logger
+
+
+@contextmanager
+def staged_in(folder: Path) -> Iterator[None]:
+    """Offline, copies of pictures stay below ``folder``, unless the environment names a place for them."""
+    before = {name: os.environ.get(name) for name in STAGED}
+    for name, value in before.items():
+        os.environ[name] = value or str(folder / "staged")
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
+
+
+def run_id(run: "Run") -> str:
+    """The same for jobs of one name whose results are the same, wherever and whenever they run."""
+    cfg, data = OmegaConf.to_container(run.cfg, resolve=True), run.data
+    assert isinstance(cfg, dict)
+    twin = run.diffusion.twin
+    pictures = [data.ordinary.identity, data.training.identity if data.training else None]
+    return fingerprint([
+        *(cfg[part] for part in PARTS), run.cfg.logger.get("group"), run.stages.shared,
+        run.diffusion.fingerprint, twin.fingerprint if twin else None,
+        [target.identity for target in data.targets], *pictures, run.evaluation_identity,
+    ])  # fmt: skip
+
+
+def shortened(tags: Any) -> list[str]:
+    """Tags as W&B takes them: none that is empty, none of more than 64 characters."""
+    return list(dict.fromkeys(str(tag)[:LONGEST] for tag in tags if str(tag)))
+
+
+def tell_how_to_sync(logger: Logger) -> None:
+    """Prints how a run that was kept offline is uploaded."""
+    run = logger.experiment if isinstance(logger, WandbLogger) else None
+    if run is not None and run.offline:
+        print(f"W&B, offline: wandb sync {run.settings.sync_dir}")

@@ -1,0 +1,1 @@
+"""What an attack moves: embeddings, tokens, the initial noise."""

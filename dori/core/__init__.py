@@ -1,0 +1,1 @@
+"""What everything stands on: stages and their cache, configuration, ranks, randomness, errors."""

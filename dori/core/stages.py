@@ -1,0 +1,129 @@
+"""Stages: results kept under a fingerprint of everything that they depend on.
+
+A stage's folder is ``<cache>/<name>/<fingerprint>``. It is filled as ``<fingerprint>.partial``, so
+that a killed stage finds its finished parts again, and renamed once its ``done.json`` (hashes of all
+files) is written. A folder that does not match its ``done.json`` is never used (``entries``).
+"""
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
+
+from dori.core import entries
+from dori.core.code import code_of, module_of
+from dori.core.disk import CACHE, room
+from dori.core.entries import Info
+from dori.core.fingerprints import fingerprint
+from dori.core.ranks import once
+
+log = logging.getLogger(__name__)
+OWN = "~/.cache/dori"  # where goes what cannot be kept in a cache of somebody else's
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished stage. ``info``: what it counted, e.g. ``unet_evaluations``."""
+
+    name: str
+    folder: Path
+    fingerprint: str
+    info: Info
+    cached: bool
+    seconds: float
+
+
+@dataclass
+class Stages:
+    """The stages of one run, in order, over a cache folder that runs share.
+
+    A fingerprint is that of the stage's name and inputs, of the code that ``compute`` reaches by its
+    imports, see ``dori.core.code``, and of what is ``shared`` by all stages (how the trainer computes). So
+    inputs name only what is built by configuration, see ``identity``, and what was computed before.
+
+    ``need``: bytes that the run may write, for the sentence that says that the disk is full.
+    """
+
+    root: Path
+    shared: Info = field(default_factory=dict)
+    results: list[Result] = field(default_factory=list)
+    need: int = 0
+
+    def run(
+        self, name: str, inputs: Info, compute: Callable[[Path], Info], label: str = "", by_all: bool = False
+    ) -> Result:
+        """The stage's result from the cache, or computed.
+
+        ``compute(folder)`` fills the folder and returns what it counted. Where the folder has files
+        already, an earlier attempt was killed: ``compute`` may keep those that are whole.
+
+        ``by_all``: every rank computes, because a trainer deals out the work; else rank 0, for all.
+        """
+
+        @wraps(compute)  # its code is the stage's
+        def alone(folders: dict[str, Path]) -> list[Info]:
+            return [compute(*folders.values())]
+
+        (result,) = self.together(name, {label or name: inputs}, alone, by_all)
+        return result
+
+    def together(
+        self, name: str, inputs: dict[str, Info], compute: Callable[[dict[str, Path]], list[Info]],
+        by_all: bool = False,
+    ) -> list[Result]:  # fmt: skip
+        """Several results of one stage, each by its label and under its own fingerprint.
+
+        ``compute`` gets the folders of those that are missing, and does them at once.
+        """
+        with room(self.root, CACHE, self.need):
+            return self._together(name, inputs, compute, by_all)
+
+    def _together(
+        self, name: str, inputs: dict[str, Info], compute: Callable[[dict[str, Path]], list[Info]],
+        by_all: bool,
+    ) -> list[Result]:  # fmt: skip
+        start, code = time.monotonic(), code_of(module_of(compute))
+        keys = {label: fingerprint([name, given, self.shared, code]) for label, given in inputs.items()}
+        with ExitStack() as locks:
+            found = once(lambda: self._found(name, keys, locks))
+            folders = {label: Path(folder) for label, (folder, _) in found.items()}
+            infos = {label: info for label, (_, info) in found.items()}
+            missing = [label for label, info in infos.items() if info is None]
+            for label in infos:
+                log.info("%s: %s", label, "begun" if label in missing else "in the cache")
+            if missing:
+                partial = {label: entries.partial(folders[label]) for label in missing}
+                done = compute(partial) if by_all else once(lambda: compute(partial))
+                infos |= zip(missing, done, strict=True)
+
+                def finish() -> None:
+                    for label in missing:
+                        entries.finish(folders[label], infos[label], inputs[label])
+
+                once(finish)
+                log.info("%s: done in %.1f s", ", ".join(missing), time.monotonic() - start)
+        seconds = (time.monotonic() - start) / len(inputs)
+        results = [
+            Result(label, folders[label], key, infos[label] or {}, label not in missing, seconds)
+            for label, key in keys.items()
+        ]
+        self.results += results
+        return results
+
+    def _found(self, name: str, keys: dict[str, str], locks: ExitStack) -> dict[str, tuple[str, Info | None]]:
+        """Of each label the entry's folder, and what it counted if it is finished."""
+        found = {}
+        for label, key in sorted(keys.items(), key=lambda item: item[1]):  # runs meet in one order
+            folder, info = entries.find([place / name / key for place in self._places], locks)
+            found[label] = (str(folder), info)
+        return {label: found[label] for label in keys}
+
+    @property
+    def _places(self) -> list[Path]:
+        """A cache that is there, but that one may only read, has the user's own beside it."""
+        own = Path(OWN).expanduser()
+        return list(dict.fromkeys([self.root, own])) if os.path.isdir(self.root) else [self.root]

@@ -1,0 +1,1 @@
+"""Mitigations that act in the sampler and change no weights."""

@@ -1,0 +1,1 @@
+"""A model trained so as to forget: material, loop, validation."""

@@ -1,0 +1,1 @@
+"""Simple ways of choosing weights, at a ratio that is given."""

@@ -1,0 +1,1 @@
+"""NeMo, neuron by neuron."""

@@ -1,0 +1,229 @@
+"""NeMo: neurons of the text cross-attention's values that hold a memory (arXiv 2406.02366)."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from tqdm import tqdm
+
+from dori.core.errors import InputError, check_positive, unknown
+from dori.core.files import save_tensors
+from dori.data import Data, Target
+from dori.data.targets import embedded
+from dori.diffusion import StableDiffusion
+from dori.pruning.layers import layers_of
+from dori.pruning.masks import Mask, union
+from dori.pruning.nemo import noise_difference as nd
+from dori.pruning.nemo.probe import TIE, Listed, Probe, greedy
+from dori.pruning.nemo.statistics import Statistics, activations
+from dori.pruning.selection import Keep, Selection
+
+LAYERS = {"published": "values", "all": "all_values"}
+
+
+@dataclass(frozen=True)
+class NeMo:
+    """Block, for each prompt, the fewest neurons that bring its memorization score down.
+
+    The score is the highest similarity of a prompt's noise differences at different seeds, the
+    threshold mean + 1 standard deviation of it over ordinary captions. A prompt that is not above
+    it gets no neurons.
+
+    Args:
+        layers: ``published`` (down and mid blocks) or ``all`` cross-attention layers.
+        apply: ``per_prompt``, each prompt's own neurons, or the ``union`` of the memorized prompts'.
+        seeds, seed: noises per prompt, and the seed of the generator of them all; at 0 the published ones.
+        theta, theta_step, theta_min: deviations from ordinary that make a candidate; the first, the
+            step down, and where the search gives up.
+        k: candidates by absolute answer at first; one more at every step, up to ``k_max``.
+        threshold: of the score; ``null``: computed from the ordinary captions, and cached.
+        statistics: file of a model's statistics; ``null``: computed from the ordinary captions.
+    """
+
+    name: str = "nemo"
+    layers: str = "published"
+    apply: str = "per_prompt"
+    seeds: int = 10
+    seed: int = 0
+    theta: float = 5.0
+    theta_step: float = 0.25
+    theta_min: float = 1.0
+    k: int = 0
+    k_max: int = 1280
+    threshold: float | None = None
+    statistics: str | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("seeds", "theta", "theta_step", "theta_min", "k_max"):
+            check_positive(f"pruning.{key}", getattr(self, key))
+        if self.seeds < 2:
+            raise InputError("pruning.seeds must be 2 or more: the score compares different seeds")
+        if self.apply not in ("per_prompt", "union"):
+            raise unknown("pruning.apply", self.apply, ("per_prompt", "union"))
+        if self.layers not in LAYERS:
+            raise unknown("pruning.layers", self.layers, tuple(LAYERS))
+
+    @property
+    def per_prompt(self) -> bool:
+        return self.apply == "per_prompt"
+
+    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+        """Raises InputError: layers, captions, statistics or latents that do not suit it."""
+        nd.check_window(diffusion)
+        layers = layers_of(diffusion.skeleton, LAYERS[self.layers])
+        if self.statistics is not None:
+            Statistics.load(Path(self.statistics)).check(layers)
+        if self.statistics is None or self.threshold is None:
+            _captions(data)
+
+    @torch.no_grad()
+    def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
+        """The neurons of each target's prompt: masks (neurons,) per value layer."""
+        layers = layers_of(diffusion.unet, LAYERS[self.layers])
+        statistics = self._statistics(diffusion, data, keep)
+        statistics.check(layers)
+        ordinary = self._ordinary_scores(diffusion, data, keep)
+        threshold = self.threshold if self.threshold is not None else float(ordinary.mean() + ordinary.std())
+        y = embedded(targets, diffusion.encode_prompts)
+        noise = nd.noises(diffusion, self.seeds, self.seed)
+        evaluations = len(targets) * self.seeds
+        masks, scores = [], {}
+        each = zip(targets, y, nd.differences_of(diffusion, y, noise), strict=True)
+        # minutes for a prompt of Stable Diffusion; silent where nobody looks
+        for target, embedding, difference in tqdm(each, "mask: nemo", len(targets), disable=None):
+            similar = nd.pairwise(diffusion.noise_similarity, difference)
+            scores[target.name] = float(similar.max())
+            seeds = similar > threshold + TIE
+            mask: Mask = {n: torch.zeros(m.out_features, dtype=torch.bool) for n, m in layers.items()}
+            if seeds.any():
+                probe = Probe(diffusion, list(layers), embedding[None], noise[seeds], difference[seeds])
+                mask, spent = self._kept_neurons(probe, statistics, threshold, keep)
+                evaluations += spent
+            masks.append(mask)
+        facts = {
+            "scores": scores, "ordinary_scores": ordinary.tolist(), "threshold": threshold,
+            "unpruned": [name for name, score in scores.items() if score <= threshold + TIE],
+        }  # fmt: skip
+        return Selection(masks if self.per_prompt else [union(*masks)], evaluations, facts)
+
+    def _statistics(self, diffusion: StableDiffusion, data: Data, keep: Keep) -> Statistics:
+        if self.statistics is not None:
+            return Statistics.load(Path(self.statistics))
+
+        def compute(folder: Path) -> dict[str, Any]:
+            y = diffusion.encode_prompts(_captions(data))
+            layers = layers_of(diffusion.unet, LAYERS[self.layers])
+            Statistics.measured(layers, y).save(folder / "statistics.safetensors")
+            return {}
+
+        inputs = {"captions": data.captions, "layers": self.layers}
+        return Statistics.load(keep("statistics", inputs, compute) / "statistics.safetensors")
+
+    def _ordinary_scores(self, diffusion: StableDiffusion, data: Data, keep: Keep) -> Tensor:
+        if self.threshold is not None and not data.captions:
+            return torch.empty(0)
+
+        def compute(folder: Path) -> dict[str, Any]:
+            y = diffusion.encode_prompts(_captions(data))
+            noise = nd.noises(diffusion, self.seeds, self.seed)
+            found = [
+                nd.pairwise(diffusion.noise_similarity, difference).max()
+                for difference in nd.differences_of(diffusion, y, noise)
+            ]
+            save_tensors({"scores": torch.stack(found).cpu()}, folder / "scores.safetensors")
+            return {"unet_evaluations": len(y) * self.seeds}
+
+        inputs = {"captions": data.captions, "seeds": self.seeds, "seed": self.seed}
+        return load_file(keep("ordinary_scores", inputs, compute) / "scores.safetensors")["scores"]
+
+    def _kept_neurons(
+        self, probe: Probe, statistics: Statistics, threshold: float, keep: Keep
+    ) -> tuple[Mask, int]:
+        """A prompt's neurons, and the samples that finding them took; each prompt outlives a killed run."""
+
+        def compute(folder: Path) -> dict[str, Any]:
+            mask = self._neurons(probe, statistics, threshold)
+            found = {name: part.to(torch.uint8).cpu() for name, part in mask.items()}
+            found["evaluations"] = torch.tensor(probe.evaluations)
+            save_tensors(found, folder / "neurons.safetensors")
+            return {}
+
+        of = digest([probe.y, probe.noise, probe.unblocked, *statistics.mean, *statistics.std])
+        inputs = {"settings": asdict(self), "threshold": threshold, "of": of}
+        found = load_file(keep("neurons", inputs, compute) / "neurons.safetensors")
+        return {name: part.bool() for name, part in found.items() if name in probe.layers}, int(
+            found["evaluations"]
+        )
+
+    def _neurons(self, probe: Probe, statistics: Statistics, threshold: float) -> Mask:
+        """Initial selection, then refinement by layer and by neuron."""
+        listed, score, threshold = self._candidates(probe, statistics, threshold)
+        order = list(reversed(range(len(listed))))
+
+        def without_layer(state: Listed, layer: int) -> Listed:
+            return [[] if i == layer else neurons for i, neurons in enumerate(state)]
+
+        def similarities(states: list[Listed], seeds: list[int]) -> Tensor:
+            return probe.similarities([probe.mask(state) for state in states], seeds)
+
+        seeds, width = len(probe.seeds), probe.diffusion.batch
+        full = [layer for layer in order if listed[layer]]
+        listed, score = greedy(listed, score, full, without_layer, similarities, seeds, threshold, width)
+        probe.record(probe.mask(listed))
+        for layer in order:
+            name = probe.layers[layer]
+
+            def without(state: Listed, neuron: int, layer: int = layer) -> Listed:
+                rest = list(state[layer])
+                rest.remove(neuron)
+                return [rest if i == layer else neurons for i, neurons in enumerate(state)]
+
+            def suffix(states: list[Listed], seeds: list[int], name: str = name) -> Tensor:
+                return probe.similarities([probe.mask(state) for state in states], seeds, since=name)
+
+            listed, score = greedy(
+                listed, score, list(listed[layer]), without, suffix, seeds, threshold, width, probe.same
+            )
+        return probe.mask(listed)
+
+    def _candidates(
+        self, probe: Probe, statistics: Statistics, threshold: float
+    ) -> tuple[Listed, float, float]:
+        """Candidates per layer, the score with them blocked, the threshold of the refinement.
+
+        As released: where theta comes to ``theta_min``, the candidates of the step before stay, and
+        the score that they reached becomes the threshold.
+        """
+        answers = [a[0].cpu() for a in activations(probe.modules, probe.y).values()]
+        theta, k = self.theta, self.k
+        while True:
+            listed = statistics.outliers(answers, theta, k)
+            score = probe.score(probe.mask(listed))
+            if score <= threshold + TIE:
+                return listed, score, threshold
+            if theta > self.theta_min:
+                theta -= self.theta_step
+            k += 1
+            if theta <= self.theta_min or k >= self.k_max:
+                return listed, score, score
+
+
+def _captions(data: Data) -> list[str]:
+    if len(data.captions) < 2:
+        raise InputError(
+            "NeMo compares with ordinary captions, but the data has none: give data.ordinary=<captions file>,"
+            " or pruning.statistics and pruning.threshold"
+        )
+    return data.captions
+
+
+def digest(tensors: list[Tensor]) -> str:
+    """SHA-256 of their bytes."""
+    found = hashlib.sha256()
+    for tensor in tensors:
+        found.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()

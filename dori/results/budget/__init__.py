@@ -1,0 +1,1 @@
+"""Attacks at several budgets, and the work that they took."""

@@ -1,0 +1,1 @@
+"""Rows as they lie, and estimates, comparisons and answers of them."""

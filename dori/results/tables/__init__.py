@@ -1,0 +1,1 @@
+"""Rows as tables, in the terminal, Markdown, LaTeX."""

@@ -1,0 +1,1 @@
+"""What the rows bear out, in plain sentences."""

@@ -1,0 +1,1 @@
+"""The steps that studies are made of, and what they work with."""

@@ -1,0 +1,54 @@
+"""Images of a model under test as a stage, whatever mask it carries and whatever was found for it."""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dori.core.predict import Predictor
+from dori.data import Target
+from dori.data.targets import embedded
+from dori.diffusion.images import draw
+from dori.pruning import masks
+from dori.steps.subjects import Attacked, Subject
+
+if TYPE_CHECKING:
+    from dori.core.stages import Result
+    from dori.steps.run import Run
+
+
+def images(
+    run: "Run", subject: Subject, label: str, targets: list[Target], names: list[str], texts: list[str],
+    what: Any, seeds: int, attacked: Attacked | None,
+) -> "Result":  # fmt: skip
+    """``seeds`` images of each of the ``names``, of their ``texts`` or of what an attack found for them.
+
+    ``what`` they are images of enters the fingerprint.
+    """
+    model = subject.diffusion
+    inputs = {
+        **subject.inputs, "names": names, "of": what, "seeds": seeds, "seed": run.cfg.seed,
+        "sampling_steps": model.sampling_steps, "guidance": model.guidance,
+    }  # fmt: skip
+
+    def compute(folder: Path) -> dict:
+        triggers = attacked.triggers if attacked else {}
+        if attacked:
+            embeddings = triggers["embeddings"]
+        else:
+            embeddings = embedded(targets, model.read) if targets else model.read(texts)
+        everything = [(subject.mask_of(), list(range(len(names))))]
+        groups = subject.groups(targets) if targets else everything
+        some = partial(
+            draw, model, embeddings, names, seeds, folder, Predictor(run.trainer, f"images: {label}"),
+            run.cfg.seed, restarts=attacked.restarts if attacked else 1, triggers=triggers,
+        )  # fmt: skip
+        if len(groups) > 1 and all(masks.is_of_neurons(mask or {}) for mask, _ in groups):
+            whose = {place: mask or {} for mask, places in groups for place in places}
+            some(inside=lambda rows: masks.blocked(model.unet, [whose[row] for row in rows]))
+        else:
+            for mask, places in groups:
+                with subject.applied(mask):
+                    some(places=places)
+        return {"unet_evaluations": len(names) * seeds * model.evaluations_per_image}
+
+    return run.stages.run("images", inputs, compute, f"images: {label}", by_all=True)

@@ -1,0 +1,121 @@
+"""Models under test that are pruned: by a method, and the same amount at random."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from dori.core.fingerprints import identity
+from dori.core.predict import Predictor
+from dori.data import MEMORIZED, Target
+from dori.pruning import Mask, Method, masks
+from dori.pruning.baselines import random
+from dori.pruning.selection import Keep, Selection
+from dori.steps.subjects import Subject
+
+if TYPE_CHECKING:
+    from dori.core.stages import Result
+    from dori.steps.run import Run
+
+RANDOM = "random"  # the setting of the baseline
+
+
+def prune(
+    run: "Run", method: Method, where: str = "pruning", memorized: list[Target] | None = None
+) -> Subject:
+    """The model pruned for the memorized targets, or some of them; ``where``: the method's configuration.
+
+    A method that prunes for each prompt on its own does so for the controls' prompts too.
+    """
+    some = run.data.of(*MEMORIZED) if memorized is None else memorized
+    targets = run.data.targets if method.per_prompt and memorized is None else some
+    own = {target.name: i for i, target in enumerate(targets)} if method.per_prompt else None
+    mask = find(run, method, targets, method.name, own, OmegaConf.select(run.cfg, where))
+    told = run.told(where)
+    return Subject(method.name, run.diffusion, mask, pruning=method.name, made=mask, settings=told)
+
+
+def find(
+    run: "Run", method: Method, targets: list[Target], name: str, own: dict[str, int] | None = None,
+    cfg: DictConfig | None = None,
+) -> "Result":  # fmt: skip
+    """The stage of a method's mask for some targets."""
+    recipe = {
+        "pruning": identity(cfg or run.cfg.pruning), "targets": [target.identity for target in targets],
+        "captions": run.data.captions, "ordinary": run.data.ordinary.identity,
+    }  # fmt: skip
+    return find_mask(
+        run, lambda keep: method.select(run.diffusion, targets, run.data, keep), name, recipe, own
+    )
+
+
+def at_random(run: "Run", subject: Subject) -> Subject:
+    """The model pruned at random by as many weights in the same layers, target by target."""
+    assert subject.mask is not None
+    own = subject.mask.info["targets"]
+
+    def like(_keep: Keep) -> Selection:
+        first = {place: name for name, place in reversed(own.items())} if own else {0: None}
+        names = [first[place] for place in sorted(first)]
+        return Selection([random.like(subject.mask_of(n) or {}, run.cfg.seed, n or "") for n in names])
+
+    recipe = {"like": subject.mask.fingerprint, "seed": run.cfg.seed}
+    mask = find_mask(run, like, RANDOM, recipe, own or None)
+    return Subject(RANDOM, run.diffusion, mask, pruning="random", made=mask, settings=subject.settings)
+
+
+def keep_masks(run: "Run", found: list[Mask], name: str, recipe: dict, own: dict[str, int]) -> "Result":
+    """Masks that were found already, as a stage: it depends on what they select, however they came about."""
+    digests = [masks.digest(mask) for mask in found]
+    return find_mask(run, lambda _keep: Selection(found), name, {**recipe, "masks": digests}, own)
+
+
+def find_mask(
+    run: "Run", select: Callable[[Keep], Selection], name: str, recipe: dict,
+    own: dict[str, int] | None = None,
+) -> "Result":  # fmt: skip
+    """What a method selects, as a stage: ``mask.safetensors``, the one of all targets.
+
+    Where targets have masks of their own, ``own`` says by name which of ``mask-00000`` and so on
+    is whose, and ``mask`` is the union of those of the memorized targets.
+    """
+    memorized = [target.name for target in run.data.of(*MEMORIZED)]
+    inputs = {**_model(run), "recipe": recipe, "own": own, "memorized": memorized if own else None}
+    keep = keeper(run)
+
+    def compute(folder: Path) -> dict:
+        with Predictor(run.trainer, name).placed(run.diffusion.networks):
+            selection = select(keep)
+        parts = [{layer: part.cpu() for layer, part in mask.items()} for mask in selection.masks]
+        if own:
+            for place, mask in enumerate(parts):
+                masks.save(mask, folder / f"mask-{place:05d}.safetensors", recipe)
+            parts = [parts[place] for place in sorted({own[name] for name in memorized if name in own})]
+        whole = masks.union(*parts)
+        masks.save(whole, folder / "mask.safetensors", recipe)
+        return {
+            "unet_evaluations": selection.evaluations, "pruned": masks.count(whole),
+            "weights": sum(part.numel() for part in whole.values()), "facts": selection.facts,
+            "targets": own or {},
+        }  # fmt: skip
+
+    return run.stages.run("mask", inputs, compute, f"mask: {name}")
+
+
+def keeper(run: "Run") -> Keep:
+    """Keeps what a pruning method finds on the way as stages; what counts nothing is no line of the job's."""
+
+    def keep(name: str, inputs: dict, compute: Callable[[Path], dict]) -> Path:
+        result = run.stages.run(name, {**_model(run), **inputs}, compute, name.replace("_", " "))
+        if not result.info:
+            run.stages.results.remove(result)
+        return result.folder
+
+    return keep
+
+
+def _model(run: "Run") -> dict[str, Any]:
+    model = run.cfg.model
+    compared = {key: identity(model[key]) for key in ("noise_similarity", "noise_timestep") if key in model}
+    return {"model": run.diffusion.identity, **compared}

@@ -1,0 +1,41 @@
+"""Models are looked at once, before any long work: a stage, so that a cached run reads no weights."""
+
+import logging
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dori.diffusion import StableDiffusion
+from dori.diffusion.checks.sound import check_sound
+
+if TYPE_CHECKING:
+    from dori.core.stages import Info, Stages
+
+HALF = 0.5  # ours: far from what a trained model gives either way
+log = logging.getLogger(__name__)
+
+
+def check_models(stages: "Stages", *models: StableDiffusion | None) -> None:
+    """Raises InputError where a model's weights, or what it makes of noise, are not finite."""
+    for model in models:
+        if model is None:
+            continue
+        inputs, label = {"model": model.identity}, f"check: {model.name}"
+        result = stages.run("sound", inputs, partial(_look, model), label)
+        _warn(model, result.info["noise_correlation"])
+
+
+def _look(model: StableDiffusion, folder: Path) -> "Info":
+    return {"noise_correlation": check_sound(model)}
+
+
+def _warn(model: StableDiffusion, correlation: float) -> None:
+    """Of noise alone, a model that predicts noise finds nearly all, one that predicts v next to nothing."""
+    kind = model.scheduler.config.prediction_type
+    if (kind == "epsilon") != (correlation > HALF):
+        log.warning(
+            "%s says that it predicts %s, but its answer to pure noise has a correlation of %.2f with it,"
+            " where %s is usual: is prediction_type right in %s?",
+            model.name, kind, correlation, "nearly 1" if kind == "epsilon" else "nearly 0",
+            model.folder / "scheduler/scheduler_config.json",
+        )  # fmt: skip

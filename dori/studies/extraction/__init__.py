@@ -1,0 +1,1 @@
+"""Are there images that anybody can extract?"""

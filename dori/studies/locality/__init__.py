@@ -1,0 +1,1 @@
+"""Is memorization local?"""

@@ -1,0 +1,1 @@
+"""Does a mitigation remove memorized images, or only hide them?"""

@@ -1,0 +1,1 @@
+"""Do masks of disjoint sets of prompts prune the same weights?"""

@@ -1,0 +1,1 @@
+"""Whose triggers work on whom?"""
