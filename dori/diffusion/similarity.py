@@ -20,6 +20,12 @@ def ms_ssim(
     The defaults are those of NeMo's released code, for latents of 44 x 44 and more. With a Gaussian
     window torchmetrics takes its size from ``sigma`` (11 at 1.5) and ignores ``kernel_size``. Smaller
     latents need ``gaussian=False``, a smaller ``kernel_size`` and fewer ``betas`` (one per scale).
+
+    Args:
+        kernel_size: of a window that is no Gaussian, in latents.
+        sigma: of a Gaussian window.
+        gaussian: the window is a Gaussian, or uniform.
+        betas: exponent of each scale.
     """
     return multiscale_structural_similarity_index_measure(
         a, b, gaussian_kernel=gaussian, sigma=sigma, kernel_size=kernel_size, betas=tuple(betas),

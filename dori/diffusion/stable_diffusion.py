@@ -39,6 +39,8 @@ class StableDiffusion:
         path: folder or hub id of the pipeline; safetensors only.
         name: how rows and reports call the model.
         unet: folder of a U-Net to use in place of the pipeline's own.
+        variant: of the weights' files, e.g. ``fp16``; null: the plain ones.
+        revision: of the hub's repository; null: the newest.
         dtype: of the weights, e.g. ``float32`` or ``float16``.
         sampling_steps: DDIM steps.
         guidance: classifier-free guidance scale; 1 means none.

@@ -48,7 +48,8 @@ class Wanda:
 
     Args:
         ratio: share of each output row, 0.01 in the paper.
-        steps: length of the DDIM schedule (50 in the paper), of which ``used`` steps run.
+        steps: length of the DDIM schedule (50 in the paper).
+        used: so many of them run, the first ones; 10 in the paper.
         base: ``empty``, the empty prompt as in the paper, or ``ordinary`` captions.
         apply: one mask of the whole ``set`` of prompts, as in the paper, or one ``per_prompt``.
         guidance: both halves of the guided batch count as inputs.

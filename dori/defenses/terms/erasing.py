@@ -28,6 +28,7 @@ class EsdTerm:
         pairs: draws per prompt and update.
         strength: eta of the paper, 1.
         guidance: with which the latents are drawn, 3 in the released code.
+        weight: of its mean in the sum of the terms.
     """
 
     uses_surrogates: ClassVar[bool] = False
@@ -76,6 +77,7 @@ class ConceptAblationTerm:
         pairs: draws per prompt and update.
         share: of the prompt's words that an anchor prompt lacks or has elsewhere.
         anchors: different anchor prompts of each prompt, 5 in the paper.
+        weight: of its mean in the sum of the terms.
     """
 
     uses_surrogates: ClassVar[bool] = True

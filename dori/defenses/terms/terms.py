@@ -68,6 +68,7 @@ class OrdinaryTerm:
         batch: pairs of an update.
         empty_prompts: share of them that are shown without their caption, so that guidance keeps its
             unconditional half; ours.
+        weight: of its mean in the sum of the terms.
     """
 
     uses_surrogates: ClassVar[bool] = False
@@ -98,6 +99,7 @@ class SurrogateTerm:
 
     Args:
         pairs: (surrogate, noise, timestep) draws per embedding.
+        weight: of its mean in the sum of the terms.
     """
 
     uses_surrogates: ClassVar[bool] = True

@@ -23,6 +23,7 @@ class AscentTerm:
     Args:
         pairs: (noise, timestep) draws per image.
         most: above this a sample's loss is not raised any more; keeps the sum bounded. Ours.
+        weight: of its mean in the sum of the terms.
     """
 
     uses_surrogates: ClassVar[bool] = False
@@ -57,6 +58,7 @@ class SissTerm:
         pairs: (noise, timestep) draws per image.
         mixture: the share drawn around the memorized image; lambda, 0.5 in the paper.
         forget: (1 + s) k / (n - k) of the paper, where s follows from gradients' norms; a constant here.
+        weight: of its mean in the sum of the terms.
     """
 
     uses_surrogates: ClassVar[bool] = True

@@ -39,7 +39,8 @@ class NeMo:
         seeds, seed: noises per prompt, and the seed of the generator of them all; at 0 the published ones.
         theta, theta_step, theta_min: deviations from ordinary that make a candidate; the first, the
             step down, and where the search gives up.
-        k: candidates by absolute answer at first; one more at every step, up to ``k_max``.
+        k: candidates by absolute answer at first; one more at every step.
+        k_max: and no more than so many.
         threshold: of the score; ``null``: computed from the ordinary captions, and cached.
         statistics: file of a model's statistics; ``null``: computed from the ordinary captions.
     """
