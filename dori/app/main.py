@@ -1,5 +1,6 @@
 """The ``dori`` command: one Hydra job, or a multirun of jobs, each one study."""
 
+import gc
 import io
 import logging
 import multiprocessing
@@ -96,6 +97,7 @@ def work(cfg: DictConfig, output: Path, leads: bool = True) -> list[dict]:
     from dori.steps.soundness import check_models
 
     run = Run.configured(cfg)
+    gc.enable()  # all is imported, see dori.__main__
     check_models(run.stages, run.diffusion, run.diffusion.twin)
     if not leads:
         return build(cfg.study)(run)[0]

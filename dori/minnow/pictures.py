@@ -153,7 +153,16 @@ def _distance(item: Item, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return d * item.radius
 
 
+def _around(item: Item) -> tuple[slice, slice]:
+    """Rows and columns of all pixels that an item covers: none of its shapes reaches 1.2 radii."""
+    reach = 1.3 * item.radius + 2
+    rows, columns = (slice(max(0, int(at - reach)), int(at + reach) + 1) for at in (item.y, item.x))
+    return rows, columns
+
+
 def _paint(image: np.ndarray, item: Item, x: np.ndarray, y: np.ndarray) -> None:
+    place = _around(item)
+    image, x, y = image[place], x[place], y[place]
     alpha = np.clip(0.5 - _distance(item, x, y), 0, 1)[..., None]
     rgb = np.broadcast_to(np.array(item.rgb), image.shape)
     if item.texture != "plain":
