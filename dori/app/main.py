@@ -18,8 +18,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import dori
-from dori.app.multirun import merge_command
 from dori.app.overrides import checked, groups
+from dori.app.verbs import verb
 from dori.core.config import CONF, build, check_keys, check_top
 from dori.core.errors import Failure, InputError
 from dori.core.stopping import Stopped, end_with_parent, leave, listen, stoppable
@@ -127,7 +127,7 @@ def _job(cfg: DictConfig) -> None:
 
 @stoppable
 def main() -> None:
-    """Entry point: a job, or ``dori merge FOLDER``. Exits with 2, and one sentence, on bad input."""
+    """A job, a multirun, or a verb such as ``dori list``. Exits with 2, and one sentence, on bad input."""
     # Hydra would swallow what went wrong, and exit by itself
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it speaks when it is imported
@@ -138,8 +138,8 @@ def main() -> None:
         if "--version" in sys.argv[1:]:
             print(f"dori {dori.__version__}")
             return
-        if sys.argv[1:2] == ["merge"]:
-            sys.exit(merge_command(*map(Path, sys.argv[2:])))
+        if asked := verb(sys.argv[1:]):
+            sys.exit(asked(sys.argv[2:]))
         sys.argv[1:] = checked(sys.argv[1:])
         _job()
     except InputError as error:

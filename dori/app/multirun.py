@@ -10,7 +10,7 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from dori.app.jobs import FAILED, is_done, job_folders, problems, write_failure
 from dori.core.errors import Failure, InputError
@@ -61,22 +61,6 @@ def tell(error: BaseException, job: Path) -> None:
     if not isinstance(error, InputError | Failure):
         traceback.print_exception(error)
     print(f"multirun: job {job.name} failed: {error}", file=sys.stderr)
-
-
-def merge_command(folder: Path | None = None, *more: Path) -> int:
-    """``dori merge FOLDER``: what the driver of a multirun does last, for one that is gone.
-
-    Returns 0, or 1 where jobs are missing. Raises InputError for a folder without jobs.
-    """
-    if folder is None or more:
-        raise InputError("give one folder: dori merge FOLDER, the multirun's hydra.sweep.dir")
-    if not job_folders(folder):
-        raise InputError(f"there are no jobs of a multirun below {folder}; give its hydra.sweep.dir")
-    file = folder / "multirun.yaml"
-    config = OmegaConf.load(file) if file.exists() else OmegaConf.create()
-    assert isinstance(config, DictConfig)
-    merge(folder, OmegaConf.select(config, "hydra.callbacks.merge_rows.x"), config)
-    return 1 if problems(folder) else 0
 
 
 def merge(folder: Path, x: str | None, config: DictConfig) -> None:

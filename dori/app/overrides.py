@@ -72,10 +72,10 @@ def literal(word: str) -> str:
             return word
     except HydraException:
         pass
-    return f"{key}={_quoted(value)}"
+    return f"{key}={quoted(value)}"
 
 
-def _quoted(value: str) -> str:
+def quoted(value: str) -> str:
     return "'" + value.replace("'", "\\'") + "'"
 
 
@@ -98,8 +98,8 @@ def check_overrides(words: list[str], config_dir: str | None = None) -> None:
         overrides = OverridesParser.create().parse_overrides(words)
     except OverrideParseException as error:
         raise InputError(f"cannot read {error.override!r}: {HOW}") from error
-    own = _places(overrides, config_dir)
-    known = groups([_folder(place) for place in own])
+    own = places(overrides, config_dir)
+    known = groups([folder_of(place) for place in own])
     chosen = [o for o in overrides if o.key_or_group in known and not o.is_add() and not o.is_delete()]
     for override in chosen:
         for option in _options(override):
@@ -115,14 +115,14 @@ def check_overrides(words: list[str], config_dir: str | None = None) -> None:
         _check_key(cfg, key, known)
 
 
-def _places(overrides: list[Override], config_dir: str | None) -> list[str]:
+def places(overrides: list[Override], config_dir: str | None) -> list[str]:
     """Where options lie besides dori's own, as entries of ``hydra.searchpath``."""
     given = [o.value() for o in overrides if o.get_key_element() == "hydra.searchpath"]
     places = [str(place) for place in (given[-1] if given and isinstance(given[-1], list) else [])]
     return places if config_dir is None else [f"file://{Path(config_dir).absolute()}", *places]
 
 
-def _folder(place: str) -> Path:
+def folder_of(place: str) -> Path:
     """Of an entry of ``hydra.searchpath``: ``file://folder``, ``pkg://package`` or a folder."""
     scheme, mark, name = place.rpartition("://")
     try:
@@ -145,7 +145,7 @@ def _options(override: Override) -> list[str]:
 
 
 def _composed(choices: list[str], own: list[str]) -> DictConfig:
-    quoted = ",".join(_quoted(place) for place in own)
+    quoted = ",".join(quoted(place) for place in own)
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
             return compose("config", overrides=[*choices, f"hydra.searchpath=[{quoted}]"])

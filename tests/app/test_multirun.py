@@ -13,7 +13,8 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from dori.app.jobs import problems, write_failure, write_jobs
-from dori.app.multirun import MergeRows, merge_command, merge_folder, training_minutes
+from dori.app.multirun import MergeRows, merge_folder, training_minutes
+from dori.app.verbs.merging import command as merge_command
 from dori.core.config import ROOT
 from dori.core.errors import InputError
 from dori.results.reading.rows import read_rows, write_rows
@@ -81,14 +82,14 @@ def test_what_a_driver_that_is_gone_left_is_merged_afterwards(sweep, capsys, mon
     write_jobs(sweep, words)
     for job, overrides in enumerate(words[:3]):
         (sweep / str(job) / ".hydra" / "overrides.yaml").write_text(json.dumps(overrides))
-    assert merge_command(sweep) == 1
+    assert merge_command([str(sweep)]) == 1
     told = capsys.readouterr()
     assert "multirun: job (pruning.ratio=0.2) did not begin" in told.err
     assert "3 of 4 jobs merged" in told.out and f"hydra.sweep.dir={sweep}" in told.out
     assert logged == [len(read_rows(sweep / "rows.json"))]
 
     write_jobs(sweep, words[:3])
-    assert merge_command(sweep) == 0
+    assert merge_command([str(sweep)]) == 0
     assert "incomplete" not in (sweep / "report.html").read_text()
 
 
@@ -101,7 +102,7 @@ def test_a_job_that_was_killed_before_it_began_is_told_by_who_queued_it(sweep):
 @pytest.mark.parametrize("folders", [[], ["no/where"], ["a", "b"]])
 def test_a_folder_to_merge_has_jobs(folders, tmp_path):
     with pytest.raises(InputError, match=r"hydra\.sweep\.dir"):
-        merge_command(*(tmp_path / folder for folder in folders))
+        merge_command([str(tmp_path / folder) for folder in folders])
 
 
 def test_a_job_that_succeeds_later_is_no_longer_failed(sweep):

@@ -114,6 +114,14 @@ def markdown(tables: list[Block]) -> str:
     return "\n".join(parts)
 
 
+def csv(tables: list[Block]) -> str:
+    """One table of all blocks: the first column says which of them a line is of."""
+    frames = [pd.DataFrame(block.lines, columns=pd.Index(block.columns)) for block in tables]
+    named = [frame.assign(table=block.title) for block, frame in zip(tables, frames, strict=True)]
+    whole = pd.concat(named, ignore_index=True)
+    return whole[["table", *(name for name in whole if name != "table")]].to_csv(index=False)
+
+
 def latex(tables: list[Block]) -> str:
     """A ``table`` for booktabs per block."""
     return "\n".join(_latex(block) for block in tables)

@@ -1,0 +1,27 @@
+"""What ``dori`` answers before and after the long work: ``dori VERB …``."""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from dori.core.errors import unknown
+
+Command = Callable[[list[str]], int]
+# the module of this folder whose ``command`` each is, in the order of ``dori --help``
+VERBS = {
+    "list": "listing", "show": "showing", "status": "status", "compare": "compare", "cache": "cache",
+    "merge": "merging",
+}  # fmt: skip
+
+
+def verb(arguments: list[str]) -> Command | None:
+    """The command that the first word names, imported; None where it is a flag or an override.
+
+    Raises:
+        InputError: a word that is neither, with the nearest verb.
+    """
+    first = arguments[0] if arguments else "-"
+    if first.startswith(("-", "+", "~")) or "=" in first:
+        return None
+    if first not in VERBS:
+        raise unknown("command", first, list(VERBS))
+    return import_module(f"dori.app.verbs.{VERBS[first]}").command
