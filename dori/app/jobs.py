@@ -35,7 +35,7 @@ def is_done(job: Path) -> bool:
 def problems(folder: Path) -> list[str]:
     """Why jobs are not done, in a sentence each: with the overrides that not all jobs share."""
     found = {job: overrides(job) for job in job_folders(folder)}
-    missing = [job for job in _planned(folder) if job not in found.values()]
+    missing = [job for job in planned(folder) if job not in found.values()]
     shared = set.intersection(*(set(words) for words in [*found.values(), *missing])) if found else set()
     told = [
         f"job {job.name}{_said(words, shared)} {_why(job)}"
@@ -49,11 +49,12 @@ def overrides(job: Path) -> list[str]:
     file = job / ".hydra" / "overrides.yaml"
     if file.exists():
         return [str(word) for word in yaml.safe_load(file.read_text())]
-    planned = _planned(job.parent)
-    return planned[int(job.name)] if job.name.isdecimal() and int(job.name) < len(planned) else []
+    jobs = planned(job.parent)
+    return jobs[int(job.name)] if job.name.isdecimal() and int(job.name) < len(jobs) else []
 
 
-def _planned(folder: Path) -> list[list[str]]:
+def planned(folder: Path) -> list[list[str]]:
+    """The overrides of each job that there is to be."""
     file = folder / PLANNED
     return json.loads(file.read_text()) if file.exists() else []
 

@@ -118,8 +118,8 @@ def check_overrides(words: list[str], config_dir: str | None = None) -> None:
 def places(overrides: list[Override], config_dir: str | None) -> list[str]:
     """Where options lie besides dori's own, as entries of ``hydra.searchpath``."""
     given = [o.value() for o in overrides if o.get_key_element() == "hydra.searchpath"]
-    places = [str(place) for place in (given[-1] if given and isinstance(given[-1], list) else [])]
-    return places if config_dir is None else [f"file://{Path(config_dir).absolute()}", *places]
+    named = [str(place) for place in (given[-1] if given and isinstance(given[-1], list) else [])]
+    return named if config_dir is None else [f"file://{Path(config_dir).absolute()}", *named]
 
 
 def folder_of(place: str) -> Path:
@@ -145,10 +145,10 @@ def _options(override: Override) -> list[str]:
 
 
 def _composed(choices: list[str], own: list[str]) -> DictConfig:
-    quoted = ",".join(quoted(place) for place in own)
+    searched = ",".join(map(quoted, own))
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return compose("config", overrides=[*choices, f"hydra.searchpath=[{quoted}]"])
+            return compose("config", overrides=[*choices, f"hydra.searchpath=[{searched}]"])
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(f"the configuration cannot be composed: {error}") from error
 

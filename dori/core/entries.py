@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import shutil
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ def find(places: list[Path], locks: ExitStack) -> tuple[Path, Info | None]:
     for folder in places:
         try:
             if (info := read(folder)) is not None:
+                _used(folder)
                 return folder, info
         except (OSError, ValueError):
             continue  # looked at again below, under the lock
@@ -50,6 +51,12 @@ def find(places: list[Path], locks: ExitStack) -> tuple[Path, Info | None]:
                 raise InputError(f"{problem}; choose another folder with DORI_CACHE or cache=") from error
             _elsewhere(folder.parent.parent, other.parent.parent, problem)
     raise AssertionError("no place")
+
+
+def _used(folder: Path) -> None:
+    """Its time is when it was last found, which ``dori cache prune`` goes by."""
+    with suppress(OSError):  # another user's
+        os.utime(folder)
 
 
 def _elsewhere(root: Path, other: Path, problem: str) -> None:

@@ -16,10 +16,10 @@ from dori.results.verdicts.questions import PAGE, Verdict
 WIDTH = 110  # columns of the terminal that a table may take
 
 
-def terminal(tables: list[Block]) -> Group:
+def terminal(tables: list[Block], width: int = WIDTH) -> Group:
     """A renderable for ``rich``: blocks with the same columns in one table, so that they align."""
     parts: list[RichTable | Text] = []
-    fitting = [part for block in tables for part in fitted(block)]
+    fitting = [part for block in tables for part in fitted(block, width)]
     for (columns, labels), group in groupby(fitting, key=lambda block: (block.columns, block.labels)):
         members = list(group)
         table = _empty(columns, labels)
@@ -36,14 +36,14 @@ def terminal(tables: list[Block]) -> Group:
     return Group(*parts)
 
 
-def fitted(block: Block) -> list[Block]:
-    """The block; or parts of its columns, each beside the labels, where all would not fit :data:`WIDTH`."""
+def fitted(block: Block, width: int = WIDTH) -> list[Block]:
+    """The block; or parts of its columns, each beside the labels, where all would not fit."""
     count = block.labels
     wide = []
     for i, column in enumerate(zip(block.columns, *block.lines, strict=True)):
         words = [word for cell in column for word in cell.split()] if _wraps(i, count) else column
         wide.append(max(map(len, words), default=0) + 2)  # a column's padding, and the box's
-    groups, room = [list(range(count))], WIDTH - sum(wide[:count])
+    groups, room = [list(range(count))], width - sum(wide[:count])
     for i in range(count, len(wide)):
         taken = sum(wide[k] for k in groups[-1][count:])
         if taken and taken + wide[i] > room:
@@ -75,14 +75,15 @@ def _empty(columns: tuple[str, ...], labels: int) -> RichTable:
 
 
 def show(tables: list[Block], console: Console | None = None) -> None:
-    """Print the blocks :data:`WIDTH` columns wide; a narrower terminal breaks lines, but cuts none."""
+    """Print the blocks, at most :data:`WIDTH` columns wide; what a terminal cannot hold goes on below."""
     console = console or Console()
+    width = min(WIDTH, console.width) if console.is_terminal else WIDTH
     # rich would shorten cells to fit, and figures must never be cut
     wide = Console(
         file=console.file, width=WIDTH, force_terminal=console.is_terminal,
         no_color=console.no_color, highlight=False,
     )  # fmt: skip
-    wide.print(terminal(tables))
+    wide.print(terminal(tables, width))
 
 
 def show_verdict(verdict: Verdict, console: Console, title: str = "") -> None:
