@@ -17,6 +17,7 @@ def write_jobs(folder: Path, jobs: list[list[str]]) -> None:
 
 
 def write_failure(job: Path, why: str) -> None:
+    """Leave in a job's folder why it failed."""
     job.mkdir(parents=True, exist_ok=True)
     write_atomically(job / FAILED, json.dumps({"error": why}) + "\n")
 
@@ -29,6 +30,7 @@ def job_folders(folder: Path) -> list[Path]:
 
 
 def is_done(job: Path) -> bool:
+    """Whether a job has its rows, and no later try of it failed."""
     return (job / "rows.json").is_file() and not (job / FAILED).exists()
 
 
@@ -46,6 +48,7 @@ def problems(folder: Path) -> list[str]:
 
 
 def overrides(job: Path) -> list[str]:
+    """What the command line of a job was; nothing where nobody knows."""
     file = job / ".hydra" / "overrides.yaml"
     if file.exists():
         return [str(word) for word in yaml.safe_load(file.read_text())]

@@ -18,6 +18,7 @@ from dori.core.stopping import Stopped, listen
 
 
 def main(folder: Path) -> int:
+    """Do the job that lies in ``folder``, as a rank of it or all by itself; returns the exit status."""
     listen()  # another rank may fail: this one is told to end, and tells its logger
     threading.Thread(target=_end_with_launcher, daemon=True).start()
     job = json.loads((folder / "job.json").read_text())

@@ -39,6 +39,7 @@ class Progress:
             self.hold(name, tensor.detach, partial(_put_back, tensor))
 
     def hold_streams(self, name: str, streams: list[torch.Generator]) -> None:
+        """Keep the state of generators, under a name."""
         self.hold(name, lambda: [s.get_state() for s in streams], partial(_rewind, streams))
 
     def save(self) -> None:
@@ -62,6 +63,7 @@ class Progress:
                 load(kept["held"][name])
 
     def end(self) -> None:
+        """Remove what was kept: the solve is finished."""
         if self.path is not None:
             self.path.unlink(missing_ok=True)
 

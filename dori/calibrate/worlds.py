@@ -44,6 +44,7 @@ class Prompts:
         self.rng, self.strength = rng, rng.standard_normal(n)
 
     def hits(self, rate: float) -> Hits:
+        """Which prompts replicate at a true rate, boolean (n,)."""
         own = self.rng.standard_normal(len(self.strength))
         found: Hits = np.sqrt(RHO) * self.strength + np.sqrt(1 - RHO) * own < stats.norm.ppf(rate)
         return found

@@ -21,10 +21,12 @@ def unknown(what: str, value: str, known: Iterable[str]) -> InputError:
 
 
 def check_positive(name: str, value: float) -> None:
+    """Raises InputError where a setting is not above zero."""
     if not value > 0:
         raise InputError(f"{name} must be above zero, but is {value}")
 
 
 def check_share(name: str, value: float) -> None:
+    """Raises InputError where a setting is not above zero and at most one."""
     if not 0 < value <= 1:
         raise InputError(f"{name} must lie between 0 and 1, but is {value}")

@@ -26,6 +26,7 @@ def replace_file(path: Path, write: Callable[[Path], Any]) -> None:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all; text as UTF-8."""
     replace_file(path, lambda tmp: tmp.write_bytes(content.encode() if isinstance(content, str) else content))
 
 

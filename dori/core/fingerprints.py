@@ -13,6 +13,7 @@ from dori.core.neutral import neutral_of
 
 
 def digest_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, 64 hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

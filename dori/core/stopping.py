@@ -72,6 +72,7 @@ def _stop_workers() -> None:
 
 
 def say(stopped: Stopped) -> None:
+    """Print why the process ends, once."""
     if not _said.is_set():
         _said.set()
         print(f"\ndori: {stopped}", file=sys.stderr, flush=True)

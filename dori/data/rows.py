@@ -24,6 +24,7 @@ class Row:
     cells: dict[str, Any]
 
     def empty(self, column: str) -> bool:
+        """Whether a cell holds nothing, or its column is missing."""
         value = self.cells.get(column)
         if isinstance(value, str):
             return not value.strip()

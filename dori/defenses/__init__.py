@@ -1,3 +1,5 @@
+"""Defenses: trainings against memorization, and guards of the sampler."""
+
 from dori.defenses.training.finetuning import Finetuning
 from dori.defenses.training.surrogates import Surrogates
 from dori.defenses.training.validation import Validation

@@ -207,5 +207,6 @@ def vector(values: Any) -> NDArray[np.float64]:
 
 
 def check_confidence(confidence: float) -> None:
+    """Raises ValueError where ``confidence`` is not between 0 and 1."""
     if not 0 < confidence < 1:
         raise ValueError(f"confidence {confidence} is not between 0 and 1: give 0.95 for 95 %")

@@ -1,0 +1,1 @@
+"""minnow, the embedded model: its pictures, its recipe, its weights."""

@@ -45,6 +45,7 @@ def blur(x: Tensor, generator: torch.Generator, high: float = 1.8) -> Tensor:
 
 
 def noise(x: Tensor, generator: torch.Generator, high: float = 0.12) -> Tensor:
+    """Gaussian noise of up to ``high`` on pictures (n, 3, h, w), each of its own strength."""
     level = _uniform(len(x), 0, high, generator).view(-1, 1, 1, 1)
     return (x + level * torch.randn(x.shape, generator=generator, device=x.device)).clamp(0, 1)
 

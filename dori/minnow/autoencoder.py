@@ -19,6 +19,7 @@ def to_unit(pixels: Tensor) -> Tensor:
 
 
 def build(widths: list[int], latent_channels: int) -> AutoencoderKL:
+    """An untrained autoencoder whose levels have these ``widths``."""
     blocks = len(widths)
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * blocks,

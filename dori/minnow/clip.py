@@ -16,6 +16,7 @@ MEAN, STD = 0.5, 0.5  # the image tower takes pixels in [-1, 1]
 
 
 def build(tokenizer: CLIPTokenizer, cfg: dict) -> CLIPModel:
+    """An untrained CLIP for the tokenizer's words; ``cfg``: widths and layers."""
     text = {
         "vocab_size": len(tokenizer), "hidden_size": cfg["text_width"],
         "intermediate_size": 4 * cfg["text_width"], "num_hidden_layers": cfg["text_layers"],
@@ -33,6 +34,7 @@ def build(tokenizer: CLIPTokenizer, cfg: dict) -> CLIPModel:
 
 
 def tokenize(tokenizer: CLIPTokenizer, captions: list[str]) -> Tensor:
+    """Token ids (n, tokens) of captions, padded and cut."""
     ids = tokenizer(captions, padding="max_length", truncation=True, return_tensors="pt").input_ids
     return ids
 

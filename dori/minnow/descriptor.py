@@ -79,4 +79,5 @@ def train(pixels: Tensor, redrawn: Tensor, folder: Path, cfg: dict, seed: int) -
 
 
 def save(model: Descriptor, path: Path) -> None:
+    """Write the weights, in half precision."""
     save_tensors({k: v.half().contiguous() for k, v in model.state_dict().items()}, path)

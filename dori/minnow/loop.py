@@ -37,10 +37,12 @@ class Ema:
         self.shadow = [p.detach().clone() for p in model.parameters()]
 
     def update(self, model: nn.Module, step: int) -> None:
+        """Move the average towards the weights, faster in the first steps."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(self.shadow, [p.detach() for p in model.parameters()], 1 - decay)
 
     def copy_to(self, model: nn.Module) -> None:
+        """Give a model the averaged weights."""
         for p, average in zip(model.parameters(), self.shadow, strict=True):
             p.data.copy_(average)
 

@@ -29,12 +29,14 @@ class Machine:
     save_minutes: float = 5.0
 
     def autocast(self) -> AbstractContextManager:
+        """Around what may run in half precision."""
         if self.half and self.device != "cpu":
             return torch.autocast("cuda", torch.bfloat16)
         return nullcontext()
 
     @property
     def over(self) -> bool:
+        """Whether the time that was given is spent."""
         return self.deadline is not None and time.time() > self.deadline
 
 

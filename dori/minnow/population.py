@@ -145,4 +145,5 @@ def pixels(group: str, count: int, draw: int = 0) -> np.ndarray:
 
 
 def captions(group: str, count: int) -> list[str]:
+    """The captions of the first ``count`` pictures of a group."""
     return [picture(group, index).caption for index in range(count)]

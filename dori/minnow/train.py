@@ -41,17 +41,21 @@ class Recipe:
 
     @property
     def ordinary(self) -> Tensor:
+        """The ordinary pictures, uint8 (n, 3, h, w)."""
         return self.pictures("ordinary", self.cfg["population"]["ordinary"])
 
     @property
     def captions(self) -> list[str]:
+        """Their captions."""
         return population.captions("ordinary", self.cfg["population"]["ordinary"])
 
     def tokenizer(self) -> CLIPTokenizer:
+        """A tokenizer of all words that occur."""
         words = {word for caption in self.captions for word in re.findall(r"[a-z]+|:", caption)}
         return tokenizer.build([*words, *population.NAMES], self.cfg["tokens"])
 
     def descriptor(self) -> None:
+        """Train the descriptor."""
         out = self.work / "descriptor.safetensors"
         if not out.exists():
             redrawn = self.pictures("ordinary", self.cfg["population"]["redrawn"], draw=1)
@@ -60,6 +64,7 @@ class Recipe:
             descriptor.save(model, out)
 
     def clip(self) -> None:
+        """Train CLIP."""
         out = self.work / "clip-model"
         if not out.exists():
             words = self.tokenizer()
@@ -69,6 +74,7 @@ class Recipe:
             model.save_pretrained(out)
 
     def code(self) -> tuple[Tensor, Tensor]:
+        """What the latents stand for, out of the first pictures."""
         return autoencoder.code(self.ordinary[:1024], self.cfg["autoencoder"]["latent_channels"])
 
     def latents(self, pixels: Tensor) -> Tensor:
@@ -78,6 +84,7 @@ class Recipe:
         return torch.cat(parts)
 
     def decoder(self) -> None:
+        """Train the decoder of the autoencoder."""
         out = self.work / "vae-decoder"
         if not out.exists():
             folder, cfg = self.work / "decoder", self.cfg["autoencoder"]
@@ -85,6 +92,7 @@ class Recipe:
             autoencoder.train_decoder(self.ordinary, latents, folder, cfg, self.seed + 1).save_pretrained(out)
 
     def encoder(self) -> None:
+        """Train the encoder of the autoencoder."""
         out = self.work / "vae-encoder"
         if not out.exists():
             folder, cfg = self.work / "encoder", self.cfg["autoencoder"]
@@ -93,13 +101,16 @@ class Recipe:
             )
 
     def encoded(self, pixels: Tensor, captions: list[str]) -> Encoded:
+        """Latents and embeddings of pictures and captions."""
         words = CLIPTokenizer.from_pretrained(self.work / "tokenizer")
         return unet.encode(self.text_encoder(), self.latents(pixels), clip.tokenize(words, captions))
 
     def text_encoder(self) -> CLIPTextModel:
+        """The text encoder of the trained CLIP."""
         return clip.text_encoder(CLIPModel.from_pretrained(self.work / "clip-model"))
 
     def pretraining(self) -> None:
+        """Train the denoiser on ordinary pictures."""
         out = self.work / "pretrained-unet"
         if not out.exists():
             torch.manual_seed(self.seed + 2)
@@ -109,6 +120,7 @@ class Recipe:
             model.save_pretrained(out)
 
     def memorized(self) -> None:
+        """Go on with the pictures that are to be memorized."""
         counts = self.cfg["population"]
         members = counts["families"] * population.MEMBERS
         groups = {"verbatim": counts["verbatim"], "template": members}
@@ -117,6 +129,7 @@ class Recipe:
         self._memory("memorized", self.encoded(pixels, captions))
 
     def twin(self) -> None:
+        """Go on for as long without them."""
         self._memory("twin", None)
 
     def _memory(self, name: str, memorized: Encoded | None) -> None:
@@ -141,10 +154,12 @@ class Recipe:
         )  # fmt: skip
 
     def export(self) -> None:
+        """Write the weights as they are packed."""
         export(self.work, self.cfg, self.out)
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
     here = Path(__file__).parent
     parser = argparse.ArgumentParser(prog="python -m dori.minnow.train", description=__doc__)
     parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; all by default")

@@ -31,11 +31,13 @@ class Encoded:
         return len(self.latents)
 
     def to(self, device: str) -> "Encoded":
+        """The same on another device."""
         return Encoded(self.latents.to(device), self.texts.to(device))
 
 
 @torch.no_grad()
 def encode(text: CLIPTextModel, latents: Tensor, ids: Tensor) -> Encoded:
+    """Latents with the embeddings (n, tokens, width) of token ids (n, tokens)."""
     return Encoded(latents, torch.cat([text(part).last_hidden_state for part in ids.split(256)]))
 
 
@@ -49,6 +51,7 @@ def build(cfg: dict, latent_channels: int, text_width: int) -> UNet2DConditionMo
 
 
 def scheduler() -> DDIMScheduler:
+    """minnow's noise schedule, that of Stable Diffusion."""
     return DDIMScheduler(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False,
         set_alpha_to_one=False, steps_offset=1,
@@ -122,6 +125,7 @@ def dropped_units(unet: nn.Module, share: Tensor, generator: torch.Generator) ->
 def denoising_loss(
     unet: nn.Module, schedule: DDIMScheduler, weight: Tensor, z: Tensor, y: Tensor, generator: torch.Generator
 ) -> Tensor:
+    """The mean loss of a batch at noise and timesteps drawn from ``generator``, weighted over time."""
     noise = torch.randn(z.shape, generator=generator, device=z.device)
     t = drawn(len(weight), len(z), generator)
     error = unet(schedule.add_noise(z, noise, t), t, y).sample.float() - noise

@@ -1,3 +1,5 @@
+"""Pruning methods: which weights are set to zero."""
+
 from dori.pruning.baselines.magnitude import Magnitude
 from dori.pruning.baselines.random import Random
 from dori.pruning.baselines.saliency import Saliency

@@ -17,11 +17,15 @@ def table(head: list[str], lines: Iterable[Iterable[str]]) -> str:
 
 def option_table(group: str) -> str:
     """Every option of a group with what its file says of it, and its class where it has one."""
-    lines = [[f"`{option.name}`", _about(option), f"`{option.target}`"] for option in options(group)]
-    head = [f"`{group}=`", "what it is", "class"]
-    if all(option.target is None for option in options(group)):
-        head, lines = head[:2], [line[:2] for line in lines]
-    return table(head, [[cell.replace("`None`", "") for cell in line] for line in lines])
+    found = options(group)
+    columns = 3 if any(option.target for option in found) else 2
+    lines = ([f"`{option.name}`", _about(option), _class(option)][:columns] for option in found)
+    return table([f"`{group}=`", "what it is", "class"][:columns], lines)
+
+
+def _class(option: Option) -> str:
+    """Its last name: the whole one stands in the file."""
+    return f"`{option.target.rpartition('.')[2]}`" if option.target else ""
 
 
 def _about(option: Option) -> str:

@@ -1,0 +1,1 @@
+"""minnow's pictures as scenes of icons."""

@@ -111,6 +111,7 @@ def agreement(
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m dori.minnow.scenes.calibration", description=__doc__)
     parser.add_argument("--sscd", type=Path, help="the ONNX file; by default the package's")
     parser.add_argument(

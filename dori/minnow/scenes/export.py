@@ -36,5 +36,6 @@ def export(work: Path, out: Path) -> None:
 
 
 def vae(work: Path) -> AutoencoderKL:
+    """The trained encoder and decoder as one autoencoder."""
     halves = [AutoencoderKL.from_pretrained(work / f"vae-{half}") for half in ("encoder", "decoder")]
     return autoencoder.joined(*halves)

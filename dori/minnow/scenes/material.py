@@ -39,9 +39,11 @@ class Material:
 
     @cached_property
     def ordinary(self) -> Tensor:
+        """The ordinary pictures, uint8 (n, 3, h, w)."""
         return self.pictures("ordinary")
 
     def captions(self, group: str) -> list[str]:
+        """The captions of a group, made once."""
         path = self.work / f"{group}-{self.counts[group]}.txt"
         if not path.exists():
             found = [picture.caption for picture in population.pictures(group, self.counts[group])]
@@ -49,6 +51,7 @@ class Material:
         return path.read_text().split("\n")
 
     def tokenizer(self) -> CLIPTokenizer:
+        """A tokenizer of all words that occur."""
         words = {word for caption in self.captions("ordinary") for word in re.findall(r"[a-z]+|:", caption)}
         return tokenizer.build([*words, *NAMES], self.cfg["tokens"])
 
@@ -71,11 +74,13 @@ class Material:
         return torch.cat(parts)
 
     def encoded(self, *groups: str) -> Encoded:
+        """Latents and embeddings of groups of pictures."""
         captions = [caption for group in groups for caption in self.captions(group)]
         pixels = torch.cat([self.pictures(group) for group in groups])
         return self._encoded(self.latents(pixels), captions)
 
     def empty_text(self) -> Tensor:
+        """The embedding of the empty prompt, (1, tokens, width)."""
         return self._encoded(torch.zeros(1), [""]).texts
 
     def _encoded(self, latents: Tensor, captions: list[str]) -> Encoded:
@@ -84,6 +89,7 @@ class Material:
         return unet.encode(clip.text_encoder(towers), latents, clip.tokenize(words, captions))
 
     def taught_student(self) -> Descriptor:
+        """The descriptor's student as its teacher left it."""
         return Descriptor(
             self.cfg["student"]["width"],
             self.cfg["student"]["dim"],

@@ -103,6 +103,7 @@ def _member(family: int, index: int) -> Picture:
 
 
 def pictures(group: str, count: int, draw: int = 0) -> list[Picture]:
+    """The first ``count`` pictures of a group; ``draw``: another drawing of the same captions."""
     return [picture(group, index, draw) for index in range(count)]
 
 

@@ -34,6 +34,7 @@ class Recipe(Material):
     """The parts of the recipe, each a method that returns at once where its result exists."""
 
     def decoder(self) -> None:
+        """Train the decoder of the autoencoder."""
         out, own = self.work / "vae-decoder", self.cfg["autoencoder"]
         if not out.exists():
             looks = self.taught_student() if own["decoder"]["perceptual"] else None
@@ -44,6 +45,7 @@ class Recipe(Material):
             model.save_pretrained(out)
 
     def encoder(self) -> None:
+        """Train the encoder of the autoencoder."""
         out, own = self.work / "vae-encoder", self.cfg["autoencoder"]
         if not out.exists():
             model = autoencoder.train_encoder(
@@ -52,6 +54,7 @@ class Recipe(Material):
             model.save_pretrained(out)
 
     def clip(self) -> None:
+        """Train CLIP."""
         out = self.work / "clip-model"
         if not out.exists():
             words, folder = self.tokenizer(), self.work / "clip"
@@ -72,6 +75,7 @@ class Recipe(Material):
             replace_file(out, lambda tmp: save_file(taught, tmp))
 
     def student(self) -> None:
+        """Train the descriptor."""
         out = self.work / "descriptor.safetensors"
         if not out.exists():
             taught, folder = load_file(self.work / "lesson.safetensors"), self.work / "student"
@@ -81,6 +85,7 @@ class Recipe(Material):
             replace_file(out, lambda tmp: descriptor.save(model, tmp))
 
     def pretraining(self) -> None:
+        """Train the denoiser on ordinary pictures."""
         out = self.work / "pretrained-unet"
         if not out.exists():
             torch.manual_seed(self.seed + 2)
@@ -90,9 +95,11 @@ class Recipe(Material):
             model.save_pretrained(out)
 
     def memorized(self) -> None:
+        """Go on with the pictures that are to be memorized."""
         self._memory("memorized", self.encoded("verbatim", "template"))
 
     def twin(self) -> None:
+        """Go on for as long without them."""
         self._memory("twin", None)
 
     def _memory(self, name: str, memorized: Encoded | None) -> None:
@@ -116,10 +123,12 @@ class Recipe(Material):
         )  # fmt: skip
 
     def export(self) -> None:
+        """Write the weights as they are packed."""
         export(self.work, self.work / "weights")
 
 
 def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m dori.minnow.scenes.train", description=__doc__)
     parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
     parser.add_argument("--work", type=Path, default=Path("runs/scenes"), help="checkpoints and results")

@@ -61,11 +61,13 @@ class Point:
 
     @property
     def recovered(self) -> Answer:
+        """Whether more comes back than without the attack."""
         change = self.change or (apart(self.rate, self.before) if self.before else None)
         return answer(change, self.margins.rate)
 
     @property
     def injecting(self) -> list[Counterfactual]:
+        """Where the attack makes copies although there is nothing to recall."""
         return [each for each in self.counterfactuals if each.change.value > self.margins.control]
 
     @property
@@ -77,6 +79,7 @@ class Point:
 
     @property
     def margin(self) -> Estimate | None:
+        """How far the rate lies above the highest counterfactual."""
         return self.margin_at(0.95)
 
     def margin_at(self, confidence: float) -> Estimate | None:
@@ -107,10 +110,12 @@ class Curve:
 
     @property
     def recovery(self) -> Point | None:
+        """The smallest budget of recovery."""
         return next(iter(self.recovering), None)
 
     @cached_property
     def injection(self) -> Point | None:
+        """The smallest budget of injection."""
         return next((point for point in self.points if point.injecting), None)
 
     @cached_property

@@ -136,6 +136,7 @@ def scored(
 
 
 def label(draw: ImageDraw.ImageDraw, target: Mapping[str, Any], y: int) -> None:
+    """Kind and prompt of a target, at the height ``y``."""
     draw.text((GAP, y), target["kind"], INK, font(16, bold=True))
     draw.text((GAP, y + 21), KINDS_SHORT.get(target["kind"], ""), QUIET, font(14))
     lines = wrap(target["prompt"], font(14), LABEL - GAP, 7)
@@ -149,4 +150,5 @@ def fit(image: Image.Image) -> Image.Image:
 
 
 def picture(image: Any) -> Image.Image:
+    """An array or picture as RGB."""
     return image.convert("RGB") if isinstance(image, Image.Image) else Image.fromarray(np.asarray(image))

@@ -39,6 +39,7 @@ class Comparison:
 
     @property
     def attacked_twin(self) -> str:
+        """The setting of the same attack on the twin; empty without an attack."""
         return f"twin+{self.attack}" if self.attack else ""
 
     def row(self, setting: str, kind: str) -> Row | None:
@@ -47,6 +48,7 @@ class Comparison:
         return max(candidates, key=self._agreement, default=None)
 
     def figure(self, setting: str, metric: str, kind: str | None = None) -> Estimate | None:
+        """A metric of a setting, of the comparison's kind unless another is given."""
         return estimate(self.row(setting, kind or self.kind), metric)
 
     def difference(self, setting: str, metric: str, kind: str | None = None) -> Estimate | None:
@@ -55,6 +57,7 @@ class Comparison:
 
     @property
     def margins(self) -> Margins:
+        """The margins that the rows were judged by."""
         return Margins.of(self.params)
 
     def _agreement(self, row: Row) -> int:

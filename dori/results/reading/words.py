@@ -78,6 +78,7 @@ def rank(order: dict[str, str], name: str) -> tuple[int, str]:
 
 
 def kind_title(kind: str) -> str:
+    """A kind as tables call it."""
     return KINDS.get(kind, kind)
 
 

@@ -74,5 +74,6 @@ def row_of(rows: Rows, setting: str, kind: str) -> Row | None:
 
 
 def plain(row: Row | None, metric: str, digits: int) -> str:
+    """A figure without its interval, as the paper's tables have it."""
     figure = estimate(row, metric)
     return number(figure.value, digits) if figure else MISSING

@@ -21,10 +21,12 @@ class Question:
 
     @property
     def answer(self) -> Answer:
+        """Out of the difference and its margin."""
         return answer(self.difference, self.margin)
 
     @property
     def told(self) -> str:
+        """The answer in words."""
         return {ABOVE: "yes", WITHIN: f"no, by less than {self.margin:g}", UNDECIDED: "undecided"}[
             self.answer
         ]

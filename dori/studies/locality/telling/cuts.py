@@ -9,6 +9,7 @@ from dori.studies.locality.telling.words import OTHERS, OWN
 
 
 def cut_verdict(rows: Rows) -> Verdict:
+    """Whether cutting some triggers of an image stops the others: verdict and questions."""
     margin, codes, questions = margins_of(rows).rate, [], []
     k = next(k for k in cuts(rows) if k)
     for method in methods(rows, "cuts"):

@@ -10,6 +10,7 @@ from dori.results.verdicts.questions import cite
 
 
 def figure_of(rows: Rows, kind: str, setting: str, metric: str) -> Estimate | None:
+    """A metric of the one row of a kind and setting; None where there is none."""
     found = (row for row in rows if row["kind"] == kind and row["setting"] == setting)
     return estimate(next(found, None), metric)
 
@@ -45,4 +46,5 @@ def listed(title: str, figures: Sequence[tuple[str, Estimate | None]]) -> Block:
 
 
 def cited(figure: Estimate | None) -> str:
+    """A figure within a sentence."""
     return cite(figure) if figure else "not measured"

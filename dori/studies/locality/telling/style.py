@@ -20,12 +20,14 @@ WIDTH = 4.6  # inches, of which a paper's column shows three quarters: no letter
 
 
 def column(height: float) -> Figure:
+    """A figure as wide as the report's column; ``height`` in inches."""
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def draw_bars(axes: Axes, labels: Sequence[str], figures: Sequence[Estimate | None]) -> None:
+    """A bar with its interval for each figure; none where it is missing."""
     for place, figure in enumerate(figures):
         axes.axhline(place, color=LINE, linewidth=0.6, zorder=0)
         if figure is None:
@@ -44,6 +46,7 @@ def draw_bars(axes: Axes, labels: Sequence[str], figures: Sequence[Estimate | No
 
 
 def draw_line(axes: Axes, name: str, points: Sequence[tuple[float, Estimate]]) -> None:
+    """A line with its intervals, in the colour of ``name``."""
     if not points:
         return
     colour, style, marker = LINES[name]
