@@ -24,6 +24,7 @@ HITS = {  # of COUNT, per setting
 SIMILARITY = {"original": 0.93, "random": 0.88, "wanda": 0.36, "wanda+dori": 0.81}
 FID = {"original": 18.4, "random": 19.9, "wanda": 23.7}
 PARAMS = {
+    "study": "mitigation", "study.class": "dori.studies.mitigation.study.mitigation",
     "steps": 50, "epsilon": None, "constraint": "none", "start": "prompt", "restarts": 1,
     "ratio": 0.05, "images_per_prompt": 4, "sampling_steps": 20, "guidance": 2.0, "seed": 0,
 }  # fmt: skip

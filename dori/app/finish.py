@@ -6,7 +6,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
 from omegaconf import OmegaConf
 from rich.console import Console
 
@@ -23,13 +22,14 @@ from dori.results.figures.distributions import write_distributions
 from dori.results.figures.epochs import write_epochs
 from dori.results.figures.grid import write_grid
 from dori.results.reading.defects import defects
-from dori.results.reading.rows import Row, write_images, write_rows
+from dori.results.reading.rows import Rows, write_images, write_rows
 from dori.results.tables.render import markdown, show, show_verdict, verdict_markdown
 from dori.results.tables.table import blocks, halves
 from dori.results.verdicts.memory import verdicts
 from dori.results.verdicts.questions import PAGE
 
 if TYPE_CHECKING:
+    from dori.steps.outcome import Outcome
     from dori.steps.run import Run
 
 
@@ -51,14 +51,15 @@ class Job:
             tell_how_to_sync(self.logger)
             finish(self.logger, exit_code=0 if kind is None else 1)
 
-    def finish(self, rows: list[Row], images: pd.DataFrame) -> None:
+    def finish(self, outcome: "Outcome") -> None:
         """rows.json, images.parquet, timing.json, triggers, grid, plots, report, table.md, W&B; prints."""
         with room(self.output, JOB):
-            self._write(rows, images)
-        self._print(rows)
+            self._write(outcome)
+        self._print(outcome.rows)
 
-    def _write(self, rows: list[Row], images: pd.DataFrame) -> None:
-        run, out = self.run, self.output
+    def _write(self, outcome: "Outcome") -> None:
+        run, out, rows, images = self.run, self.output, outcome.rows, outcome.images
+        threshold, mitigated = run.evaluation.made.threshold, outcome.mitigated
         stages = [
             {"name": r.name, "seconds": r.seconds, "cached": r.cached, "unet_evaluations": 0,
              "gradient_evaluations": 0, **r.info}
@@ -71,29 +72,28 @@ class Job:
         write_rows(out / "rows.json", rows)
         write_images(out / "images.parquet", images)
         write_atomically(out / "timing.json", json.dumps(stages, indent=1) + "\n")
-        for name, attacked in run.attacks.items():
-            own = out / f"triggers-{name.replace('/', '-')}.safetensors"  # a name is not a folder
+        for attacked in outcome.triggers:
+            own = out / f"triggers-{attacked.name.replace('/', '-')}.safetensors"  # a name is not a folder
             share_file(attacked.result.folder / "triggers.safetensors", own)
-        if run.cfg.save_model and run.mitigated:
-            save_model(run, rows, targets, self.config, out / "model")
-        if isinstance(run.defense, Finetuning) and (looks := epochs(run.mitigated)):
-            trained = {target.name for target in run.defense.trained(run.data)}
-            write_epochs(
-                out / "training.png", [t for t in targets if t["name"] in trained], looks,
-                run.evaluation.threshold,
-            )  # fmt: skip
-        write_grid(out / "grid.png", rows, images, targets, run.evaluation.threshold)
-        write_distributions(out / "sscd.png", images, run.evaluation.threshold)
+        if run.cfg.save_model and mitigated:
+            save_model(run, mitigated, rows, targets, self.config, out / "model")
+        defense = run.defense.made if run.defense else None
+        if isinstance(defense, Finetuning) and (looks := epochs(mitigated)):
+            trained = {target.name for target in defense.trained(run.data)}
+            shown = [target for target in targets if target["name"] in trained]
+            write_epochs(out / "training.png", shown, looks, threshold)
+        write_grid(out / "grid.png", rows, images, targets, threshold)
+        write_distributions(out / "sscd.png", images, threshold)
         for finding in findings(rows):
             finding.write(out / finding.file)
         write_report(out / "report.html", rows, images, targets, stages, self.config)
         log_results(self.logger, rows, images, out / "grid.png", out / "report.html", self.config)
-        if lines := history(run.mitigated):
+        if lines := history(mitigated):
             write_history(out / "training.csv", lines)
             log_history(self.logger, lines, out / "training.png")
         write_atomically(out / "table.md", text(rows))
 
-    def _print(self, rows: list[Row]) -> None:
+    def _print(self, rows: Rows) -> None:
         console = Console()
         show(blocks(rows), console)
         for finding in findings(rows):
@@ -109,7 +109,7 @@ class Job:
             console.print(f"{name:12} {self.output / name}", soft_wrap=True)
 
 
-def text(rows: list[Row]) -> str:
+def text(rows: Rows) -> str:
     """What the terminal shows, in Markdown: to paste into an issue or a README."""
     half = halves(rows)
     parts = [markdown([*blocks(rows), *([half] if half else [])])]

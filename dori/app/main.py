@@ -100,11 +100,11 @@ def work(cfg: DictConfig, output: Path, leads: bool = True) -> list[dict]:
     gc.enable()  # all is imported, see dori.__main__
     check_models(run.stages, run.diffusion, run.diffusion.twin)
     if not leads:
-        return build(cfg.study)(run)[0]
+        return build(cfg.study)(run).rows
     with Job(run, output) as job:
-        rows, images = build(cfg.study)(run)
-        job.finish(rows, images)
-    return rows
+        outcome = build(cfg.study)(run)
+        job.finish(outcome)
+    return outcome.rows
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")

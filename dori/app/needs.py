@@ -67,13 +67,13 @@ def in_cache(run: "Run") -> Need:
     side, embedding = _sizes(run)
     unet = _size(run.diffusion.unet_folder)
     each = _blocks(side * side * 3 * PNG)
-    budgets = len(run.attack.budgets) if run.attack else 0
+    budgets = len(run.attack.made.budgets) if run.attack else 0
     need = Need(pictures * each, pictures) + Need(2 * attempts * budgets * embedding, budgets)
     if run.pruning:
-        masks = 2 * (1 + (len(run.data.targets) if run.pruning.per_prompt else 0))
+        masks = 2 * (1 + (len(run.data.targets) if run.pruning.made.per_prompt else 0))
         need += Need(int(masks * MASKED * unet), masks)
-    if isinstance(run.defense, Finetuning):
-        surrogates = len(run.defense.trained(run.data)) * run.defense.surrogates.images
+    if run.defense and isinstance(defense := run.defense.made, Finetuning):
+        surrogates = len(defense.trained(run.data)) * defense.surrogates.images
         need += Need(surrogates * each + CHECKPOINT * unet, surrogates)
     return need
 
@@ -94,8 +94,8 @@ def _counted(run: "Run") -> tuple[int, int]:
     twin = memorized if run.twin else 0
     attempts = 0
     if run.attack:
-        attempts = (targets * (1 + study.get("attack_original", False)) + twin) * run.attack.restarts
-    budgets = len(run.attack.budgets) if run.attack else 0
+        attempts = (targets * (1 + study.get("attack_original", False)) + twin) * run.attack.made.restarts
+    budgets = len(run.attack.made.budgets) if run.attack else 0
     drawn = targets * subjects + twin + attempts * budgets
     return drawn * seeds + len(run.data.ordinary.captions) * subjects, attempts
 

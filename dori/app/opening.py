@@ -93,7 +93,7 @@ def run_id(run: "Run") -> str:
     return fingerprint([
         *(cfg[part] for part in PARTS), run.cfg.logger.get("group"), run.stages.shared,
         run.diffusion.fingerprint, twin.fingerprint if twin else None,
-        [target.identity for target in data.targets], *pictures, run.evaluation_identity,
+        [target.identity for target in data.targets], *pictures, run.evaluation.identity,
     ])  # fmt: skip
 
 

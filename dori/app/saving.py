@@ -22,11 +22,10 @@ LORA = "pytorch_lora_weights.safetensors"
 
 
 def save_model(
-    run: "Run", rows: Rows, targets: Sequence[Mapping[str, Any]], config: Mapping[str, Any], folder: Path
-) -> None:
+    run: "Run", subject: "Subject", rows: Rows, targets: Sequence[Mapping[str, Any]],
+    config: Mapping[str, Any], folder: Path,
+) -> None:  # fmt: skip
     """The mitigated pipeline in diffusers' format, its adapters if it has any, and a card."""
-    subject = run.mitigated
-    assert subject is not None
     with subject.applied() as diffusion:
         diffusion.save(folder)
     adapters = subject.made.folder / LORA if subject.made else None

@@ -7,16 +7,48 @@ from typing import TYPE_CHECKING, Any
 from dori.core.predict import Predictor
 from dori.data import Target
 from dori.data.targets import embedded
-from dori.diffusion.images import draw
+from dori.diffusion.images import draw as sample
 from dori.pruning import masks
-from dori.steps.subjects import Attacked, Subject
+from dori.steps.subjects import Attacked, Pictures, Subject
 
 if TYPE_CHECKING:
     from dori.core.stages import Result
     from dori.steps.run import Run
 
 
-def images(
+def draw(
+    run: "Run", subject: Subject, targets: list[Target], attacked: Attacked | None = None,
+    seeds: int | None = None,
+) -> Pictures:  # fmt: skip
+    """Images of the targets' prompts, or of what an attack found for them.
+
+    ``seeds`` of each, and of each restart; default, as many as the model's settings say.
+    """
+    setting = subject.name
+    if attacked:
+        assert run.attack is not None
+        found_on = attacked.subject.name
+        setting = f"{found_on}+{run.attack.name}"
+        setting += f">{subject.name}" if subject.name != found_on else ""
+    names, texts = [t.name for t in targets], [t.prompt for t in targets]
+    seeds = (seeds or run.diffusion.images_per_prompt) * (attacked.restarts if attacked else 1)
+    what: Any = texts if attacked is None else attacked.result.fingerprint
+    if any(target.embedding is not None for target in targets):
+        what = [target.identity for target in targets]
+    result = _images(run, subject, setting, targets, names, texts, what, seeds, attacked)
+    return Pictures(setting, subject, targets, texts, result, seeds, attacked)
+
+
+def draw_ordinary(run: "Run", subject: Subject) -> list[Pictures]:
+    """One image of every ordinary caption, what quality is measured on; nothing without captions."""
+    if not (texts := run.data.ordinary.captions):
+        return []
+    names = [f"ordinary/{i:05d}" for i in range(len(texts))]
+    result = _images(run, subject, f"{subject.name}, ordinary captions", [], names, texts, texts, 1, None)
+    return [Pictures(subject.name, subject, [], texts, result, 1)]
+
+
+def _images(
     run: "Run", subject: Subject, label: str, targets: list[Target], names: list[str], texts: list[str],
     what: Any, seeds: int, attacked: Attacked | None,
 ) -> "Result":  # fmt: skip
@@ -39,7 +71,7 @@ def images(
         everything = [(subject.mask_of(), list(range(len(names))))]
         groups = subject.groups(targets) if targets else everything
         some = partial(
-            draw, model, embeddings, names, seeds, folder, Predictor(run.trainer, f"images: {label}"),
+            sample, model, embeddings, names, seeds, folder, Predictor(run.trainer, f"images: {label}"),
             run.cfg.seed, restarts=attacked.restarts if attacked else 1, triggers=triggers,
         )  # fmt: skip
         if len(groups) > 1 and all(masks.is_of_neurons(mask or {}) for mask, _ in groups):

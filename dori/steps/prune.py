@@ -4,9 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from dori.core.fingerprints import identity
+from dori.core.parts import Part
 from dori.core.predict import Predictor
 from dori.data import MEMORIZED, Target
 from dori.pruning import Mask, Method, masks
@@ -22,32 +21,34 @@ RANDOM = "random"  # the setting of the baseline
 
 
 def prune(
-    run: "Run", method: Method, where: str = "pruning", memorized: list[Target] | None = None
+    run: "Run", subject: Subject, method: Part[Method], memorized: list[Target] | None = None
 ) -> Subject:
-    """The model pruned for the memorized targets, or some of them; ``where``: the method's configuration.
+    """The model pruned by a method for the memorized targets, or some of them.
 
     A method that prunes for each prompt on its own does so for the controls' prompts too.
     """
     some = run.data.of(*MEMORIZED) if memorized is None else memorized
-    targets = run.data.targets if method.per_prompt and memorized is None else some
-    own = {target.name: i for i, target in enumerate(targets)} if method.per_prompt else None
-    mask = find(run, method, targets, method.name, own, OmegaConf.select(run.cfg, where))
-    told = run.told(where)
-    return Subject(method.name, run.diffusion, mask, pruning=method.name, made=mask, settings=told)
+    name, each = method.made.name, method.made.per_prompt
+    targets = run.data.targets if each and memorized is None else some
+    own = {target.name: i for i, target in enumerate(targets)} if each else None
+    mask = find(run, subject, method, targets, name, own)
+    return Subject(name, subject.diffusion, mask, pruning=name, made=mask, settings=method.settings)
 
 
 def find(
-    run: "Run", method: Method, targets: list[Target], name: str, own: dict[str, int] | None = None,
-    cfg: DictConfig | None = None,
+    run: "Run", subject: Subject, method: Part[Method], targets: list[Target], name: str,
+    own: dict[str, int] | None = None,
 ) -> "Result":  # fmt: skip
     """The stage of a method's mask for some targets."""
     recipe = {
-        "pruning": identity(cfg or run.cfg.pruning), "targets": [target.identity for target in targets],
+        "pruning": method.identity, "targets": [target.identity for target in targets],
         "captions": run.data.captions, "ordinary": run.data.ordinary.identity,
     }  # fmt: skip
-    return find_mask(
-        run, lambda keep: method.select(run.diffusion, targets, run.data, keep), name, recipe, own
-    )
+
+    def select(keep: Keep) -> Selection:
+        return method.made.select(subject.diffusion, targets, run.data, keep)
+
+    return find_mask(run, subject, select, name, recipe, own)
 
 
 def at_random(run: "Run", subject: Subject) -> Subject:
@@ -61,18 +62,21 @@ def at_random(run: "Run", subject: Subject) -> Subject:
         return Selection([random.like(subject.mask_of(n) or {}, run.cfg.seed, n or "") for n in names])
 
     recipe = {"like": subject.mask.fingerprint, "seed": run.cfg.seed}
-    mask = find_mask(run, like, RANDOM, recipe, own or None)
-    return Subject(RANDOM, run.diffusion, mask, pruning="random", made=mask, settings=subject.settings)
+    mask = find_mask(run, subject, like, RANDOM, recipe, own or None)
+    return Subject(RANDOM, subject.diffusion, mask, pruning="random", made=mask, settings=subject.settings)
 
 
-def keep_masks(run: "Run", found: list[Mask], name: str, recipe: dict, own: dict[str, int]) -> "Result":
+def keep_masks(
+    run: "Run", subject: Subject, found: list[Mask], name: str, recipe: dict, own: dict[str, int]
+) -> "Result":
     """Masks that were found already, as a stage: it depends on what they select, however they came about."""
     digests = [masks.digest(mask) for mask in found]
-    return find_mask(run, lambda _keep: Selection(found), name, {**recipe, "masks": digests}, own)
+    recipe = {**recipe, "masks": digests}
+    return find_mask(run, subject, lambda _keep: Selection(found), name, recipe, own)
 
 
 def find_mask(
-    run: "Run", select: Callable[[Keep], Selection], name: str, recipe: dict,
+    run: "Run", subject: Subject, select: Callable[[Keep], Selection], name: str, recipe: dict,
     own: dict[str, int] | None = None,
 ) -> "Result":  # fmt: skip
     """What a method selects, as a stage: ``mask.safetensors``, the one of all targets.
@@ -81,11 +85,11 @@ def find_mask(
     is whose, and ``mask`` is the union of those of the memorized targets.
     """
     memorized = [target.name for target in run.data.of(*MEMORIZED)]
-    inputs = {**_model(run), "recipe": recipe, "own": own, "memorized": memorized if own else None}
-    keep = keeper(run)
+    inputs = {**_model(run, subject), "recipe": recipe, "own": own, "memorized": memorized if own else None}
+    keep = keeper(run, subject)
 
     def compute(folder: Path) -> dict:
-        with Predictor(run.trainer, name).placed(run.diffusion.networks):
+        with Predictor(run.trainer, name).placed(subject.diffusion.networks):
             selection = select(keep)
         parts = [{layer: part.cpu() for layer, part in mask.items()} for mask in selection.masks]
         if own:
@@ -103,11 +107,11 @@ def find_mask(
     return run.stages.run("mask", inputs, compute, f"mask: {name}")
 
 
-def keeper(run: "Run") -> Keep:
+def keeper(run: "Run", subject: Subject) -> Keep:
     """Keeps what a pruning method finds on the way as stages; what counts nothing is no line of the job's."""
 
     def keep(name: str, inputs: dict, compute: Callable[[Path], dict]) -> Path:
-        result = run.stages.run(name, {**_model(run), **inputs}, compute, name.replace("_", " "))
+        result = run.stages.run(name, {**_model(run, subject), **inputs}, compute, name.replace("_", " "))
         if not result.info:
             run.stages.results.remove(result)
         return result.folder
@@ -115,7 +119,7 @@ def keeper(run: "Run") -> Keep:
     return keep
 
 
-def _model(run: "Run") -> dict[str, Any]:
+def _model(run: "Run", subject: Subject) -> dict[str, Any]:
     model = run.cfg.model
     compared = {key: identity(model[key]) for key in ("noise_similarity", "noise_timestep") if key in model}
-    return {"model": run.diffusion.identity, **compared}
+    return {"model": subject.diffusion.identity, **compared}

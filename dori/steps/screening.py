@@ -25,10 +25,12 @@ def screen(run: "Run", defense: "Finetuning") -> None:
     """Raises InputError where a memorized image is among the pictures to train on."""
     training, label = run.data.training, "screening of the training pictures"
     assert training is not None
-    inputs = {"pictures": training.identity, "evaluation": run.evaluation_identity}
+    inputs = {"pictures": training.identity, "evaluation": run.evaluation.identity}
 
     def compute(folder: Path) -> "Info":
-        run.evaluation.describe_reference(training.pairs(), folder, Predictor(run.trainer, label), "sscd")
+        run.evaluation.made.describe_reference(
+            training.pairs(), folder, Predictor(run.trainer, label), "sscd"
+        )
         return {}
 
     result = run.stages.run("screening", inputs, compute, label, by_all=True)
@@ -37,12 +39,12 @@ def screen(run: "Run", defense: "Finetuning") -> None:
     families = torch.split(originals["sscd"], originals["count"].int().tolist())
     memorized = [f for f, t in zip(families, run.data.targets, strict=True) if t.kind in MEMORIZED]
     similar = sscd_orig(descriptors[None], [torch.cat(memorized)])[0]
-    found = (similar > run.evaluation.threshold).nonzero()[:, 0].tolist()
+    found = (similar > run.evaluation.made.threshold).nonzero()[:, 0].tolist()
     if not found:
         return
     told = (
         f"{len(found)} of {len(similar)} pictures to train on are copies of a memorized image (SSCD above"
-        f" {run.evaluation.threshold}), the first at place {found[0]}"
+        f" {run.evaluation.made.threshold}), the first at place {found[0]}"
     )
     if not defense.allow_memorized:
         raise InputError(f"{told}: take them out of data.training, or set defense.allow_memorized=true")

@@ -81,9 +81,10 @@ class Subject:
 class Attacked:
     """The result of an attack on a subject: a stage, and the targets in the order of its rows.
 
-    Every target has ``restarts`` rows, one after the other.
+    Every target has ``restarts`` rows, one after the other. ``name``: what its triggers are called.
     """
 
+    name: str
     subject: Subject
     targets: list[Target]
     result: "Result"

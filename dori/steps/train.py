@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dori.core.fingerprints import identity
+from dori.core.parts import Part
 from dori.data import Target
 from dori.defenses import Finetuning
 from dori.defenses.training.fit import fit
 from dori.pruning import pruned
+from dori.steps.draw import draw
 from dori.steps.material import material_of
 from dori.steps.measuring.features import describe, originals_of, similarities
 from dori.steps.prune import prune
@@ -19,24 +20,25 @@ if TYPE_CHECKING:
     from dori.steps.run import Run
 
 
-def train(run: "Run", defense: Finetuning, start: Subject, name: str) -> Subject:
-    """The model that ``defense`` trains from the weights of ``start``, masked weights and all.
+def train(run: "Run", subject: Subject, part: Part[Finetuning], name: str) -> Subject:
+    """The model that a defense trains from the weights of ``subject``, masked weights and all.
 
     Raises:
         InputError: no target or surrogate to train on, or a memorized image among ordinary pictures.
     """
+    defense = part.made
     targets = defense.trained(run.data)
     screen(run, defense)
     pictures = surrogates_of(run, defense, targets) if defense.uses_surrogates else None
     kept = replaceable(run, defense, pictures) if pictures else {}
     label = f"training: {name}"
-    recipe = inputs_of(run, defense, start, targets, pictures, kept)
+    recipe = inputs_of(run, subject, part, targets, pictures, kept)
 
     def compute(folder: Path) -> "Info":
         trainee = run.diffusion.with_unet(run.diffusion.unet_folder)
-        with pruned(trainee.unet, start.mask_of()):
+        with pruned(trainee.unet, subject.mask_of()):
             material = material_of(run, defense, trainee, targets, pictures, kept)
-            evaluation = run.evaluation
+            evaluation = run.evaluation.made
 
             def measure(epoch: int) -> dict[str, float]:
                 for network in evaluation.networks.values():
@@ -45,22 +47,23 @@ def train(run: "Run", defense: Finetuning, start: Subject, name: str) -> Subject
                 return defense.validation.measure(material, similarity, threshold, folder, epoch)
 
             info = fit(defense, material, measure, run.trainer, folder, recipe, label)
-        first = start.evaluations
+        first = subject.evaluations
         if pictures:
             first += pictures.result.info["unet_evaluations"] + pictures.subject.evaluations
         return {**info, "unet_evaluations": info["unet_evaluations"] + first}
 
     result = run.stages.run("training", recipe, compute, label, by_all=True)
     diffusion = run.diffusion.with_unet(result.folder)
-    told = start.settings | run.told("defense")
-    return Subject(name, diffusion, pruning=start.pruning, defense=defense.name, made=result, settings=told)
+    told = subject.settings | part.settings
+    return Subject(name, diffusion, pruning=subject.pruning, defense=defense.name, made=result, settings=told)
 
 
 def surrogates_of(run: "Run", defense: Finetuning, targets: list[Target]) -> Pictures:
     """Images of the targets' prompts by the pruned model, as many as the defense wants."""
     wanted = defense.surrogates
-    model = prune(run, wanted.pruning, "defense.surrogates.pruning", targets)
-    return run.draw(model, targets, seeds=wanted.images)
+    method = Part.at(run.cfg, "defense.surrogates.pruning", wanted.pruning)
+    model = prune(run, run.original, method, targets)
+    return draw(run, model, targets, seeds=wanted.images)
 
 
 def replaceable(run: "Run", defense: Finetuning, pictures: Pictures) -> dict[str, list[int]]:
@@ -72,17 +75,17 @@ def replaceable(run: "Run", defense: Finetuning, pictures: Pictures) -> dict[str
 
 
 def inputs_of(
-    run: "Run", defense: Finetuning, start: Subject, targets: list[Target], pictures: Pictures | None,
+    run: "Run", subject: Subject, part: Part[Finetuning], targets: list[Target], pictures: Pictures | None,
     kept: dict[str, list[int]],
 ) -> dict[str, Any]:  # fmt: skip
     """What the training depends on."""
     training = run.data.training
     assert training is not None
     return {
-        **start.inputs, "defense": identity(run.cfg.defense), "targets": [t.identity for t in targets],
+        **subject.inputs, "defense": part.identity, "targets": [t.identity for t in targets],
         "surrogates": pictures.result.fingerprint if pictures else None, "kept": kept,
         "training": training.identity, "captions": run.data.captions,
-        "evaluation": run.evaluation_identity, "seed": run.cfg.seed,
+        "evaluation": run.evaluation.identity, "seed": run.cfg.seed,
         "sampling_steps": run.diffusion.sampling_steps, "guidance": run.diffusion.guidance,
         "loss_weight_cap": run.diffusion.loss_weight_cap,
     }  # fmt: skip

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from dori.app.findings import Finding, findings
+from dori.app.findings import STUDY, findings
 from dori.app.report import write_sweep_report
 from dori.metrics.intervals import share
+from dori.results.finding import Finding
 from dori.results.reading.rows import merge
 from tests.made_up import add_differences
 
@@ -21,6 +22,7 @@ HITS = {  # extracted, and with a clique at all, of COUNT
     "wanda+dori": {"verbatim": (30, 38), "template": (1, 6), "seen": (1, 9), "unseen": (0, 7)},
     "twin+dori": {"verbatim": (1, 12), "template": (0, 4)},
 }
+OWN = {STUDY: "dori.studies.extraction.study.extraction", "study.samples": 64, "study.clique": 10}
 Rows = list[dict[str, Any]]
 
 
@@ -31,7 +33,7 @@ def extracted(make_rows: Callable[..., Rows]) -> Callable[..., Rows]:
     def make(other: dict[str, dict[str, tuple[int, int]]] | None = None, **params: Any) -> Rows:
         hits = {setting: kinds | (other or {}).get(setting, {}) for setting, kinds in HITS.items()}
         counts = {setting: {kind: n for kind, (n, _) in kinds.items()} for setting, kinds in hits.items()}
-        rows = make_rows(hits=counts, fid={}, n=COUNT, **{"study.samples": 64, "study.clique": 10}, **params)
+        rows = make_rows(hits=counts, fid={}, n=COUNT, **OWN, **params)
         for row in rows:
             out, found = hits[row["setting"]][row["kind"]]
             row["metrics"]["Extracted"] = share(out, COUNT[row["kind"]])

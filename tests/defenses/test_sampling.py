@@ -122,7 +122,8 @@ def study(
         run = Run.configured(
             tiny.composed(*tiny.study_overrides(v_folder, table, ordinary, measures, *words))
         )
-        return run, *build(run.cfg.study)(run)
+        outcome = build(run.cfg.study)(run)
+        return run, outcome.rows, outcome.images
 
     return go
 

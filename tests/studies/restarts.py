@@ -67,7 +67,7 @@ def begin(overrides: list[str], cache: str, out: Path, kill: tuple[str, int] | N
         if kill:
             kill_at(*kill)
         run = Run.configured(composed(*overrides, f"cache={cache}"))
-        rows, _ = build(run.cfg.study)(run)
+        rows = build(run.cfg.study)(run).rows
         fresh = [result.name for result in run.stages.results if not result.cached]
         out.write_text(json.dumps([json.dumps(rows), fresh]))
         os._exit(0)

@@ -20,11 +20,12 @@ from dori.core.errors import InputError
 from dori.data import KINDS
 from dori.diffusion import StableDiffusion
 from dori.results.figures.grid import CELL, GAP, HEAD, LABEL, SCORE
+from dori.steps.outcome import Outcome
 from dori.steps.run import Run
 from tests import tiny
 from tests.defenses.conftest import LACKING, SMALL
 
-Study = Callable[..., tuple[Run, list[dict], pd.DataFrame]]
+Study = Callable[..., tuple[Run, list[dict], pd.DataFrame, Outcome]]
 SURROGATES = [
     "defense.surrogates.images=2", "defense.surrogates.pruning.ratio=0.1",
     "defense.surrogates.pruning.steps=4", "defense.surrogates.pruning.used=2",
@@ -37,7 +38,7 @@ def study(v_folder: Path, table: Path, ordinary: Path, measures: Path, training:
     """``study(cache, "adversarial", ...)``: the study of a defense without pruning; a random descriptor
     finds everything alike, so the thresholds are near 1."""
 
-    def go(cache: Path, option: str, *more: str) -> tuple[Run, list[dict], pd.DataFrame]:
+    def go(cache: Path, option: str, *more: str) -> tuple[Run, list[dict], pd.DataFrame, Outcome]:
         small = [word for word in SMALL if not word.startswith(LACKING.get(option, ("-",)))]
         pruning = () if any(word.startswith("pruning=") for word in more) else ("pruning=none",)
         words = tiny.study_overrides(
@@ -45,7 +46,8 @@ def study(v_folder: Path, table: Path, ordinary: Path, measures: Path, training:
             f"defense={option}", *small, *SURROGATES, *pruning, *more,
         )  # fmt: skip
         run = Run.configured(tiny.composed(*words))
-        return run, *build(run.cfg.study)(run)
+        outcome = build(run.cfg.study)(run)
+        return run, outcome.rows, outcome.images, outcome
 
     return go
 
@@ -67,7 +69,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(study: Study, cache: Path) -> tuple[Run, list[dict], pd.DataFrame]:
+def first(study: Study, cache: Path) -> tuple[Run, list[dict], pd.DataFrame, Outcome]:
     return study(cache, "adversarial")
 
 
@@ -77,15 +79,15 @@ def named(rows: list[dict], setting: str, kind: str) -> dict[str, Any]:
 
 
 def test_a_training_done_again_gives_the_same_rows(
-    study: Study, first: tuple[Run, list[dict], pd.DataFrame], tmp_path: Path
+    study: Study, first: tuple[Run, list[dict], pd.DataFrame, Outcome], tmp_path: Path
 ) -> None:
     """Fingerprints too: nothing in them depends on the clock."""
-    _, rows, _ = study(tmp_path, "adversarial")
+    _, rows, _, _ = study(tmp_path, "adversarial")
     assert rows == first[1]
 
 
-def test_every_setting_has_its_rows(first: tuple[Run, list[dict], pd.DataFrame]) -> None:
-    _, rows, images = first
+def test_every_setting_has_its_rows(first: tuple[Run, list[dict], pd.DataFrame, Outcome]) -> None:
+    _, rows, images, _ = first
     settings = ["original", "adversarial", "adversarial+dori"]
     expected = [(setting, kind) for setting in settings for kind in KINDS]
     expected += [(setting, "ordinary") for setting in settings[:2]]
@@ -97,7 +99,7 @@ def test_every_setting_has_its_rows(first: tuple[Run, list[dict], pd.DataFrame])
     assert set(images.setting) == set(settings)
 
 
-def test_the_evaluations_of_the_training_count(first: tuple[Run, list[dict], pd.DataFrame]) -> None:
+def test_the_evaluations_of_the_training_count(first: tuple[Run, list[dict], pd.DataFrame, Outcome]) -> None:
     images = 2 * 2 * 2  # seeds, steps, both halves of the guidance
     surrogates = 2 * images + (2 + 1) * 2 * 2  # two targets; Wanda: prompts and empty one, steps, halves
     attacks = 2 * 2 * 2 * 2  # epochs, targets, steps, pairs
@@ -109,13 +111,13 @@ def test_the_evaluations_of_the_training_count(first: tuple[Run, list[dict], pd.
 
 
 def test_the_model_is_trained_and_the_original_untouched(
-    first: tuple[Run, list[dict], pd.DataFrame], make_diffusion: Callable[..., StableDiffusion]
+    first: tuple[Run, list[dict], pd.DataFrame, Outcome], make_diffusion: Callable[..., StableDiffusion]
 ) -> None:
-    run, rows, _ = first
+    run, rows, _, made = first
     plain = make_diffusion().unet.state_dict()
     assert all(torch.equal(v, plain[k]) for k, v in run.diffusion.unet.state_dict().items())
-    assert run.mitigated is not None
-    found = run.mitigated.diffusion.unet.state_dict()
+    assert made.mitigated is not None
+    found = made.mitigated.diffusion.unet.state_dict()
     assert not torch.equal(found["conv_in.weight"], plain["conv_in.weight"])
     before, after = (named(rows, s, "verbatim")["metrics"]["SSCD_Gen"] for s in ("original", "adversarial"))
     assert after["value"] < before["value"]
@@ -128,13 +130,13 @@ def test_a_second_run_computes_nothing_and_reads_no_weights(
         raise AssertionError("a run that finds all in its cache has no use for weights")
 
     monkeypatch.setattr(StableDiffusion, "pipeline", property(reads))
-    run, again, _ = study(cache, "adversarial", "defense.save_every=3", "defense.micro_batch=5")
+    run, again, _, _ = study(cache, "adversarial", "defense.save_every=3", "defense.micro_batch=5")
     assert all(stage.cached for stage in run.stages.results)
     assert json.dumps(again) == json.dumps(first[1])
 
 
 def test_an_ablation_shares_the_surrogates(study: Study, cache: Path, first: tuple) -> None:
-    run, rows, _ = study(cache, "surrogate", "attack=none")
+    run, rows, _, _ = study(cache, "surrogate", "attack=none")
     fresh = [stage.name for stage in run.stages.results if not stage.cached]
     assert set(fresh) == {
         "training: surrogate", "images: surrogate", "images: surrogate, ordinary captions",
@@ -144,7 +146,7 @@ def test_an_ablation_shares_the_surrogates(study: Study, cache: Path, first: tup
 
 
 def test_a_pruned_model_can_be_trained_on(study: Study, cache: Path) -> None:
-    _, rows, _ = study(cache, "adversarial", "pruning=wanda", "attack=none", "data.ordinary=null")
+    _, rows, _, _ = study(cache, "adversarial", "pruning=wanda", "attack=none", "data.ordinary=null")
     settings = list(dict.fromkeys(row["setting"] for row in rows))
     assert settings == ["original", "random", "wanda", "wanda_adversarial"]
     row = named(rows, "wanda_adversarial", "verbatim")
@@ -153,13 +155,13 @@ def test_a_pruned_model_can_be_trained_on(study: Study, cache: Path) -> None:
 
 
 def test_half_of_the_targets_are_trained_on(study: Study, tmp_path: Path) -> None:
-    run, rows, _ = study(
+    run, rows, _, _ = study(
         tmp_path, "adversarial_half", "data.targets=2", "attack=none", "data.ordinary=null",
         "defense.epochs=1",
     )  # fmt: skip
     assert run.defense is not None
     halves = {target.name: target.half for target in run.data.targets}
-    trained = run.defense.trained(run.data)
+    trained = run.defense.made.trained(run.data)
     assert trained
     assert {halves[target.name] for target in trained} == {"development"}
     metrics = named(rows, "adversarial_half", "verbatim")["metrics"]
@@ -170,10 +172,11 @@ def test_surrogates_that_replicate_are_dropped(
     study: Study, cache: Path, first: tuple, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = first[0]
-    keep = run.defense.surrogates.keep
+    defense = run.defense.made
+    keep = defense.surrogates.keep
     similar = torch.tensor([[0.2, 0.9], [0.3, 0.4]])
-    targets = run.defense.trained(run.data)
-    loose = type(run.defense.surrogates)(run.defense.surrogates.pruning, threshold=0.5)
+    targets = defense.trained(run.data)
+    loose = type(defense.surrogates)(defense.surrogates.pruning, threshold=0.5)
     with caplog.at_level(logging.WARNING):
         assert loose.keep(similar, targets) == {targets[0].name: [0], targets[1].name: [0, 1]}
     assert "1 of 4 surrogates replicate their original" in caplog.text
@@ -231,12 +234,12 @@ def test_what_cannot_succeed_is_refused_before_any_work(
 def saved(study: Study, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a job that hands out its model, trained as adapters."""
     out = tmp_path_factory.mktemp("job")
-    run, rows, images = study(
+    run, _, _, outcome = study(
         cache, "adversarial_lora", "defense.lora.target_modules=[to_q,to_v]", "save_model=true"
     )
     run.cfg.logger = {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(out)}
     with Job(run, out) as job:
-        job.finish(rows, images)
+        job.finish(outcome)
     return out
 
 

@@ -14,11 +14,12 @@ from dori.app.finish import Job
 from dori.core.config import build
 from dori.core.errors import InputError
 from dori.data import KINDS
+from dori.steps.outcome import Outcome
 from dori.steps.run import Run
 from tests import tiny
 
 SETTINGS = ["original", "random", "wanda", "wanda+dori"]
-Result = tuple[Run, list[dict[str, Any]], pd.DataFrame]
+Result = tuple[Run, list[dict[str, Any]], pd.DataFrame, Outcome]
 Study = Callable[..., Result]
 
 
@@ -30,7 +31,8 @@ def study(v_folder: Path, table: Path, ordinary: Path, measures: Path) -> Study:
         run = Run.configured(
             tiny.composed(*tiny.study_overrides(v_folder, table, ordinary, measures, *all_words))
         )
-        return run, *build(run.cfg.study)(run)
+        outcome = build(run.cfg.study)(run)
+        return run, outcome.rows, outcome.images, outcome
 
     return go
 
@@ -51,7 +53,7 @@ def named(rows: list[dict], setting: str, kind: str) -> dict[str, Any]:
 
 
 def test_every_condition_and_kind_has_its_row(first: Result) -> None:
-    _, rows, images = first
+    _, rows, images, _ = first
     assert [(row["setting"], row["kind"]) for row in rows] == [(s, kind) for s in SETTINGS for kind in KINDS]
     for row in rows:
         shares = {name: row["metrics"][name] for name in ("Extracted", "Cliques", "Clique_Precision")}
@@ -67,11 +69,11 @@ def test_every_condition_and_kind_has_its_row(first: Result) -> None:
 
 
 def test_what_is_extracted_has_enough_samples_that_match(first: Result) -> None:
-    run, rows, images = first
+    run, rows, images, _ = first
     assert {row["metrics"]["Cliques"]["value"] for row in rows} != {0}, "nothing to be looked at"
     for row in rows:
         chosen = images[(images.setting == row["setting"]) & (images.kind == row["kind"])]
-        matching = (chosen.sscd_orig > run.evaluation.threshold).sum()
+        matching = (chosen.sscd_orig > run.evaluation.made.threshold).sum()
         assert row["metrics"]["Extracted"]["value"] <= (matching >= 3)
 
 
@@ -82,7 +84,7 @@ def test_evaluations_count_every_sample(first: Result) -> None:
 
 
 def test_a_second_run_computes_nothing(study: Study, cache: Path, first: Result) -> None:
-    run, rows, _ = study(cache)
+    run, rows, _, _ = study(cache)
     assert all(stage.cached for stage in run.stages.results)
     assert json.dumps(rows) == json.dumps(first[1])
     names = [stage.name for stage in run.stages.results]
@@ -90,7 +92,7 @@ def test_a_second_run_computes_nothing(study: Study, cache: Path, first: Result)
 
 
 def test_another_clique_needs_no_other_sample(study: Study, cache: Path, first: Result) -> None:
-    run, rows, _ = study(cache, "study.clique=6")
+    run, rows, _, _ = study(cache, "study.clique=6")
     assert all(stage.cached for stage in run.stages.results)
     for row, before in zip(rows, first[1], strict=True):
         assert row["metrics"]["Cliques"]["value"] <= before["metrics"]["Cliques"]["value"]
@@ -98,19 +100,19 @@ def test_another_clique_needs_no_other_sample(study: Study, cache: Path, first: 
 
 def test_the_batch_does_not_matter(study: Study, first: Result, tmp_path: Path) -> None:
     """Also where one prompt has more samples than fit into a batch."""
-    _, rows, _ = study(tmp_path, "model.batch=4", "evaluation.batch=4")
+    _, rows, _, _ = study(tmp_path, "model.batch=4", "evaluation.batch=4")
     for row, other in zip(rows, first[1], strict=True):
         for name, metric in row["metrics"].items():
             assert metric["value"] == pytest.approx(other["metrics"][name]["value"], abs=1e-3), name
 
 
 def test_without_pruning_and_attack_the_original_stands_alone(study: Study, tmp_path: Path) -> None:
-    run, rows, _ = study(tmp_path, "pruning=none", "attack=none")
-    assert {row["setting"] for row in rows} == {"original"} and run.mitigated is None
+    _run, rows, _, made = study(tmp_path, "pruning=none", "attack=none")
+    assert {row["setting"] for row in rows} == {"original"} and made.mitigated is None
 
 
 def test_every_budget_has_its_rows(study: Study, cache: Path, first: Result) -> None:
-    _, rows, _ = study(cache, "attack.snapshots=[1,2]")
+    _, rows, _, _ = study(cache, "attack.snapshots=[1,2]")
     found = {(row["setting"], row["params"].get("steps")) for row in rows}
     assert found == {(s, None) for s in SETTINGS[:3]} | {("wanda+dori", 1), ("wanda+dori", 2)}
     (finding,) = [each for each in findings(rows) if each.answers]
@@ -138,10 +140,10 @@ def test_what_cannot_be_found_is_refused_before_any_stage(
 def test_the_job_shows_the_verdict_the_table_and_the_figure(
     first: Result, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    run, rows, images = first
+    run, _, _, outcome = first
     run.cfg.logger = {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(tmp_path)}
     with Job(run, tmp_path) as job:
-        job.finish(rows, images)
+        job.finish(outcome)
     with Image.open(tmp_path / "extraction.png") as figure:
         assert figure.width > 600
     report, told = (tmp_path / "report.html").read_text(), " ".join(capsys.readouterr().out.split())

@@ -10,7 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from dori.core.config import build
+from dori.steps.outcome import Outcome
 from dori.steps.run import Run
+from dori.steps.subjects import Attacked
 from tests import tiny
 
 # of an attempt: gradient evaluations, samples forward alone, restarts
@@ -22,16 +24,23 @@ OWN = {
     "hard_prompt": ["attack.space.candidates=3"], "initial_noise": ["attack.space.steps=2"],
     "paraphrase": ["attack.restarts=2"],
 }  # fmt: skip
-Study = Callable[..., tuple[Run, list[dict], pd.DataFrame]]
+Study = Callable[..., tuple[Run, list[dict], pd.DataFrame, Outcome]]
+
+
+def attack_named(outcome: Outcome, name: str) -> Attacked:
+    """The attack whose triggers have a name."""
+    (found,) = [each for each in outcome.triggers if each.name == name]
+    return found
 
 
 @pytest.fixture(scope="module")
 def study(v_folder: Path, table: Path, measures: Path, ordinary: Path) -> Study:
-    def go(attack: str, cache: Path, *more: str) -> tuple[Run, list[dict], pd.DataFrame]:
+    def go(attack: str, cache: Path, *more: str) -> tuple[Run, list[dict], pd.DataFrame, Outcome]:
         words = [f"attack={attack}", "data.ordinary=null", "study.baseline=false", f"cache={cache}"]
         given = tiny.study_overrides(v_folder, table, ordinary, measures, *words, *OWN.get(attack, []), *more)
         run = Run.configured(tiny.composed(*given))
-        return run, *build(run.cfg.study)(run)
+        outcome = build(run.cfg.study)(run)
+        return run, outcome.rows, outcome.images, outcome
 
     return go
 
@@ -39,13 +48,13 @@ def study(v_folder: Path, table: Path, measures: Path, ordinary: Path) -> Study:
 @pytest.fixture(scope="module", params=WORK)
 def found(
     request: pytest.FixtureRequest, study: Study, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[str, Path, tuple[Run, list[dict], pd.DataFrame]]:
+) -> tuple[str, Path, tuple[Run, list[dict], pd.DataFrame, Outcome]]:
     cache = tmp_path_factory.mktemp(request.param)
     return request.param, cache, study(request.param, cache)
 
 
 def test_an_attack_has_its_rows_with_the_work_that_it_was(found: tuple) -> None:
-    name, _, (run, rows, images) = found
+    name, _, (_run, rows, images, made) = found
     gradient, forward, restarts = WORK[name]
     attacked = [row for row in rows if row["setting"] == f"wanda+{name}"]
     assert [row["kind"] for row in attacked] == ["verbatim", "template", "seen", "unseen"]
@@ -60,13 +69,13 @@ def test_an_attack_has_its_rows_with_the_work_that_it_was(found: tuple) -> None:
     shots = images[images.setting == f"wanda+{name}"]
     assert len(shots) == 4 * 2 * restarts
     assert shots.groupby("target").file.nunique().eq(2 * restarts).all()
-    (attack,) = [each for each in run.attacks.values() if each.subject.name == "wanda"]
+    (attack,) = [each for each in made.triggers if each.subject.name == "wanda"]
     assert attack.result.info["gradient_evaluations"] == 4 * gradient * restarts
 
 
 def test_a_second_run_solves_nothing(study: Study, found: tuple) -> None:
-    name, cache, (_, rows, _) = found
-    run, again, _ = study(name, cache, "attack.batch=64")
+    name, cache, (_, rows, *_) = found
+    run, again, _, _ = study(name, cache, "attack.batch=64")
     assert all(stage.cached for stage in run.stages.results)
     assert json.dumps(again) == json.dumps(rows)
 
@@ -83,8 +92,8 @@ def test_an_attack_stops_at_replication(study: Study, tmp_path: Path, name: str)
     """With a descriptor to which all is alike, the first look ends every attempt."""
     words = ["attack.stop=replication", "attack.check_every=1", "pruning=none"]
     for threshold, steps in ((0.9999999, -1), (0.0001, 0)):
-        run, rows, _ = study(name, tmp_path, *words, f"evaluation.threshold={threshold}")
-        assert run.attacks["original"].triggers["steps_to_replication"].tolist() == [steps] * 4
+        _run, rows, _, made = study(name, tmp_path, *words, f"evaluation.threshold={threshold}")
+        assert attack_named(made, "original").triggers["steps_to_replication"].tolist() == [steps] * 4
         row = next(row for row in rows if row["setting"] == f"original+{name}")
         assert row["gradient_evaluations"] == (WORK[name][0] if steps else 0)
         looks = 3 if steps else 1
@@ -94,10 +103,10 @@ def test_an_attack_stops_at_replication(study: Study, tmp_path: Path, name: str)
 def test_images_start_from_the_noise_that_was_found(study: Study, tmp_path: Path) -> None:
     """Without a share of fresh noise the seeds draw one image, and it is that of the trigger."""
     words = ["pruning=none", "data.targets=1", "attack.space.spread=0.0"]
-    run, _, images = study("initial_noise", tmp_path, *words)
+    run, _, images, made = study("initial_noise", tmp_path, *words)
     shots = images[images.setting == "original+initial_noise"]
     assert shots.groupby("target").sscd_orig.nunique().eq(1).all()
-    triggers = load_file(run.attacks["original"].result.folder / "triggers.safetensors")
+    triggers = load_file(attack_named(made, "original").result.folder / "triggers.safetensors")
     prompts = run.diffusion.encode_prompts([target.prompt for target in run.data.targets])
     assert torch.equal(triggers["embeddings"], prompts) and torch.equal(triggers["start"], prompts)
     plain = images[images.setting == "original"]

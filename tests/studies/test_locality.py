@@ -17,6 +17,7 @@ from dori.core.config import build
 from dori.core.errors import InputError
 from dori.core.stages import Stages
 from dori.results.reading.rows import dumps
+from dori.steps.outcome import Outcome
 from dori.steps.run import Run
 from dori.studies.locality.analysis.members import ORDINARY, Member
 from dori.studies.locality.inside import activation_rows
@@ -55,7 +56,8 @@ def go(
 @pytest.fixture(scope="module")
 def found(go: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory) -> Result:
     run = go(tmp_path_factory.mktemp("cache"))
-    return run, *build(run.cfg.study)(run)
+    outcome = build(run.cfg.study)(run)
+    return run, outcome.rows, outcome.images
 
 
 def of(rows: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
@@ -124,7 +126,7 @@ def test_a_rerun_takes_everything_from_the_cache_and_gives_the_same(
 ) -> None:
     run, rows, _ = found
     again = go(run.stages.root, "study.block=3")
-    other, _ = build(again.cfg.study)(again)
+    other = build(again.cfg.study)(again).rows
     assert all(result.cached for result in again.stages.results)
     assert dumps(other) == dumps(rows)
 
@@ -139,7 +141,7 @@ def test_the_job_shows_its_four_figures_and_verdicts(
     ]
     run.cfg.logger = {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(tmp_path)}
     with Job(run, tmp_path) as job:
-        job.finish(rows, images)
+        job.finish(Outcome(rows, images))
     for finding in told:
         with Image.open(tmp_path / finding.file) as figure:
             assert figure.width > 600
@@ -152,14 +154,15 @@ def test_without_any_trigger_it_says_so_and_ends_well(
     go: Callable[..., Run], found: Result, tmp_path: Path
 ) -> None:
     run = go(found[0].stages.root, "evaluation.threshold=0.9999")
-    rows, images = build(run.cfg.study)(run)
+    outcome = build(run.cfg.study)(run)
+    rows, images = outcome.rows, outcome.images
     assert not of(rows, "embeddings")
     (finding,) = findings(rows)
     assert "0 triggers of 0 images" in str(finding.verdicts[0][1])
     assert "verbatim/" in str(finding.verdicts[0][1]) or "Left out" in str(finding.verdicts[0][1])
     run.cfg.logger = {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(tmp_path)}
     with Job(run, tmp_path) as job:
-        job.finish(rows, images)
+        job.finish(Outcome(rows, images))
     assert not (tmp_path / "locality_embeddings.png").exists()
 
 

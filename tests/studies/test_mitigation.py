@@ -18,22 +18,31 @@ from dori.data import KINDS
 from dori.diffusion import StableDiffusion
 from dori.results.budget.lines import curves
 from dori.results.reading.defects import defects
+from dori.steps.outcome import Outcome
 from dori.steps.run import Run
 from dori.steps.soundness import check_models
+from dori.steps.subjects import Attacked
 from tests import tiny
 
 SETTINGS = ["original", "random", "wanda", "wanda+dori"]
-Study = Callable[..., tuple[Run, list[dict], pd.DataFrame]]
+Study = Callable[..., tuple[Run, list[dict], pd.DataFrame, Outcome]]
+
+
+def attack_named(outcome: Outcome, name: str) -> Attacked:
+    """The attack whose triggers have a name."""
+    (found,) = [each for each in outcome.triggers if each.name == name]
+    return found
 
 
 @pytest.fixture(scope="module")
 def study(v_folder: Path, table: Path, ordinary: Path, measures: Path) -> Study:
     """``study(cache, "attack.steps=3")``: the study's run, rows and images."""
 
-    def go(cache: Path, *more: str) -> tuple[Run, list[dict], pd.DataFrame]:
+    def go(cache: Path, *more: str) -> tuple[Run, list[dict], pd.DataFrame, Outcome]:
         words = tiny.study_overrides(v_folder, table, ordinary, measures, f"cache={cache}", *more)
         run = Run.configured(tiny.composed(*words))
-        return run, *build(run.cfg.study)(run)
+        outcome = build(run.cfg.study)(run)
+        return run, outcome.rows, outcome.images, outcome
 
     return go
 
@@ -44,12 +53,12 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def first(study: Study, cache: Path) -> tuple[Run, list[dict], pd.DataFrame]:
+def first(study: Study, cache: Path) -> tuple[Run, list[dict], pd.DataFrame, Outcome]:
     return study(cache)
 
 
 @pytest.fixture(scope="module")
-def rows(first: tuple[Run, list[dict], pd.DataFrame]) -> list[dict]:
+def rows(first: tuple[Run, list[dict], pd.DataFrame, Outcome]) -> list[dict]:
     return first[1]
 
 
@@ -145,8 +154,8 @@ def test_evaluations_are_those_that_the_result_needs(rows: list[dict]) -> None:
     assert named(rows, "original", "ordinary")["unet_evaluations"] == 8 * 2 * 2
 
 
-def test_there_is_a_row_for_each_image(first: tuple[Run, list[dict], pd.DataFrame]) -> None:
-    run, _, images = first
+def test_there_is_a_row_for_each_image(first: tuple[Run, list[dict], pd.DataFrame, Outcome]) -> None:
+    run, _, images, _ = first
     assert len(images) == len(SETTINGS) * len(KINDS) * 2
     assert not images.duplicated(["setting", "target", "seed"]).any()
     assert all(Path(file).is_file() for file in images.file)
@@ -161,7 +170,7 @@ def test_there_is_a_row_for_each_image(first: tuple[Run, list[dict], pd.DataFram
 
 
 def test_the_model_is_left_untouched(
-    first: tuple[Run, list[dict], pd.DataFrame], make_diffusion: Callable[..., StableDiffusion]
+    first: tuple[Run, list[dict], pd.DataFrame, Outcome], make_diffusion: Callable[..., StableDiffusion]
 ) -> None:
     expected = make_diffusion().unet.state_dict()
     assert all(torch.equal(v, expected[k]) for k, v in first[0].diffusion.unet.state_dict().items())
@@ -174,13 +183,13 @@ def test_a_second_run_computes_nothing_and_reads_no_weights(
         raise AssertionError("a run that finds all in its cache has no use for weights")
 
     monkeypatch.setattr(StableDiffusion, "pipeline", property(reads))
-    run, again, _ = study(cache)
+    run, again, _, _ = study(cache)
     assert all(stage.cached for stage in run.stages.results)
     assert json.dumps(again) == json.dumps(rows)
 
 
 def test_another_attack_keeps_what_was_before_it(study: Study, cache: Path, rows: list[dict]) -> None:
-    run, other, _ = study(cache, "attack.steps=1")
+    run, other, _, _ = study(cache, "attack.steps=1")
     fresh = {stage.name for stage in run.stages.results if not stage.cached}
     assert fresh == {"attack: dori on wanda", "images: wanda+dori", "measure: wanda+dori"}
     before = [row for row in rows if row["attack"] == "none"]
@@ -197,14 +206,14 @@ def test_a_damaged_stage_is_computed_again_and_nothing_else(
     file = result.folder / "mask.safetensors"
     file.write_bytes(file.read_bytes()[:-8])
     with caplog.at_level(logging.WARNING):
-        run, again, _ = study(cache)
+        run, again, _, _ = study(cache)
     assert str(result.folder) in caplog.text
     assert [stage.name for stage in run.stages.results if not stage.cached] == ["mask: wanda"]
     assert json.dumps(again) == json.dumps(rows)
 
 
 def test_the_batch_does_not_matter(study: Study, rows: list[dict], tmp_path: Path) -> None:
-    _, other, _ = study(tmp_path, "model.batch=2", "evaluation.batch=3")
+    _, other, _, _ = study(tmp_path, "model.batch=2", "evaluation.batch=3")
     for one, two in zip(rows, other, strict=True):
         assert one["metrics"].keys() == two["metrics"].keys()
         for name, metric in one["metrics"].items():
@@ -214,28 +223,27 @@ def test_the_batch_does_not_matter(study: Study, rows: list[dict], tmp_path: Pat
 
 
 def test_the_order_of_the_targets_does_not_matter(study: Study, tmp_path: Path) -> None:
-    run, rows, _ = study(tmp_path / "a", "pruning=none", "data.ordinary=null")
-    other = Run.configured(run.cfg)
+    run, rows, _, made = study(tmp_path / "a", "pruning=none", "data.ordinary=null")
+    other = replace(Run.configured(run.cfg), data=replace(run.data, targets=run.data.targets[::-1]))
     other.stages.root = tmp_path / "b"
-    other.data = replace(run.data, targets=run.data.targets[::-1])
-    turned, _ = build(run.cfg.study)(other)
+    turned = build(run.cfg.study)(other).rows
     for row in rows:
         metrics = named(turned, row["setting"], row["kind"])["metrics"]
         for name, metric in row["metrics"].items():
             assert metrics[name]["value"] == pytest.approx(metric["value"], abs=1e-3), (row["kind"], name)
     assert {row["setting"] for row in rows} == {"original", "original+dori"}
-    assert run.mitigated is None
+    assert made.mitigated is None
 
 
 def test_without_ordinary_captions_there_are_no_rows_of_quality(study: Study, tmp_path: Path) -> None:
-    _, rows, _ = study(tmp_path, "data.ordinary=null", "pruning=none", "attack=none")
+    _, rows, _, _ = study(tmp_path, "data.ordinary=null", "pruning=none", "attack=none")
     assert {row["kind"] for row in rows} == set(KINDS)
     assert {row["setting"] for row in rows} == {"original"}
 
 
 def test_ordinary_captions_without_pictures_give_alignment_alone(study: Study, tmp_path: Path) -> None:
     (tmp_path / "captions.txt").write_text("\n".join(tiny.prompts(3, 30)))
-    _, rows, _ = study(tmp_path, f"data.ordinary={tmp_path}/captions.txt", "pruning=none", "attack=none")
+    _, rows, _, _ = study(tmp_path, f"data.ordinary={tmp_path}/captions.txt", "pruning=none", "attack=none")
     (row,) = [row for row in rows if row["kind"] == "ordinary"]
     assert row["metrics"].keys() == {"A_CLIP"}
     assert row["metrics"]["A_CLIP"]["n"] == 3
@@ -249,9 +257,9 @@ def test_a_target_that_fails_is_listed_and_left_out(
 
     monkeypatch.setattr("dori.attacks.attack.solve", spoilt)
     # two targets per call: of each pair, the first fails
-    run, found, _ = study(tmp_path, "pruning=none")
+    run, found, _, made = study(tmp_path, "pruning=none")
     failing = [target.name for target in run.data.targets[::2]]
-    assert list(run.attacks["original"].failed) == failing
+    assert list(attack_named(made, "original").failed) == failing
     for target in run.data.targets:
         row = named(found, "original+dori", target.kind)
         assert row["failed"] == ([target.name] if target.name in failing else [])
@@ -266,26 +274,28 @@ BALL = ["attack/constraint=l2", "attack.constraint.epsilon=3.0"]
 def test_budgets_are_solved_at_once_and_fill_the_entries_of_single_runs(study: Study, tmp_path: Path) -> None:
     wanted = [(steps, size) for size in (0.1, 0.2) for steps in (0, 2)]
     lists = ["attack.epsilons=[0.1,0.2]", "attack.snapshots=[0,2]"]
-    run, rows, images = study(tmp_path, *SMALL, *BALL, *lists)
+    _run, rows, images, made = study(tmp_path, *SMALL, *BALL, *lists)
     attacked = [row for row in rows if row["kind"] == "seen" and row["attack"] == "dori"]
     assert [(row["params"]["steps"], row["params"]["epsilon"]) for row in attacked] == wanted
     assert [row["gradient_evaluations"] for row in attacked] == [0, 4, 0, 4]  # steps x pairs
     (curve,) = curves([row for row in rows if row["params"].get("steps") != 0])
     assert [point.budget for point in curve.points] == [0.1, 0.2]
     assert len({row["fingerprint"] for row in attacked}) == 4
-    assert list(run.attacks) == [f"original-steps={steps}-epsilon={size}" for steps, size in wanted]
+    assert [each.name for each in made.triggers] == [
+        f"original-steps={steps}-epsilon={size}" for steps, size in wanted
+    ]
     keys = [json.dumps([row["setting"], row["kind"], row["params"]], sort_keys=True) for row in rows]
     assert len(set(keys)) == len(keys)
     shots = images[images.setting == "original+dori"]
     assert not shots.duplicated(["target", "seed", "restart", "steps", "epsilon"]).any()
     # one of them alone: all there, and the same row
-    alone, single, _ = study(
+    alone, single, _, _ = study(
         tmp_path, *SMALL, "attack/constraint=l2", "attack.constraint.epsilon=0.2", "attack.batch=64"
     )
     assert all(stage.cached for stage in alone.stages.results)
     assert json.dumps(named(single, "original+dori", "seen")) == json.dumps(attacked[3])
     # one more: the others are not solved again
-    more, _, _ = study(tmp_path, *SMALL, *BALL, "attack.epsilons=[0.1,0.2,0.4]", "attack.snapshots=[0,2]")
+    more, _, _, _ = study(tmp_path, *SMALL, *BALL, "attack.epsilons=[0.1,0.2,0.4]", "attack.snapshots=[0,2]")
     fresh = [stage.name for stage in more.stages.results if not stage.cached]
     assert [name for name in fresh if name.startswith("attack")] == [
         f"attack: dori on original, steps={steps}, epsilon=0.4" for steps in (0, 2)
@@ -293,7 +303,7 @@ def test_budgets_are_solved_at_once_and_fill_the_entries_of_single_runs(study: S
 
 
 def test_every_restart_is_drawn_and_the_best_of_them_counts(study: Study, tmp_path: Path) -> None:
-    _, rows, images = study(tmp_path, *SMALL, "attack.restarts=3", "attack/start=gaussian")
+    _, rows, images, _ = study(tmp_path, *SMALL, "attack.restarts=3", "attack/start=gaussian")
     row = named(rows, "original+dori", "seen")
     expected = {"restarts": 3, "model.images_per_prompt": 2, "start": "gaussian"}
     assert row["params"] == row["params"] | expected
@@ -307,7 +317,7 @@ def test_every_restart_is_drawn_and_the_best_of_them_counts(study: Study, tmp_pa
     assert shots.sscd_orig.nunique() == 6
     assert "MR_restart" not in named(rows, "original", "seen")["metrics"]
     # the first restart is the attack without any
-    _, _, single = study(tmp_path, *SMALL, "attack/start=gaussian")
+    _, _, single, _ = study(tmp_path, *SMALL, "attack/start=gaussian")
     one = single[(single.setting == "original+dori") & (single.kind == "seen")]
     assert one.sscd_orig.tolist() == pytest.approx(shots[shots.restart == 0].sscd_orig.tolist(), abs=1e-3)
 
@@ -316,15 +326,16 @@ def test_stopping_at_replication_counts_the_work_that_was_done(study: Study, tmp
     """With a descriptor to which all is alike, the first look ends every attempt."""
     stop = ["attack.stop=replication", "attack.check_every=1", "attack.check_images=3"]
     for threshold, steps in ((0.9999999, -1), (0.0001, 0)):
-        run, rows, _ = study(tmp_path, *SMALL, *stop, f"evaluation.threshold={threshold}")
-        reached = run.attacks["original"].triggers["steps_to_replication"]
+        _run, rows, _, made = study(tmp_path, *SMALL, *stop, f"evaluation.threshold={threshold}")
+        reached = attack_named(made, "original").triggers["steps_to_replication"]
         assert reached.tolist() == [steps] * 4
         row, looks = named(rows, "original+dori", "seen"), 1 if steps == 0 else 3
         work = row["metrics"]["Work"]
         assert (work["value"], work["n"]) == (None if steps else 0, 1)
         assert work["survival"][-1][:2] == ([4, 1] if steps else [0, 0])
         assert row["gradient_evaluations"] == (0 if steps == 0 else 2 * 2)
-        assert run.attacks["original"].result.info == {"gradient_evaluations": 0 if steps == 0 else 4 * 2 * 2}
+        work = 0 if steps == 0 else 4 * 2 * 2
+        assert attack_named(made, "original").result.info == {"gradient_evaluations": work}
         assert row["unet_evaluations"] == (2 + looks * 3) * 2 * 2  # images, steps, halves of the guidance
 
 
@@ -346,14 +357,14 @@ def test_an_attack_that_cannot_be_made_is_refused_before_any_work(
 
 
 def test_the_untouched_model_is_attacked_as_well_where_asked(study: Study, cache: Path, first: tuple) -> None:
-    run, rows, _ = study(cache, "study.attack_original=true")
+    _run, rows, _, made = study(cache, "study.attack_original=true")
     assert list(dict.fromkeys(row["setting"] for row in rows)) == [*SETTINGS, "original+dori"]
     assert {row["kind"] for row in rows if row["setting"] == "original+dori"} == set(KINDS)
     assert [row for row in rows if row["setting"] != "original+dori"] == first[1]
-    ours, theirs = (run.attacks[name].triggers for name in ("wanda", "original"))
+    ours, theirs = (attack_named(made, name).triggers for name in ("wanda", "original"))
     assert torch.equal(ours["start"], theirs["start"])
     # without a mitigation it is the attack that there is anyway
-    _, rows, _ = study(cache, *SMALL, "study.attack_original=true")
+    _, rows, _, _ = study(cache, *SMALL, "study.attack_original=true")
     assert [row["setting"] for row in rows if row["kind"] == "seen"] == ["original", "original+dori"]
 
 
@@ -367,7 +378,8 @@ def test_a_twin_is_attacked_beside_the_model(
     ]  # fmt: skip
     more = [*twin, "data.ordinary=null", f"cache={tmp_path}"]
     run = Run.configured(tiny.composed(*tiny.study_overrides(v_folder, table, ordinary, measures, *more)))
-    rows, _ = build(run.cfg.study)(run)
+    outcome = build(run.cfg.study)(run)
+    rows = outcome.rows
     assert list(dict.fromkeys(row["setting"] for row in rows)) == [
         "original", "random", "wanda", "twin", "wanda+dori", "twin+dori",
     ]  # fmt: skip
@@ -376,7 +388,7 @@ def test_a_twin_is_attacked_beside_the_model(
     row = named(rows, "twin+dori", "verbatim")
     assert (row["model"], row["pruning"], row["attack"]) == ("tiny_twin", "none", "dori")
     # the same attack: from the same start, on the same noise
-    ours, theirs = (run.attacks[name].triggers for name in ("wanda", "twin"))
+    ours, theirs = (attack_named(outcome, name).triggers for name in ("wanda", "twin"))
     assert torch.equal(ours["start"][:2], theirs["start"])
     assert not torch.equal(ours["embeddings"][:2], theirs["embeddings"])
 
@@ -385,7 +397,7 @@ def test_blank_pictures_have_no_rate(study: Study, tmp_path: Path, monkeypatch: 
     """A network that returns NaN draws black: that is neither memorized nor forgotten."""
     decode = StableDiffusion.decode
     monkeypatch.setattr(StableDiffusion, "decode", lambda model, z: torch.zeros_like(decode(model, z)))
-    _, rows, _ = study(tmp_path, "pruning=none", "attack=none")
+    _, rows, _, _ = study(tmp_path, "pruning=none", "attack=none")
     assert rows
     for row in rows:
         assert row["metrics"] == {}
@@ -396,10 +408,10 @@ def test_blank_pictures_have_no_rate(study: Study, tmp_path: Path, monkeypatch: 
 def test_a_model_is_looked_at_once_and_then_not_read(
     study: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, rows, _ = study(tmp_path, "pruning=none", "attack=none")
+    first, rows, _, _ = study(tmp_path, "pruning=none", "attack=none")
     check_models(first.stages, first.diffusion, None)
     monkeypatch.delattr("dori.diffusion.stable_diffusion.load_pipeline")
-    again, same, _ = study(tmp_path, "pruning=none", "attack=none")
+    again, same, _, _ = study(tmp_path, "pruning=none", "attack=none")
     check_models(again.stages, again.diffusion, None)
     assert all(result.cached for result in again.stages.results)
     assert same == rows
@@ -413,6 +425,6 @@ def test_prompts_that_are_cut_are_counted(study: Study, tmp_path: Path, table: P
     given = ["pruning=none", "attack=none", "data.targets=1", f"data.path={tmp_path}/long.csv"]
     with pytest.raises(InputError, match=r"long\.csv, line 2: prompt of 42 tokens"):
         study(tmp_path, *given)
-    _, made, _ = study(tmp_path, *given, "model.truncate_prompts=true")
+    _, made, _, _ = study(tmp_path, *given, "model.truncate_prompts=true")
     assert {row["kind"]: row["cut_prompts"] for row in made} == {"seen": 1, "unseen": 0, "ordinary": 0}
     assert any("1 seen prompts" in defect for defect in defects(made))

@@ -14,6 +14,7 @@ from dori.app.finish import Job
 from dori.core.config import build
 from dori.core.errors import InputError
 from dori.pruning import masks
+from dori.steps.outcome import Outcome
 from dori.steps.run import Run
 from tests import tiny
 
@@ -33,7 +34,8 @@ def go(v_folder: Path, table: Path, ordinary: Path, measures: Path) -> Callable[
 @pytest.fixture(scope="module")
 def found(go: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory) -> Result:
     run = go(tmp_path_factory.mktemp("cache"))
-    return run, *build(run.cfg.study)(run)
+    outcome = build(run.cfg.study)(run)
+    return run, outcome.rows, outcome.images
 
 
 def test_every_prompt_is_mitigated_by_every_mask(found: Result) -> None:
@@ -76,7 +78,7 @@ def test_the_job_shows_its_figure_and_its_verdict(
     assert "overlap above that of ordinary prompts" in asked
     run.cfg.logger = {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(tmp_path)}
     with Job(run, tmp_path) as job:
-        job.finish(rows, images)
+        job.finish(Outcome(rows, images))
     with Image.open(tmp_path / "subspace.png") as figure:
         assert figure.width > 600
     assert "Masks of disjoint sets of prompts" in (tmp_path / "report.html").read_text()

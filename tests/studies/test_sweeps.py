@@ -34,7 +34,7 @@ def job(v_folder: Path, table: Path, ordinary: Path, measures: Path, tmp_path_fa
             if "pruning=from_file" in words:
                 whole = [word for word in whole if not word.startswith(WANDAS)]
             run = Run.configured(tiny.composed(*whole))
-            done[words] = build(run.cfg.study)(run)[0]
+            done[words] = build(run.cfg.study)(run).rows
         return done[words]
 
     return go

@@ -13,6 +13,7 @@ from dori.app.findings import findings
 from dori.app.finish import Job
 from dori.core.config import build
 from dori.core.errors import InputError
+from dori.steps.outcome import Outcome
 from dori.steps.run import Run
 from tests import tiny
 
@@ -42,7 +43,8 @@ def go(
 @pytest.fixture(scope="module")
 def found(go: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory) -> Result:
     run = go(tmp_path_factory.mktemp("cache"))
-    return run, *build(run.cfg.study)(run)
+    outcome = build(run.cfg.study)(run)
+    return run, outcome.rows, outcome.images
 
 
 def setting(source: str, drawn: str) -> str:
@@ -96,7 +98,7 @@ def test_the_job_shows_its_matrix_and_its_verdict(
     ]
     run.cfg.logger = {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(tmp_path)}
     with Job(run, tmp_path) as job:
-        job.finish(rows, images)
+        job.finish(Outcome(rows, images))
     with Image.open(tmp_path / "transfer.png") as figure:
         assert figure.width > 600
     assert "Transfer of triggers" in (tmp_path / "report.html").read_text()

@@ -21,12 +21,12 @@ def describe(run: "Run", pictures: "Pictures") -> Features:
     """The features of a setting's images, as a stage."""
     label = f"measure: {pictures.setting}"
     inputs = {
-        "images": pictures.result.fingerprint, "evaluation": run.evaluation_identity,
+        "images": pictures.result.fingerprint, "evaluation": run.evaluation.identity,
         "targets": [target.identity for target in pictures.targets], "texts": pictures.texts,
     }  # fmt: skip
 
     def compute(folder: Path) -> dict:
-        run.evaluation.describe(
+        run.evaluation.made.describe(
             pictures.result.folder, pictures.targets, pictures.texts, pictures.seeds, folder,
             Predictor(run.trainer, label),
         )  # fmt: skip
@@ -38,11 +38,11 @@ def describe(run: "Run", pictures: "Pictures") -> Features:
 
 def originals_of(run: "Run", targets: list[Target]) -> Features:
     label = "measure: training images"
-    inputs = {"targets": [t.identity for t in targets], "evaluation": run.evaluation_identity}
+    inputs = {"targets": [t.identity for t in targets], "evaluation": run.evaluation.identity}
 
     def compute(folder: Path) -> dict:
-        run.evaluation.describe_originals(targets, folder, Predictor(run.trainer, label))
-        return {"ruler": run.evaluation.networks["sscd"].name}
+        run.evaluation.made.describe_originals(targets, folder, Predictor(run.trainer, label))
+        return {"ruler": run.evaluation.made.networks["sscd"].name}
 
     result = run.stages.run("originals", inputs, compute, label, by_all=True)
     return load_file(result.folder / "features.safetensors")
@@ -67,11 +67,11 @@ def reference_of(run: "Run") -> tuple[Tensor, str] | None:
     ordinary, label = run.data.ordinary, "measure: held-out pictures"
     if not ordinary.images:
         return None
-    inputs = {"pictures": ordinary.identity, "evaluation": run.evaluation_identity}
+    inputs = {"pictures": ordinary.identity, "evaluation": run.evaluation.identity}
 
     def compute(folder: Path) -> dict[str, Any]:
-        run.evaluation.describe_reference(ordinary, folder, Predictor(run.trainer, label))
-        return {"features": run.evaluation.networks["quality"].name}
+        run.evaluation.made.describe_reference(ordinary, folder, Predictor(run.trainer, label))
+        return {"features": run.evaluation.made.networks["quality"].name}
 
     result = run.stages.run("reference", inputs, compute, label, by_all=True)
     features = load_file(result.folder / "features.safetensors")["quality"]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from dori.attacks.budgets import Budget
+from dori.core.settings import of_attack
 from dori.steps.run import Run
 from dori.steps.subjects import Pictures
 
@@ -11,7 +13,7 @@ Row = dict[str, Any]
 def base_row(
     run: Run, pictures: Pictures, kind: str, metrics: dict, failed: list[str], unet: int, gradient: int
 ) -> Row:
-    subject, cfg, targets = pictures.subject, run.cfg, pictures.targets
+    subject, targets = pictures.subject, pictures.targets
     models = {
         each.name: each for each in (subject, *([pictures.attacked.subject] if pictures.attacked else []))
     }
@@ -20,7 +22,7 @@ def base_row(
     return {
         "setting": pictures.setting, "kind": kind, "model": subject.diffusion.name,
         "pruning": subject.pruning, "defense": subject.defense,
-        "attack": cfg.attack.name if pictures.attacked else "none",
+        "attack": run.attack.name if run.attack and pictures.attacked else "none",
         "params": params_of(run, pictures), "metrics": metrics, "failed": failed,
         "cut_prompts": run.diffusion.cut(texts),
         "fingerprint": pictures.result.fingerprint,
@@ -39,5 +41,11 @@ def params_of(run: Run, pictures: Pictures) -> dict[str, Any]:
     source = attacked.subject.settings if attacked else {}
     return {
         **run.settings, **source, **pictures.subject.settings,
-        **(run.told_of_attack(attacked.budget) if attacked else {}),
+        **(of_budget(run, attacked.budget) if attacked else {}),
     }  # fmt: skip
+
+
+def of_budget(run: Run, budget: Budget) -> dict[str, Any]:
+    """The attack's settings: of its budgets the one that was spent."""
+    assert run.attack is not None
+    return of_attack(run.attack.node, budget.steps, budget.epsilon)

@@ -1,22 +1,26 @@
 """Training data extraction (Carlini et al., arXiv 2301.13188): does a mitigation stop it, and for good?"""
 
-import pandas as pd
 from torch import Tensor
 
 from dori.core.errors import InputError
 from dori.data import MEMORIZED
 from dori.metrics.extraction import extraction as cliques_of
 from dori.metrics.intervals import Estimate, share
-from dori.steps.attack import within_budgets
+from dori.steps.attack import attack
 from dori.steps.defend import defend
+from dori.steps.draw import draw
+from dori.steps.measure import measure
 from dori.steps.measuring.paired import Hit, sound
-from dori.steps.measuring.rows import Row, rows_of
+from dori.steps.outcome import Outcome
 from dori.steps.prune import RANDOM, at_random, prune
 from dori.steps.run import Run
 from dori.steps.subjects import Pictures
+from dori.studies.extraction.finding import findings
+
+__all__ = ["extraction", "findings"]
 
 
-def extraction(run: Run, samples: int, clique: int) -> tuple[list[Row], pd.DataFrame]:
+def extraction(run: Run, samples: int, clique: int) -> Outcome:
     """original -> mask -> mitigated -> attack on all, and on the twin -> ``samples`` of each -> cliques.
 
     A prompt is extracted where at least ``clique`` of its samples are near-duplicates of each other
@@ -29,38 +33,34 @@ def extraction(run: Run, samples: int, clique: int) -> tuple[list[Row], pd.DataF
     """
     check(run, samples, clique)
     everyone, memorized = run.data.targets, run.data.of(*MEMORIZED)
-    drawn = [run.draw(run.original, everyone, seeds=samples)]
+    subject, twin = run.original, run.twin
+    drawn, triggers = [draw(run, subject, everyone, seeds=samples)], []
 
-    subject = run.original
     if run.pruning:
-        subject = run.mitigated = prune(run, run.pruning)
-        drawn += [run.draw(each, everyone, seeds=samples) for each in (at_random(run, subject), subject)]
+        subject = prune(run, subject, run.pruning)
+        drawn += [draw(run, each, everyone, seeds=samples) for each in (at_random(run, subject), subject)]
     if run.defense:
-        subject = run.mitigated = defend(run, run.defense, subject)
-        drawn.append(run.draw(subject, everyone, seeds=samples))
+        subject = defend(run, subject)
+        drawn.append(draw(run, subject, everyone, seeds=samples))
 
-    twin = run.twin
     if run.attack:
-        drawn += [
-            run.draw(subject, everyone, each, samples) for each in within_budgets(run, subject, everyone)
-        ]
-        if twin:
-            drawn += [
-                run.draw(twin, memorized, each, samples) for each in within_budgets(run, twin, memorized)
-            ]
+        for each, targets in [(subject, everyone), *([(twin, memorized)] if twin else [])]:
+            found = attack(run, each, targets)
+            drawn += [draw(run, each, targets, one, samples) for one in found]
+            triggers += found
 
     def cliques(pictures: Pictures, descriptors: Tensor, similarity: Tensor) -> dict[str, Hit]:
         places = sound(pictures)
-        found = cliques_of(descriptors[places], similarity[places], clique, run.evaluation.threshold)
+        found = cliques_of(descriptors[places], similarity[places], clique, run.evaluation.made.threshold)
         names = [pictures.targets[i].name for i in places]
         any_, own = (dict(zip(names, outcome.tolist(), strict=True)) for outcome in found)
         return {"Cliques": any_, "Extracted": own}
 
-    rows, images = rows_of(run, drawn, [], [RANDOM], cliques)
+    rows, images = measure(run, drawn, against=[RANDOM], outcomes=cliques)
     for row in rows:
-        extracted, found = (_count(row["metrics"][name]) for name in ("Extracted", "Cliques"))
-        row["metrics"]["Clique_Precision"] = share(extracted, found)
-    return rows, images
+        extracted, any_ = (_count(row["metrics"][name]) for name in ("Extracted", "Cliques"))
+        row["metrics"]["Clique_Precision"] = share(extracted, any_)
+    return Outcome(rows, images, triggers, subject if run.pruning or run.defense else None)
 
 
 def _count(figure: Estimate) -> int:
@@ -76,8 +76,9 @@ def check(run: Run, samples: int, clique: int) -> None:
             f"study.clique ({clique}) is larger than study.samples ({samples}): no prompt has such a clique; "
             "the paper asks for 10 of 500"
         )
-    if run.attack and run.attack.restarts > 1:
+    if run.attack and run.attack.made.restarts > 1:
         # restarts share the noise of their samples: these are alike for another reason than memory
         raise InputError(
-            f"study=extraction samples one trigger per image: attack.restarts is {run.attack.restarts}, set 1"
+            "study=extraction samples one trigger per image: attack.restarts is"
+            f" {run.attack.made.restarts}, set 1"
         )

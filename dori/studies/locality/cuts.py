@@ -11,9 +11,10 @@ from dori.pruning import masks
 from dori.pruning.baselines import random
 from dori.pruning.layers import layers_of
 from dori.pruning.masks import Mask
+from dori.steps.draw import draw
 from dori.steps.measuring.features import describe, reference_of
 from dori.steps.measuring.quality import groups_of
-from dori.steps.measuring.rows import Row
+from dori.steps.measuring.row import Row
 from dori.steps.prune import keep_masks
 from dori.steps.run import Run
 from dori.steps.subjects import Subject
@@ -93,7 +94,7 @@ def _subject(run: Run, label: str, chosen: list[Mask], images: list[str], member
     own |= {m.target.name: images.index(m.unit) for m in members if m.kind == TRIGGER and m.unit in own}
     own |= {target.name: i % len(images) for i, target in enumerate(captions(run))}
 
-    return Subject(label, run.diffusion, keep_masks(run, chosen, label, {"cut": label}, own))
+    return Subject(label, run.diffusion, keep_masks(run, run.original, chosen, label, {"cut": label}, own))
 
 
 def _split(drawn: np.ndarray, groups: list[np.ndarray]) -> list[np.ndarray]:
@@ -119,5 +120,5 @@ def _fid(run: Run, subject: Subject) -> Estimate:
     reference, _ = reference_of(run) or (None, "")
     if reference is None or len(reference) <= reference.shape[1]:
         return point(np.nan, 0)
-    drawn = run.draw(subject, captions(run), seeds=1)
+    drawn = draw(run, subject, captions(run), seeds=1)
     return fid(describe(run, drawn)["quality"][:, 0], reference, True, groups_of(reference))

@@ -83,7 +83,7 @@ def selection_of(run: "Run", name: str, method: Method, members: Members) -> ove
     chunks: dict[str, Members] = {}
     for member in members:
         chunks.setdefault(member.unit if member.kind == TRIGGER else member.kind, []).append(member)
-    parts, keep = [], keeper(run)
+    parts, keep = [], keeper(run, run.original)
     for some in chunks.values():
         targets = [member.target for member in some]
 

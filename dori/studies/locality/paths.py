@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import torch
 
-from dori.steps.measuring.rows import Row
+from dori.steps.measuring.row import Row
 from dori.steps.run import Run
 from dori.studies.locality.analysis import pairs
 from dori.studies.locality.analysis.cuts import ordered

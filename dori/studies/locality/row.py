@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from dori.core.fingerprints import fingerprint
+from dori.steps.measuring.row import of_budget
 
 if TYPE_CHECKING:
     from dori.metrics.intervals import Estimate
@@ -21,12 +22,11 @@ def study_row(
     **more: Any,
 ) -> "Row":
     """A row of the study's own; ``of``: what it was computed from."""
-    cfg = run.cfg
     assert run.attack is not None
     return {
         "setting": setting, "kind": kind, "model": run.diffusion.name, "pruning": "none",
-        "defense": cfg.defense.name, "attack": cfg.attack.name,
-        "params": run.settings | run.told_of_attack(run.attack.budgets[0]),
+        "defense": run.cfg.defense.name, "attack": run.attack.name,
+        "params": run.settings | of_budget(run, run.attack.made.budgets[0]),
         "metrics": metrics, "failed": [], "fingerprint": fingerprint(of), "unet_evaluations": evaluations,
         "gradient_evaluations": 0, **more,
     }  # fmt: skip

@@ -6,8 +6,6 @@ pruning methods select for them; then the model is pruned by some of them, and t
 
 from collections.abc import Callable, Sequence
 
-import pandas as pd
-
 from dori.attacks.starts import Attempt, Source
 from dori.core.errors import InputError, check_positive, check_share
 from dori.core.neutral import neutral
@@ -15,16 +13,19 @@ from dori.data import MEMORIZED, Data
 from dori.metrics.intervals import FEWEST
 from dori.pruning import Method, Saliency
 from dori.pruning.layers import layers_of
-from dori.steps.measuring.rows import Row
+from dori.steps.checks import check_no_defense, check_one_budget
+from dori.steps.outcome import Outcome
 from dori.steps.run import Run
 from dori.studies.locality.analysis.distances import check_perplexity
 from dori.studies.locality.criteria import criteria_rows
 from dori.studies.locality.cuts import cut_rows
+from dori.studies.locality.finding import findings
 from dori.studies.locality.inside import activation_rows, selection_of, weight_rows
 from dori.studies.locality.paths import path_rows
 from dori.studies.locality.space import distance_rows, map_row
 from dori.studies.locality.triggers import beside, search, summary
 
+__all__ = ["findings", "locality"]
 Start = Callable[[Data, list[Attempt], int], list[Source]]
 
 
@@ -33,7 +34,7 @@ def locality(
     run: Run, starts: dict[str, Start], methods: dict[str, Method], saliency: Saliency, share: float = 0.1,
     others: int = 16, cuts: Sequence[int] = (1, 2, 4), paths: int = 3,
     between: Sequence[float] = (0, 0.25, 0.5, 0.75, 1), perplexity: float = 10, block: int = 64,
-) -> tuple[list[Row], pd.DataFrame]:  # fmt: skip
+) -> Outcome:  # fmt: skip
     """Triggers from several starts -> where they lie, what they activate, what they select -> pruned by k.
 
     Only embeddings that replicate their image count as triggers. The attack is made on the controls
@@ -55,7 +56,7 @@ def locality(
     kept = found.comparable
     rows = [*found.rows, summary(run, found, kept)]
     if not kept:
-        return rows, found.images
+        return Outcome(rows, found.images, found.attacks)
     members = [*kept, *beside(run, kept, others)]
     rows += [*distance_rows(run, members), map_row(run, kept, perplexity)]
     rows += path_rows(run, found, kept, paths, between)
@@ -65,7 +66,7 @@ def locality(
         rows += weight_rows(run, name, selection, members)
         rows += cut_rows(run, name, selection, members, found, cuts)
     rows += criteria_rows(run, methods, saliency, kept, share)
-    return rows, found.images
+    return Outcome(rows, found.images, found.attacks)
 
 
 def check(
@@ -73,7 +74,7 @@ def check(
     cuts: Sequence[int], paths: int, between: Sequence[float], perplexity: float, block: int,
 ) -> None:  # fmt: skip
     """Raises InputError: what no search could make good."""
-    run.check_no_defense("locality")
+    check_no_defense(run, "locality")
     memorized = run.data.of(*MEMORIZED)
     if run.attack is None or not starts:
         raise InputError("study=locality compares triggers, but there is no attack: use attack=dori")
@@ -82,8 +83,7 @@ def check(
             f"study=locality needs {FEWEST} memorized targets, as its intervals are over images, but the data"
             f" has {len(memorized)}: raise data.targets"
         )
-    if len(run.attack.budgets) > 1:
-        raise InputError("study=locality takes one budget: set attack.epsilons and attack.snapshots to null")
+    check_one_budget(run)
     check_share("study.share", share)
     for key, value in {"others": others, "block": block, "paths": paths}.items():
         check_positive(f"study.{key}", value)
@@ -93,7 +93,7 @@ def check(
     for at in between:
         if not 0 <= at <= 1:
             raise InputError(f"study.between must lie from 0 to 1, but has {at}")
-    attempts = len(memorized) * run.attack.restarts * len(starts)
+    attempts = len(memorized) * run.attack.made.restarts * len(starts)
     if attempts < 2:
         raise InputError("study=locality compares triggers of one image: raise attack.restarts")
     check_perplexity(perplexity, 2 * attempts)

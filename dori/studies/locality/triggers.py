@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 
 from dori.data import MEMORIZED, Target
 from dori.metrics.intervals import mean_of_shares, point
+from dori.steps.attack import attack
+from dori.steps.draw import draw
+from dori.steps.measure import measure
 from dori.steps.measuring.features import Features, describe, originals_of, similarities
-from dori.steps.measuring.rows import Row, rows_of
+from dori.steps.measuring.row import Row
 from dori.steps.run import Run
 from dori.steps.subjects import Attacked, Subject
 from dori.studies.locality.analysis.members import (
@@ -30,11 +33,13 @@ from dori.studies.locality.row import identities, study_row
 class Found:
     """What the attacks gave: their rows and images, and the triggers, image by image.
 
-    ``attempts``: of memorized images; ``shares``: of those of each image that gave a trigger.
+    ``attacks``: on the model under test; ``attempts``: of memorized images; ``shares``: of those of each
+    image that gave a trigger.
     """
 
     rows: list[Row]
     images: pd.DataFrame
+    attacks: list[Attacked]
     triggers: Members
     attempts: int
     shares: list[float]
@@ -54,38 +59,38 @@ def search(run: Run, starts: dict[str, Callable]) -> Found:
     assert run.attack is not None
     rows: dict[str, Row] = {}
     frames: list[pd.DataFrame] = []
+    attacks: list[Attacked] = []
     triggers: dict[str, Members] = {target.name: [] for target in memorized}
     for name, start in starts.items():
         part = _started(run, name, start)
-        attacked = part.attacked(run.original, everyone)
-        drawn = [part.draw(run.original, everyone), part.draw(run.original, everyone, attacked)]
+        (attacked,) = attack(part, run.original, everyone)
+        drawn = [draw(part, run.original, everyone), draw(part, run.original, everyone, attacked)]
         if twin:
-            drawn.append(part.draw(twin, memorized))
-            drawn.append(part.draw(twin, memorized, part.attacked(twin, memorized)))
-        own, images = rows_of(part, drawn, [])
+            drawn.append(draw(part, twin, memorized))
+            drawn += [draw(part, twin, memorized, each) for each in attack(part, twin, memorized)]
+        own, images = measure(part, drawn)
         # what is not attacked is the same from every start
         rows |= {str([row["setting"], row["kind"], row["params"]]): row for row in own}
         frames.append(images.assign(start=name))
-        run.attacks[f"original-{name}"] = attacked
+        attacks.append(replace(attacked, name=f"original-{name}"))
         for target in memorized:
             triggers[target.name] += _triggers(run, name, attacked, target, images, drawn[1].setting)
-    attempts = run.attack.restarts * len(starts)
+    attempts = run.attack.made.restarts * len(starts)
     shares = [len(found) / attempts for found in triggers.values()]
     images = pd.concat(frames, ignore_index=True).drop_duplicates("file", ignore_index=True)
     found = [member for group in triggers.values() for member in group]
     originals = originals_of(run, everyone)
-    return Found(list(rows.values()), images, found, attempts * len(memorized), shares, originals)
+    return Found(list(rows.values()), images, attacks, found, attempts * len(memorized), shares, originals)
 
 
 def _started(run: Run, name: str, start: Callable) -> Run:
     """The same run with its attack from another start."""
-    cfg = run.cfg.copy()
-    cfg.attack.start = cfg.study.starts[name]
     assert run.attack is not None
-    part = replace(run, cfg=cfg, attack=replace(run.attack, start=start), attacks={})
-    assert part.attack is not None
-    part.attack.check(run.diffusion, run.data)
-    return part
+    node = run.attack.node.copy()
+    node.start = run.cfg.study.starts[name]
+    made = replace(run.attack.made, start=start)
+    made.check(run.diffusion, run.data)
+    return replace(run, attack=replace(run.attack, made=made, node=node))
 
 
 def _triggers(
@@ -98,7 +103,7 @@ def _triggers(
     found = []
     for restart in range(attacked.restarts):
         row = place + restart
-        if best[restart] > run.evaluation.threshold and attacked.triggers["failed"][row] < 0:
+        if best[restart] > run.evaluation.made.threshold and attacked.triggers["failed"][row] < 0:
             embedding, begun = (attacked.triggers[key][row] for key in ("embeddings", "start"))
             named = replace(target, name=f"{target.name}/{start}/{restart:03d}", embedding=embedding)
             found.append(Member(named, TRIGGER, target.name, begun, start))
@@ -126,10 +131,10 @@ def replicating(
 ) -> NDArray[np.bool_]:
     """Whether any picture that a subject draws of each target is a copy of the image at its place: (n,)."""
     by_name = {target.name: target for target in run.data.targets}
-    pictures = run.draw(subject, targets)
+    pictures = draw(run, subject, targets)
     owners = [by_name[name] for name in images]
     similar = similarities(describe(run, pictures), originals, owners, run.data.targets)
-    return (similar["orig"].amax(1) > run.evaluation.threshold).numpy()
+    return (similar["orig"].amax(1) > run.evaluation.made.threshold).numpy()
 
 
 def summary(run: Run, found: Found, kept: Members) -> Row:

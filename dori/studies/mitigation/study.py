@@ -1,20 +1,21 @@
 """The main study: does a mitigation remove memorized images, or only hide them?"""
 
-import pandas as pd
-
 from dori.core.neutral import neutral
 from dori.data import MEMORIZED
-from dori.steps.attack import within_budgets
+from dori.results.budget.finding import findings
+from dori.steps.attack import attack
 from dori.steps.defend import defend
-from dori.steps.measuring.rows import Row, rows_of
+from dori.steps.draw import draw, draw_ordinary
+from dori.steps.measure import measure
+from dori.steps.outcome import Outcome
 from dori.steps.prune import RANDOM, at_random, prune
 from dori.steps.run import Run
 
+__all__ = ["findings", "mitigation"]  # what it says beside the verdict that every study shares
+
 
 @neutral("attack_original")
-def mitigation(
-    run: Run, baseline: bool = True, attack_original: bool = False
-) -> tuple[list[Row], pd.DataFrame]:
+def mitigation(run: Run, baseline: bool = True, attack_original: bool = False) -> Outcome:
     """original -> mask, training -> mitigated -> attack on all, and on the twin -> recovered -> rows.
 
     Controls (seen and unseen images) are attacked with the same budget as the memorized ones, in the
@@ -24,26 +25,23 @@ def mitigation(
     (``attack.epsilons``, ``attack.snapshots``) gives rows for each.
     """
     everyone, memorized = run.data.targets, run.data.of(*MEMORIZED)
-    drawn = [run.draw(run.original, everyone)]
-    quality = run.draw_ordinary(run.original)
+    subject, twin = run.original, run.twin
+    drawn, quality, triggers = [draw(run, subject, everyone)], draw_ordinary(run, subject), []
 
-    subject = run.original
     if run.pruning:
-        subject = prune(run, run.pruning)
-        run.mitigated = subject
+        subject = prune(run, subject, run.pruning)
         beside = [at_random(run, subject)] if baseline and subject.name != RANDOM else []
         for each in [*beside, subject]:
-            drawn.append(run.draw(each, everyone))
-            quality += run.draw_ordinary(each)
+            drawn.append(draw(run, each, everyone))
+            quality += draw_ordinary(run, each)
 
     if run.defense:
-        subject = run.mitigated = defend(run, run.defense, subject)
-        drawn.append(run.draw(subject, everyone))
-        quality += run.draw_ordinary(subject)
+        subject = defend(run, subject)
+        drawn.append(draw(run, subject, everyone))
+        quality += draw_ordinary(run, subject)
 
-    twin = run.twin
     if twin:
-        drawn.append(run.draw(twin, memorized))
+        drawn.append(draw(run, twin, memorized))
     if run.attack:
         attacked = {subject.name: (subject, everyone)}
         if attack_original:
@@ -51,6 +49,9 @@ def mitigation(
         if twin:
             attacked |= {"twin": (twin, memorized)}
         for each, targets in attacked.values():
-            drawn += [run.draw(each, targets, found) for found in within_budgets(run, each, targets)]
+            found = attack(run, each, targets)
+            drawn += [draw(run, each, targets, one) for one in found]
+            triggers += found
 
-    return rows_of(run, drawn, quality, [RANDOM])
+    rows, images = measure(run, drawn, quality, [RANDOM])
+    return Outcome(rows, images, triggers, subject if run.pruning or run.defense else None)

@@ -5,23 +5,29 @@ select the same weights, so that the mask of one set mitigates another.
 """
 
 import numpy as np
-import pandas as pd
 
 from dori.core.errors import InputError, check_positive
+from dori.core.parts import Part
 from dori.core.randomness import derive
 from dori.data import MEMORIZED, Target
 from dori.metrics.overlap import overlap, overlap_difference
 from dori.pruning import Mask, Method, masks
 from dori.pruning.baselines import random
-from dori.steps.measuring.rows import Row, rows_of
+from dori.steps.checks import check_no_defense, check_one_budget
+from dori.steps.draw import draw
+from dori.steps.measure import measure
+from dori.steps.measuring.row import Row
+from dori.steps.outcome import Outcome
 from dori.steps.prune import RANDOM, at_random, find, keep_masks
 from dori.steps.run import Run
 from dori.steps.subjects import Subject
+from dori.studies.subspace.finding import findings
 
+__all__ = ["findings", "subspace"]
 PAIRS = ("memorized and memorized", "ordinary and ordinary", "memorized and ordinary")
 
 
-def subspace(run: Run, groups: int = 5) -> tuple[list[Row], pd.DataFrame]:
+def subspace(run: Run, groups: int = 5) -> Outcome:
     """Overlap of masks of disjoint groups of prompts; masks of two halves swapped -> rows.
 
     Every memorized prompt is mitigated by the mask of its own half, of the other half, of as many
@@ -32,8 +38,8 @@ def subspace(run: Run, groups: int = 5) -> tuple[list[Row], pd.DataFrame]:
             over them gives the overlap an interval, and a permutation of them tells the kinds apart.
     """
     check_positive("study.groups", groups)
-    run.check_one_budget()
-    run.check_no_defense("subspace")
+    check_one_budget(run)
+    check_no_defense(run, "subspace")
     method, memorized, ordinary = run.pruning, run.data.of(*MEMORIZED), _ordinary(run)
     if method is None:
         raise InputError("study=subspace compares masks, but there is no pruning: use pruning=wanda")
@@ -50,9 +56,9 @@ def subspace(run: Run, groups: int = 5) -> tuple[list[Row], pd.DataFrame]:
     )
     three = [_mask(run, method, part) for part in (*halves, usual_halves[0])]
     own, other, usual = swapped(run, method, halves, three)
-    drawn = [run.draw(each, memorized) for each in (run.original, at_random(run, other), usual, other, own)]
-    rows, images = rows_of(run, drawn, [], [RANDOM, usual.name])
-    return rows + overlap_rows(run, method, *found), images
+    models = (run.original, at_random(run, other), usual, other, own)
+    rows, images = measure(run, [draw(run, each, memorized) for each in models], (), [RANDOM, usual.name])
+    return Outcome(rows + overlap_rows(run, method, *found), images)
 
 
 def _ordinary(run: Run) -> list[Target]:
@@ -70,37 +76,37 @@ def _divided(targets: list[Target], parts: int, seed: int) -> list[list[Target]]
     return [[targets[i] for i in sorted(order[k * size : (k + 1) * size])] for k in range(parts)]
 
 
-def _mask(run: Run, method: Method, targets: list[Target]) -> Mask:
-    result = find(run, method, targets, f"{method.name} of {len(targets)} prompts")
+def _mask(run: Run, method: Part[Method], targets: list[Target]) -> Mask:
+    result = find(run, run.original, method, targets, f"{method.made.name} of {len(targets)} prompts")
     return masks.load(result.folder / "mask.safetensors")
 
 
 def swapped(
-    run: Run, method: Method, halves: list[list[Target]], found: list[Mask]
+    run: Run, method: Part[Method], halves: list[list[Target]], found: list[Mask]
 ) -> tuple[Subject, Subject, Subject]:
     """The model with each half's own mask, with the other's, with that of ordinary prompts."""
     a, b, ordinary = found
+    called = method.made.name
     first = {target.name for target in halves[0]}
     memorized = run.data.of(*MEMORIZED)
     seed = run.cfg.seed
 
     def subject(name: str, pair: list[Mask], turned: bool) -> Subject:
         own = {target.name: int((target.name not in first) != turned) for target in memorized}
-        recipe = {"of": [[t.identity for t in half] for half in halves], "name": name, "method": method.name}
-        stage = keep_masks(run, pair, name, {**recipe, "seed": seed}, own)
-        told = run.told("pruning")
-        return Subject(name, run.diffusion, stage, pruning=name, made=stage, settings=told)
+        recipe = {"of": [[t.identity for t in half] for half in halves], "name": name, "method": called}
+        stage = keep_masks(run, run.original, pair, name, {**recipe, "seed": seed}, own)
+        return Subject(name, run.diffusion, stage, pruning=name, made=stage, settings=method.settings)
 
     # equal counts: what ordinary prompts select is cut to what the other half selects
     usual = [random.trimmed(ordinary, b, seed), random.trimmed(ordinary, a, seed)]
     return (
-        subject(f"{method.name}_own_half", [a, b], False),
-        subject(f"{method.name}_other_half", [a, b], True),
-        subject(f"{method.name}_ordinary", usual, False),
+        subject(f"{called}_own_half", [a, b], False),
+        subject(f"{called}_other_half", [a, b], True),
+        subject(f"{called}_ordinary", usual, False),
     )
 
 
-def overlap_rows(run: Run, method: Method, memorized: list[Mask], ordinary: list[Mask]) -> list[Row]:
+def overlap_rows(run: Run, method: Part[Method], memorized: list[Mask], ordinary: list[Mask]) -> list[Row]:
     """IoU of masks of disjoint groups, each beside what chance gives at its counts."""
     members = [*memorized, *ordinary]
     tables = [np.array([[f(a, b) for b in members] for a in members]) for f in (masks.iou, masks.chance_iou)]
@@ -116,9 +122,9 @@ def overlap_rows(run: Run, method: Method, memorized: list[Mask], ordinary: list
         if name == PAIRS[0]:
             metrics["IoU_over_ordinary"] = overlap_difference(tables[0], len(memorized))
         rows.append({
-            "setting": name, "kind": "masks", "model": run.diffusion.name, "pruning": method.name,
+            "setting": name, "kind": "masks", "model": run.diffusion.name, "pruning": method.made.name,
             "defense": run.cfg.defense.name, "attack": "none",
-            "params": run.settings | run.told("pruning"), "metrics": metrics,
+            "params": run.settings | method.settings, "metrics": metrics,
             "failed": [], "fingerprint": masks.digest(masks.union(*members)),
             "unet_evaluations": 0, "gradient_evaluations": 0,
         })  # fmt: skip

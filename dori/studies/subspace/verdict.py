@@ -1,13 +1,5 @@
-"""What the subspace study bears out, and its figure: overlap of masks, and masks swapped."""
+"""What the subspace study bears out: overlap of masks, and masks swapped."""
 
-from collections.abc import Sequence
-from pathlib import Path
-
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
-from dori.results.figures.style import LINE, QUIET, REPLICA, save, styled
 from dori.results.reading.answers import ABOVE, UNDECIDED, WITHIN, Answer, paired, turned
 from dori.results.reading.estimate import Estimate, estimate
 from dori.results.reading.margins import Margins
@@ -44,15 +36,15 @@ def verdict(rows: Rows) -> Verdict:
     margin = Margins.of(rows[0]["params"]).rate
     names = {suffix: name for suffix in SUFFIXES for name in settings(rows) if name.endswith(suffix)}
     other, usual = names["other_half"], names["ordinary"]
-    among = _figure(rows, MEMORIZED, "IoU")
-    over = {name: _figure(rows, MEMORIZED, f"IoU_over_{name}") for name in ("ordinary", "chance")}
+    among = figure_of(rows, MEMORIZED, "IoU")
+    over = {name: figure_of(rows, MEMORIZED, f"IoU_over_{name}") for name in ("ordinary", "chance")}
     questions = [
         Question("overlap above that of ordinary prompts", among, over["ordinary"], margin),
         Question("overlap above chance", among, over["chance"], margin),
-        Question("the other half's mask lowers the rate", _figure(rows, other, "MR", kind),
-                 turned(paired(_figure(rows, other, "MR_difference", kind))), margin),
-        Question("more than that of ordinary prompts", _figure(rows, usual, "MR", kind),
-                 turned(paired(_figure(rows, other, f"MR_over_{usual}", kind))), margin),
+        Question("the other half's mask lowers the rate", figure_of(rows, other, "MR", kind),
+                 turned(paired(figure_of(rows, other, "MR_difference", kind))), margin),
+        Question("more than that of ordinary prompts", figure_of(rows, usual, "MR", kind),
+                 turned(paired(figure_of(rows, other, f"MR_over_{usual}", kind))), margin),
     ]  # fmt: skip
     code, headline, text = _case(*(each.answer for each in questions))
     return Verdict(code, headline, text, figures=asked(questions, "figure"))
@@ -78,39 +70,6 @@ def _case(overlap: Answer, by_chance: Answer, mitigates: Answer, more: Answer) -
     return "transfers", "The mask transfers; whether masks overlap more is undecided", text
 
 
-def write_subspace(path: Path, rows: Rows) -> None:
-    """Write the PNG: overlaps left, memorization rates right."""
-    pairs = [row["setting"] for row in rows if row["kind"] == "masks"]
-    kind = next(row["kind"] for row in rows if row["kind"] != "masks")
-    with styled():
-        figure = Figure(figsize=(8, 2.6), layout="constrained")
-        FigureCanvasAgg(figure)
-        left, right = figure.subplots(1, 2)
-        _marks(left, pairs, [_figure(rows, name, "IoU") for name in pairs])
-        for place, name in enumerate(pairs):
-            if chance := _figure(rows, name, "IoU_chance"):
-                left.plot([chance.value] * 2, [place - 0.3, place + 0.3], color=QUIET, linewidth=1.5)
-        left.set_xlabel("IoU of masks")
-        names = settings(rows)
-        _marks(right, [n.replace("_", " ") for n in names], [_figure(rows, n, "MR", kind) for n in names])
-        right.set_xlabel(f"memorization rate, {kind}")
-        save(figure, path)
-
-
-def _marks(axes: Axes, labels: Sequence[str], figures: Sequence[Estimate | None]) -> None:
-    for place, figure in enumerate(figures):
-        axes.axhline(place, color=LINE, linewidth=0.6, zorder=0)
-        if figure is None:
-            continue
-        low = figure.value if figure.low is None else figure.low
-        high = figure.value if figure.high is None else figure.high
-        axes.plot([low, high], [place, place], color=REPLICA, linewidth=1.2)
-        axes.plot([figure.value], [place], "o", color=REPLICA, markersize=4)
-    axes.set_yticks(range(len(labels)), labels)
-    axes.set_ylim(len(labels) - 0.5, -0.5)
-    axes.set_xlim(0, 1)
-
-
-def _figure(rows: Rows, setting: str, metric: str, kind: str = "masks") -> Estimate | None:
+def figure_of(rows: Rows, setting: str, metric: str, kind: str = "masks") -> Estimate | None:
     found = (row for row in rows if row["setting"] == setting and row["kind"] == kind)
     return estimate(next(found, None), metric)

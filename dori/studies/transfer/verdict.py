@@ -1,15 +1,9 @@
-"""What the transfer study bears out, and its figure: who finds a trigger, and who draws from it."""
-
-from pathlib import Path
-
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
+"""What the transfer study bears out: who finds a trigger, and who draws from it."""
 
 from dori.metrics.differences import holm
-from dori.results.figures.style import INK, save, styled
 from dori.results.reading.answers import ABOVE, WITHIN, apart, paired
 from dori.results.reading.comparison import CARRIED, kinds_of, split
-from dori.results.reading.estimate import MISSING, Estimate, estimate, number, with_interval
+from dori.results.reading.estimate import MISSING, Estimate, estimate, with_interval
 from dori.results.reading.margins import Margins
 from dori.results.reading.rows import Rows
 from dori.results.reading.words import kind_title
@@ -101,27 +95,3 @@ def _over_twin(rows: Rows, source: str, drawn: str, figure: Estimate) -> Estimat
     bound = Estimate(Margins.of(rows[0]["params"]).control)
     over = paired(rate(rows, source, drawn, metric=metric))
     return over or apart(figure, rate(rows, source, TWIN) or bound)
-
-
-def write_transfer(path: Path, rows: Rows) -> None:
-    """Write the PNG: the matrix of the first kind of target."""
-    names = models(rows)
-    sources = [NOBODY, *names]
-    figures = [[rate(rows, found, drawn) for drawn in names] for found in sources]
-    with styled():
-        figure = Figure(figsize=(1.6 + 1.1 * len(names), 0.9 + 0.55 * len(sources)), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots()
-        values = [[cell.value if cell else float("nan") for cell in line] for line in figures]
-        axes.imshow(values, cmap="Oranges", vmin=0, vmax=1.4, aspect="auto")
-        for y, line in enumerate(figures):
-            for x, cell in enumerate(line):
-                text = number(cell.value) if cell else MISSING
-                axes.text(x, y, text, ha="center", va="center", color=INK)
-        axes.set_xticks(range(len(names)), names)
-        axes.set_yticks(range(len(sources)), sources)
-        axes.set_xlabel(f"drawn by (memorization rate, {kinds_of(rows)[0]})")
-        axes.set_ylabel("trigger found on")
-        axes.spines[:].set_visible(False)
-        axes.tick_params(length=0)
-        save(figure, path)

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from dori.app.findings import findings
+from dori.app.findings import STUDY, findings
 from dori.app.report import write_sweep_report
 from dori.studies.locality.telling import verdict as locality
 from dori.studies.locality.telling.tables import tables
 
+PARAMS = {STUDY: "dori.studies.locality.study.locality", "steps": 50, "restarts": 8, "seed": 0}
 Rows = list[dict[str, Any]]
 GROUPS = ("one image", "different images", "memorized prompts", "ordinary prompts", "random embeddings")
 LAYERS = ("down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_v",
@@ -25,7 +26,7 @@ def figure(value: float, half: float = 0.02, n: int = 6) -> dict[str, Any]:
 def row(setting: str, kind: str, metrics: dict[str, Any], **more: Any) -> dict[str, Any]:
     return {
         "setting": setting, "kind": kind, "model": "minnow", "pruning": "none", "defense": "none",
-        "attack": "dori", "params": {"steps": 50, "restarts": 8, "seed": 0}, "metrics": metrics, "failed": [],
+        "attack": "dori", "params": PARAMS, "metrics": metrics, "failed": [],
         "fingerprint": "f00d", "unet_evaluations": 0, "gradient_evaluations": 0, **more,
     }  # fmt: skip
 

@@ -35,8 +35,8 @@ HALVES = ("development", "held_out")
 Outcomes = Callable[[Pictures, Tensor, Tensor], dict[str, Hit]]
 
 
-def rows_of(
-    run: Run, drawn: Sequence[Pictures], quality: Sequence[Pictures], against: Sequence[str] = (),
+def measure(
+    run: Run, drawn: Sequence[Pictures], quality: Sequence[Pictures] = (), against: Sequence[str] = (),
     outcomes: Outcomes | None = None,
 ) -> tuple[list[Row], pd.DataFrame]:  # fmt: skip
     """Rows of every (setting, kind), and a frame with one row per image.
@@ -55,7 +55,7 @@ def rows_of(
     ]
     found: dict[str, list[Hits]] = {"MR": []}
     for pictures, each, features in zip(drawn, similar, described, strict=True):
-        found["MR"].append(hits(pictures, each["orig"], run.evaluation.threshold))
+        found["MR"].append(hits(pictures, each["orig"], run.evaluation.made.threshold))
         for name, hit in (outcomes(pictures, features["sscd"], each["orig"]) if outcomes else {}).items():
             found.setdefault(name, []).append(Hits(hit, hit))
     rows, frames = [], []
@@ -81,12 +81,12 @@ def row_of(
     orig = similar["orig"][kept]
     names = [target.name for target in order]
     same = [names.index(pictures.targets[i].name) for i in kept]
-    metrics = replication(orig, run.evaluation.threshold) if kept else {}
+    metrics = replication(orig, run.evaluation.made.threshold) if kept else {}
     for half in HALVES:
         part = [k for k, i in enumerate(kept) if pictures.targets[i].half == half]
         if not part:
             continue
-        split = replication(orig[part], run.evaluation.threshold)
+        split = replication(orig[part], run.evaluation.made.threshold)
         metrics |= {f"{name}/{half}": split[name] for name in ("MR", "SSCD_Orig")}
     if kept:
         gen = SSCDGen(over="mean")
@@ -109,7 +109,7 @@ def row_of(
             metrics["Displacement"] = moved.compute()
         if pictures.restarts > 1:
             # (targets, restarts): whether any image of that restart replicates
-            found = orig.unflatten(1, (pictures.restarts, -1)).amax(2) > run.evaluation.threshold
+            found = orig.unflatten(1, (pictures.restarts, -1)).amax(2) > run.evaluation.made.threshold
             metrics["MR_restart"] = mean_of_shares(found.float().mean(1), pictures.restarts)
     model = pictures.subject.diffusion
     images = len(of_kind) * pictures.seeds * model.evaluations_per_image
@@ -117,12 +117,12 @@ def row_of(
     if attacked and run.attack:
         steps = attacked.budget.steps
         gradient, forward = (
-            count(len(of_kind), steps) for count in (run.attack.evaluations, run.attack.forwards)
+            count(len(of_kind), steps) for count in (run.attack.made.evaluations, run.attack.made.forwards)
         )
         if (reached := attacked.triggers.get("steps_to_replication")) is not None:
             if kept:
                 metrics["Work"] = work(run, attacked, reached[attacked.rows(kept)])
-            gradient, forward, looks = run.attack.spent(reached[attacked.rows(of_kind)], steps)
+            gradient, forward, looks = run.attack.made.spent(reached[attacked.rows(of_kind)], steps)
             images += looks * model.evaluations_per_image
         images += forward
     broken = set(attacked.failed) if attacked else set()
@@ -135,7 +135,7 @@ def work(run: Run, attacked: Attacked, reached: Tensor) -> Work:
     """Median gradient evaluations until an image of a quick sample was a copy; reached (n x restarts,)."""
     assert run.attack is not None
     steps = reached.view(-1, attacked.restarts)
-    return median_work(*work_of_restarts(steps, attacked.budget.steps, sum(run.attack.per_step)))
+    return median_work(*work_of_restarts(steps, attacked.budget.steps, sum(run.attack.made.per_step)))
 
 
 def replication(similarity: Tensor, threshold: float) -> dict[str, Estimate]:
