@@ -22,7 +22,7 @@ from dori.core.config import build
 from dori.core.errors import Failure, InputError
 
 RANK = "dori.app.rank"
-GRACE = 10  # seconds in which ranks that are told to end may tell the logger
+GRACE = 15  # seconds in which ranks that are told to end keep what they have, and tell the logger
 MEETING = ("NODE_RANK", "MASTER_ADDR", "MASTER_PORT")
 PLACE = ("RANK", "LOCAL_RANK", "GROUP_RANK", "WORLD_SIZE", *MEETING)
 

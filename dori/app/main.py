@@ -22,7 +22,7 @@ from dori.app.overrides import checked, groups
 from dori.app.verbs import verb
 from dori.core.config import CONF, build, check_keys, check_top
 from dori.core.errors import Failure, InputError
-from dori.core.stopping import Stopped, end_with_parent, leave, listen, stoppable
+from dori.core.stopping import Stopped, end_with_parent, leave, listen, pass_on, stoppable
 
 if TYPE_CHECKING:
     from dori.steps.run import Run
@@ -115,6 +115,7 @@ def _job(cfg: DictConfig) -> None:
     try:
         study(cfg, Path(job.runtime.output_dir))
     except Stopped as stopped:
+        pass_on(stopped)
         stopped.add_note(f"finished stages are kept in {cfg.cache}")
         if multiprocessing.parent_process() is not None:
             leave(stopped)  # a worker of joblib's would wait for its next job

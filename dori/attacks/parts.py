@@ -51,13 +51,13 @@ def write_parts(
         some = [attempts[row] for row in chunk]
         first = next(iter(folders.values()))
         progress = Progress(first / f"{UNDER_WAY}{which}.pt", predictor.save_every, list(map(str, folders)))
-        found, fitting = attack.solve(
-            diffusion, data, some, list(folders), fitting, replicated, progress=progress
-        )
-        for budget, parts in found.items():
-            placed = {"place": torch.tensor(chunk), **parts}
-            save_tensors(placed, folders[budget] / name)
-        progress.end()
+        with progress.kept():
+            found, fitting = attack.solve(
+                diffusion, data, some, list(folders), fitting, replicated, progress=progress
+            )
+            for budget, parts in found.items():
+                placed = {"place": torch.tensor(chunk), **parts}
+                save_tensors(placed, folders[budget] / name)
 
     hooked = attack.space.hooks or diffusion.guard is not None
     predictor.run([*diffusion.networks, *judges], solve, predictor.chunks(rows, size, hooked), hooked)

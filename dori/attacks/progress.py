@@ -1,8 +1,10 @@
-"""How far a climb has come, kept so many seconds apart: killed, it goes on, and ends with the same bits."""
+"""How far a climb has come, kept so many seconds apart, and at once when the process is told to end: started
+again, it goes on, and ends with the same bits."""
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dori.core.files import replace_file
+from dori.core.stopping import keeping, stop_if_told, told
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +46,12 @@ class Progress:
         self.hold(name, lambda: [s.get_state() for s in streams], partial(_rewind, streams))
 
     def save(self) -> None:
-        """Where it is time."""
-        if self.path is not None and time.monotonic() - self.saved >= self.every:
+        """Where it is time. Raises Stopped, if this process was told to end."""
+        if self.path is not None and (told() or time.monotonic() - self.saved >= self.every):
             kept = {"of": self.of, "held": {name: save() for name, (save, _) in self.held.items()}}
             replace_file(self.path, partial(torch.save, kept))
             self.saved = time.monotonic()
+            stop_if_told()
 
     def resume(self) -> None:
         """Puts back what the file holds, if there is one of this climb."""
@@ -62,9 +66,12 @@ class Progress:
             for name, (_, load) in self.held.items():
                 load(kept["held"][name])
 
-    def end(self) -> None:
-        """Remove what was kept: the solve is finished."""
-        if self.path is not None:
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Around a climb, and whatever keeps its result; after that there is nothing to go on from."""
+        assert self.path is not None
+        with keeping():
+            yield
             self.path.unlink(missing_ok=True)
 
 

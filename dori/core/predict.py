@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 
 from dori.core.files import save_tensors
 from dori.core.ranks import process_group, world
-from dori.core.stopping import CHUNKS, Stopped, listen_again
+from dori.core.stopping import CHUNKS, Stopped, is_kept, listen_again
 
 log = logging.getLogger(__name__)
 Work = Callable[[Any], None]
@@ -85,10 +85,10 @@ def side_by_side(work: Callable[[Any], R], chunks: list, most: int) -> list[R]:
     try:
         return list(pool.map(work, chunks))  # raises what a chunk raised
     except Stopped:
-        ends = False  # for hours, perhaps
+        ends = is_kept()  # else for hours, perhaps
         raise
     finally:
-        pool.shutdown(wait=ends, cancel_futures=not ends)
+        pool.shutdown(wait=ends, cancel_futures=True)
         torch.set_num_threads(threads)
 
 

@@ -1,5 +1,9 @@
 """A climb that is killed goes on where it was, and ends with the bits of one that was not."""
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,10 +16,12 @@ from torch import Tensor
 from dori.attacks import Attack
 from dori.attacks.parts import merge_parts, write_parts
 from dori.attacks.progress import Progress
+from dori.core.config import ROOT
 from dori.core.predict import Predictor
 from dori.data import Target
 from dori.diffusion import StableDiffusion
 from tests.attacks.held_out import DATA, TARGETS, attack
+from tests.attacks.kills import KILLS
 
 STEPS = "attack.steps=6"
 ATTACKS = {
@@ -96,6 +102,23 @@ def test_a_killed_climb_goes_on_bit_by_bit(
             assert torch.equal(killed[budget][key].nan_to_num(-7), value.nan_to_num(-7)), (budget, key)
 
 
+@pytest.mark.parametrize("threads", [1, 2])  # the climb in the main thread, or two climbs beside it
+def test_told_to_end_it_loses_nothing(threads: int, v_folder: Path, tmp_path: Path) -> None:
+    """Minutes before progress would be kept by the clock."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "tests.attacks.kills", str(v_folder), str(tmp_path), str(threads)], cwd=ROOT,
+        capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "2"},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    *killed, last, whole = json.loads(ran.stdout.splitlines()[-1])
+    assert [status for status, _ in killed] == [143] * len(KILLS)
+    assert last[0] == whole[0] == 0
+    assert sum(calls for _, calls in [*killed, last]) == whole[1]
+    found = {name: triggers(tmp_path / name)[name] for name in ("killed", "whole")}
+    for key, value in found["whole"].items():
+        assert torch.equal(found["killed"][key].nan_to_num(-7), value.nan_to_num(-7)), key
+
+
 def test_progress_of_other_budgets_is_left_alone(tmp_path: Path) -> None:
     """Another run has done one of them in the meantime."""
     for of, found in (("[1, 2]", 3.0), ("[2]", 0.0)):
@@ -124,6 +147,6 @@ def test_it_is_kept_a_time_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         progress.save()
         if progress.path.exists():
             kept.append(now[0])
-            progress.end()
+            progress.path.unlink()
     assert kept == [300, 600, 900]
     Progress().save()  # nothing is kept where there is no file

@@ -63,6 +63,15 @@ def main():
     finally:
         ended.touch()
 """,
+    "keeping": """
+@stoppable
+def main():
+    with keeping():
+        ready.touch()
+        while not told():
+            time.sleep(0.01)
+        ended.touch()
+""",
     "deaf": """
 stopping.GRACE = 0.3
 @stoppable
@@ -103,6 +112,32 @@ def test_it_ends_at_once_and_says_so(busy: str, number: int, tmp_path: Path) -> 
     by = "Ctrl-C" if number == signal.SIGINT else "SIGTERM"
     assert err.splitlines()[-1] == f"dori: stopped by {by}; start again to go on"
     assert (tmp_path / "ended").exists()
+
+
+def test_a_launcher_queues_the_job_again_when_all_is_kept(tmp_path: Path) -> None:
+    """As submitit does at SIGUSR2; until then nothing has been kept, so that the job would begin anew."""
+    code = """
+def requeue(number, frame):
+    (ready.parent / f"queued-{ended.exists()}").touch()
+    sys.exit(7)
+signal.signal(signal.SIGUSR2, requeue)
+@stoppable
+def main():
+    listen()
+    try:
+        with keeping():
+            ready.touch()
+            while not told():
+                time.sleep(0.01)
+            ended.touch()
+    except Stopped as stopped:
+        pass_on(stopped)
+main()
+"""
+    process = start(code, tmp_path)
+    process.send_signal(signal.SIGUSR2)
+    assert process.wait(timeout=15) == 7
+    assert (tmp_path / "queued-True").exists()
 
 
 def test_a_second_sigterm_does_not_disturb_the_end(tmp_path: Path) -> None:

@@ -187,8 +187,8 @@ def test_a_finished_training_is_not_done_again(
 
 
 @pytest.mark.slow
-def test_sigkill_at_any_moment_changes_nothing(v_folder: Path, tmp_path: Path) -> None:
-    """Killed in the middle of a batch, in a process of its own, four times."""
+def test_ended_at_any_moment_it_changes_nothing(v_folder: Path, tmp_path: Path) -> None:
+    """In the middle of a batch, in a process of its own, four times; told to end, it does nothing twice."""
     argument = json.dumps([str(v_folder), str(tmp_path)])
     done = subprocess.run(
         [sys.executable, "-m", "tests.defenses.kills", argument], cwd=ROOT, capture_output=True, text=True,
@@ -196,11 +196,13 @@ def test_sigkill_at_any_moment_changes_nothing(v_folder: Path, tmp_path: Path) -
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found == [-signal.SIGKILL] * 4 + [0, 0]
-    assert equal(unet_of(tmp_path / "killed"), unet_of(tmp_path / "whole"))
-    names = ("training.json", "diffusion_pytorch_model.safetensors")
-    for name in names:
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert [status for status, _ in found["killed"]] == [-signal.SIGKILL] * 4 + [0]
+    assert [status for status, _ in found["told"]] == [128 + signal.SIGTERM] * 4 + [0]
+    assert found["whole"] == [[0, sum(updates for _, updates in found["told"])]]
+    for way in ("killed", "told"):
+        assert equal(unet_of(tmp_path / way), unet_of(tmp_path / "whole"))
+        for name in ("training.json", "diffusion_pytorch_model.safetensors"):
+            assert (tmp_path / way / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
 
 
 def test_the_best_epoch_is_kept_and_a_training_that_stalls_ends(

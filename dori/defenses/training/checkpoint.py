@@ -11,6 +11,7 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from dori.core.errors import InputError
 from dori.core.files import replace_file, save_tensors
+from dori.core.stopping import Stopped, told
 from dori.defenses.training.history import best
 from dori.defenses.training.module import FinetuningModule
 
@@ -44,7 +45,10 @@ class Whole(TorchCheckpointIO):
 
 
 class Last(Checkpoint):
-    """Saves every so many seconds, between two batches. ``recipe`` says what the training depends on."""
+    """Saves every so many seconds, between two batches, and before the process ends that was told to.
+
+    ``recipe`` says what the training depends on.
+    """
 
     def __init__(self, path: Path, every: float, recipe: Recipe):
         self.path, self.every, self.recipe = path, every, recipe
@@ -63,10 +67,13 @@ class Last(Checkpoint):
         self.save(trainer)
 
     def save(self, trainer: Trainer) -> None:
-        """Where it is time, which the first rank says for all."""
-        if trainer.strategy.broadcast(time.monotonic() - self.saved >= self.every):
+        """Where it is time, which the first rank says for all. Raises Stopped, if it was told to end."""
+        status = trainer.strategy.broadcast(told())
+        if status or trainer.strategy.broadcast(time.monotonic() - self.saved >= self.every):
             trainer.save_checkpoint(self.path)
             self.saved = time.monotonic()
+        if status:
+            raise Stopped(status)
 
 
 def last_good(path: Path, recipe: Recipe) -> Path | None:

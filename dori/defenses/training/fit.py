@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from dori.core.files import as_umask, write_atomically
 from dori.core.predict import Stoppable, bars
 from dori.core.ranks import once, process_group
+from dori.core.stopping import keeping
 from dori.defenses.training.checkpoint import Best, Last, Recipe, Whole, last_good
 from dori.defenses.training.finetuning import Finetuning
 from dori.defenses.training.lora import save_lora
@@ -41,9 +42,10 @@ def fit(
             plugins=[*make.keywords.get("plugins", []), Whole()], enable_checkpointing=True,
             logger=False, num_sanity_val_steps=0, enable_progress_bar=bool(bar),
         )  # fmt: skip
-        with process_group():
-            trainer.fit(module, ckpt_path=last_good(last, recipe), weights_only=True)
-        once(lambda: keep(module, folder, best, done, clock))
+        with keeping():
+            with process_group():
+                trainer.fit(module, ckpt_path=last_good(last, recipe), weights_only=True)
+            once(lambda: keep(module, folder, best, done, clock))
     once(lambda: discard(last, best))
     # read by one: rank 0 may rename the folder while another has yet to look
     return once(lambda: {**json.loads(done.read_text())["counted"], **json.loads(clock.read_text())})
