@@ -12,7 +12,8 @@ from pathlib import Path
 def main(folder: Path) -> None:
     job = json.loads((folder / "job.json").read_text())
     rank = os.environ.get("LOCAL_RANK")
-    plan = job["config"]["plan"][int(rank or 0)]
+    plans = job["config"]["plan"]
+    plan = plans[int(rank or 0)]
     output = Path(job["output"])
     print(f"rank {rank} speaks")
     (output / f"environment-{rank}.json").write_text(json.dumps({**os.environ, "pid": os.getpid()}))
@@ -30,10 +31,13 @@ def main(folder: Path) -> None:
         time.sleep(1000)
     if plan == "told":  # to end, and tells its logger
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        (output / "listens").touch()
         try:
             time.sleep(1000)
         finally:
             (output / "told").touch()
+    while "told" in plans and not (output / "listens").exists():
+        time.sleep(0.01)
     (folder / f"error-{rank or 0}.json").write_text(json.dumps({"type": plan, "text": "a reason"}))
     sys.exit(1)
 
