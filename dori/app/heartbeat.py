@@ -1,23 +1,68 @@
-"""How far a job is, in a file of its folder and, without a terminal, as a line a minute."""
+"""A job's progress for whoever is not there: in dori.log, as a line a minute, and in ``progress.json``."""
 
+import json
 import logging
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from threading import Event, Thread
 
-log = logging.getLogger(__name__)
+from dori.app.course import Course, duration
+from dori.core.files import write_atomically
+
+log = logging.getLogger("dori.stages")
 PROGRESS = "progress.json"
 EVERY = 60  # seconds between two heartbeats
 
 
-def duration(seconds: float) -> str:
-    """How one says it.
+class Journal:
+    """A line for every stage that begins and ends, as a listener."""
 
-    >>> duration(40), duration(130), duration(7000), duration(200_000)
-    ('40 s', '2 min', '1 h 57 min', '2 d 8 h')
-    """
-    minutes, hours, days = seconds / 60, seconds / 3600, seconds / 86_400
-    if minutes < 1:
-        return f"{seconds:.0f} s"
-    if hours < 1:
-        return f"{minutes:.0f} min"
-    if days < 1:
-        return f"{int(hours)} h {int(minutes) % 60} min"
-    return f"{int(days)} d {int(hours) % 24} h"
+    def __init__(self, course: Course):
+        self.course = course
+
+    def begun(self, labels: Sequence[str]) -> None:
+        for label in labels:
+            log.info("%s: begun", label)
+
+    def advanced(self, share: float) -> None:
+        """Told by the heartbeat."""
+
+    def ended(self, labels: Sequence[str], cached: bool) -> None:
+        for label in labels:
+            took = self.course.stages[label].seconds
+            log.info("%s: %s", label, "in the cache" if cached else f"done in {took:.1f} s")
+
+
+class Heartbeat:
+    """A context: as long as the job lives, its folder says how far it is."""
+
+    def __init__(self, course: Course, output: Path):
+        self.course, self.file = course, output / PROGRESS
+        self.over = Event()
+        self.thread = Thread(target=self._beat, daemon=True)
+
+    def __enter__(self) -> None:
+        self.thread.start()
+
+    def __exit__(self, *error: object) -> None:
+        self.over.set()
+        self.thread.join()
+        self.file.unlink(missing_ok=True)
+
+    def _beat(self) -> None:
+        while not self.over.wait(EVERY):
+            course = self.course
+            told = {"stage": course.now, "share": course.share, "left": course.left, "at": time.time()}
+            with suppress(OSError):  # a full disk is told by whoever has something to lose
+                write_atomically(self.file, json.dumps(told) + "\n")
+            if not sys.stdout.isatty():
+                log.info("%s", said(course))
+
+
+def said(course: Course) -> str:
+    """Where the job is, in one line."""
+    left = f", about {duration(course.left)} left" if course.left is not None else ""
+    return f"{course.now}: {course.share_of_stage:.0%}; all: {course.share:.0%}{left}"

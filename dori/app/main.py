@@ -92,17 +92,21 @@ def configured(cfg: DictConfig) -> "Run":
 
 def work(cfg: DictConfig, output: Path, leads: bool = True) -> list[dict]:
     """The study itself, in this process; of several ranks, the one that ``leads`` writes what comes out."""
+    from dori.app.course import Course
+    from dori.app.display import displayed
     from dori.app.finish import Job
     from dori.steps.run import Run
     from dori.steps.soundness import check_models
 
     run = Run.configured(cfg)
     gc.enable()  # all is imported, see dori.__main__
-    check_models(run.stages, run.diffusion, run.diffusion.twin)
     if not leads:
+        check_models(run.stages, run.diffusion, run.diffusion.twin)
         return build(cfg.study)(run).rows
     with Job(run, output) as job:
-        outcome = build(cfg.study)(run)
+        with displayed(Course(), output, live=cfg.trainer.get("enable_progress_bar", True)):
+            check_models(run.stages, run.diffusion, run.diffusion.twin)
+            outcome = build(cfg.study)(run)
         job.finish(outcome)
     return outcome.rows
 

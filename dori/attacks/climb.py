@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dori.attacks.progress import Progress
+from dori.core.progress import within
 from dori.diffusion import StableDiffusion, frozen
 
 Noise = Callable[[int], tuple[Tensor, Tensor]]
@@ -93,4 +94,5 @@ def climb(
             leave(step + 1, loss)
             done.fill_(step + 1)
             progress.save()
+            within((step + 1) / steps)
     return y.detach().cpu(), losses, failed

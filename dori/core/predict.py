@@ -1,14 +1,13 @@
 """Long work in chunks through Lightning's ``Trainer.predict``.
 
-Accelerator, devices, strategy, precision and progress bar come from the ``trainer`` group, for
-attacks as for sampling. Chunks are dealt to ranks by index: a padding sampler would repeat some.
+Accelerator, devices, strategy and precision come from the ``trainer`` group, for attacks as for
+sampling. Chunks are dealt to ranks by index: a padding sampler would repeat some.
 
 On a CPU several chunks go on at once, a thread each: the kernels of a small U-Net gain little from
 more threads within one call.
 """
 
 import logging
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -19,11 +18,11 @@ from typing import Any, TypeVar
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import TQDMProgressBar
 from safetensors.torch import load_file
 from torch import nn
 from torch.utils.data import DataLoader
 
+from dori.core import progress
 from dori.core.files import save_tensors
 from dori.core.ranks import process_group, world
 from dori.core.stopping import CHUNKS, Stopped, is_kept, listen_again
@@ -102,34 +101,6 @@ class Stoppable(lightning.Callback):
         listen_again()
 
 
-class StageBar(TQDMProgressBar):
-    """Lightning's bars under the name of the stage."""
-
-    def __init__(self, label: str):
-        super().__init__()
-        self.label = label
-
-    def on_predict_batch_start(self, *arguments: Any, **named: Any) -> None:
-        super().on_predict_batch_start(*arguments, **named)
-        self.predict_progress_bar.set_description(self.label)
-
-    @property
-    def predict_description(self) -> str:
-        return self.label
-
-    def on_train_epoch_start(self, trainer: lightning.Trainer, *arguments: Any) -> None:
-        super().on_train_epoch_start(trainer, *arguments)
-        self.train_progress_bar.set_description(
-            f"{self.label}, epoch {trainer.current_epoch + 1} of {trainer.max_epochs}"
-        )
-
-
-def bars(make: partial[lightning.Trainer], label: str) -> list[StageBar]:
-    """A bar, where somebody looks: in a file it would be one endless line."""
-    wanted = make.keywords.get("enable_progress_bar", True) and sys.stdout.isatty()
-    return [StageBar(label)] if wanted else []
-
-
 @dataclass(frozen=True)
 class Predictor:
     """Makes a trainer for each stage; ``make`` is the ``trainer`` group as a partial.
@@ -152,8 +123,7 @@ class Predictor:
 
     def run(self, networks: list[nn.Module], work: Work, chunks: list, hooked: bool = False) -> None:
         """``work(chunk)`` for every chunk; each is done by one process. All are done when it returns."""
-        bar = bars(self.make, self.label)
-        trainer = self.make(callbacks=[Stoppable(), *bar], enable_progress_bar=bool(bar))
+        trainer = self.make(callbacks=[Stoppable()], enable_progress_bar=False)
         if trainer.is_global_zero and len(chunks) < trainer.world_size:
             idle = trainer.world_size - len(chunks)
             log.warning(
@@ -161,7 +131,9 @@ class Predictor:
             )
         with process_group():
             data = ChunkData(chunks, self.at_once(hooked))
-            trainer.predict(ChunkModule(networks, work), data, return_predictions=False)
+            own = len(chunks[trainer.global_rank :: trainer.world_size])
+            module = ChunkModule(networks, progress.counted(work, own))
+            trainer.predict(module, data, return_predictions=False)
 
     @contextmanager
     def placed(self, networks: list[nn.Module]) -> Iterator[None]:

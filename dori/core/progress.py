@@ -1,75 +1,83 @@
-"""How far a job has come, told like a log: whoever shows it listens, and nobody waits for it.
+"""How far a job has come, told like a log: whoever shows it listens, and no step waits for it.
 
-A stage is begun, advanced and ended under its label. Work that is inside one chunk (the steps of an attack)
-tells its share of the chunk.
+Stages are begun, advanced and ended by their labels, several at once where one computation fills several.
+Work that is dealt out in chunks tells of those that are done, and of its share of the one at hand.
 """
 
-import threading
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Protocol
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Samples through the denoiser that a stage takes, forward alone, and forward and backward."""
-
-    forward: int = 0
-    gradient: int = 0
-
-    @property
-    def weight(self) -> int:
-        """In forward passes; a gradient with respect to the embedding costs as much as two more."""
-        return self.forward + 3 * self.gradient
-
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(self.forward + other.forward, self.gradient + other.gradient)
+from contextvars import ContextVar
+from threading import Lock
+from typing import Any, Protocol
 
 
 class Listener(Protocol):
-    def begun(self, label: str) -> None: ...
+    """Who is told. Within stages that go on others may begin, and end before them."""
 
-    def advanced(self, label: str, share: float) -> None: ...
+    def begun(self, labels: Sequence[str]) -> None: ...
 
-    def ended(self, label: str, cached: bool) -> None: ...
+    def advanced(self, share: float) -> None:
+        """``share``: of what began last and goes on, between 0 and 1."""
 
-
-@dataclass
-class _Told:
-    """Who listens, and how much of the stage that goes on is done; ``lock``: chunks are in threads."""
-
-    listeners: list[Listener] = field(default_factory=list)
-    label: str = ""
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def ended(self, labels: Sequence[str], cached: bool) -> None: ...
 
 
-_told = _Told()
+_listeners: list[Listener] = []
+_within: ContextVar[Callable[[float], None] | None] = ContextVar("within", default=None)
 
 
 @contextmanager
 def told_to(listener: Listener) -> Iterator[None]:
-    """Within, the listener hears of all stages."""
-    _told.listeners.append(listener)
+    """Within, the listener hears of all stages of this process."""
+    _listeners.append(listener)
     try:
         yield
     finally:
-        _told.listeners.remove(listener)
+        _listeners.remove(listener)
 
 
-def begin(label: str) -> None:
-    _told.label = label
-    for listener in _told.listeners:
-        listener.begun(label)
+def begin(labels: Sequence[str]) -> None:
+    """Of a computation that fills the stages of these labels."""
+    for listener in _listeners:
+        listener.begun(labels)
 
 
 def advance(share: float) -> None:
-    """``share``: of the stage that goes on, between 0 and 1."""
-    with _told.lock:
-        for listener in _told.listeners:
-            listener.advanced(_told.label, share)
+    """How much of what began last is done, between 0 and 1."""
+    for listener in _listeners:
+        listener.advanced(share)
 
 
-def end(label: str, cached: bool) -> None:
-    for listener in _told.listeners:
-        listener.ended(label, cached)
+def end(labels: Sequence[str], cached: bool) -> None:
+    """``cached``: they were there, and never begun."""
+    for listener in _listeners:
+        listener.ended(labels, cached)
+
+
+def within(share: float) -> None:
+    """How much is done of the chunk that this thread works on; nothing where it works on none."""
+    if (tell := _within.get()) is not None:
+        tell(share)
+
+
+def counted(work: Callable[[Any], None], count: int) -> Callable[[Any], None]:
+    """``work(chunk)``, of which there are ``count``, some of them at once, that tells how far all are."""
+    places, shares, lock = itertools.count(), [0.0] * count, Lock()
+
+    def told(chunk: Any) -> None:
+        place = next(places)
+
+        def tell(share: float) -> None:
+            with lock:
+                shares[place] = share
+                advance(sum(shares) / count)
+
+        before = _within.set(tell)
+        try:
+            work(chunk)
+        finally:
+            _within.reset(before)
+        tell(1.0)
+
+    return told

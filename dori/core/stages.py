@@ -5,7 +5,6 @@ that a killed stage finds its finished parts again, and renamed once its ``done.
 files) is written. A folder that does not match its ``done.json`` is never used (``entries``).
 """
 
-import logging
 import os
 import time
 from collections.abc import Callable
@@ -14,14 +13,13 @@ from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
 
-from dori.core import entries
+from dori.core import entries, progress
 from dori.core.code import code_of, module_of
 from dori.core.disk import CACHE, room
 from dori.core.entries import Info
 from dori.core.fingerprints import fingerprint
 from dori.core.ranks import once
 
-log = logging.getLogger(__name__)
 OWN = "~/.cache/dori"  # where goes what cannot be kept in a cache of somebody else's
 
 
@@ -93,9 +91,10 @@ class Stages:
             folders = {label: Path(folder) for label, (folder, _) in found.items()}
             infos = {label: info for label, (_, info) in found.items()}
             missing = [label for label, info in infos.items() if info is None]
-            for label in infos:
-                log.info("%s: %s", label, "begun" if label in missing else "in the cache")
+            if cached := [label for label in infos if label not in missing]:
+                progress.end(cached, cached=True)
             if missing:
+                progress.begin(missing)
                 partial = {label: entries.partial(folders[label]) for label in missing}
                 done = compute(partial) if by_all else once(lambda: compute(partial))
                 infos |= zip(missing, done, strict=True)
@@ -105,7 +104,7 @@ class Stages:
                         entries.finish(folders[label], infos[label], inputs[label])
 
                 once(finish)
-                log.info("%s: done in %.1f s", ", ".join(missing), time.monotonic() - start)
+                progress.end(missing, cached=False)
         seconds = (time.monotonic() - start) / len(inputs)
         results = [
             Result(label, folders[label], key, infos[label] or {}, label not in missing, seconds)

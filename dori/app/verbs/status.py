@@ -8,7 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from dori.app.heartbeat import EVERY, PROGRESS, duration
+from dori.app.course import duration
+from dori.app.heartbeat import EVERY, PROGRESS
 from dori.app.jobs import FAILED, is_done, job_folders, overrides, planned
 from dori.core.errors import InputError
 

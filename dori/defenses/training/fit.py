@@ -9,8 +9,9 @@ import lightning
 from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
 
+from dori.core import progress
 from dori.core.files import as_umask, write_atomically
-from dori.core.predict import Stoppable, bars
+from dori.core.predict import Stoppable
 from dori.core.ranks import once, process_group
 from dori.core.stopping import keeping
 from dori.defenses.training.checkpoint import Best, Last, Recipe, Whole, last_good
@@ -18,6 +19,14 @@ from dori.defenses.training.finetuning import Finetuning
 from dori.defenses.training.lora import save_lora
 from dori.defenses.training.material import Material
 from dori.defenses.training.module import FinetuningModule, Measure
+
+
+class Told(lightning.Callback):
+    """Tells how much of the training is done."""
+
+    def on_train_batch_end(self, trainer: lightning.Trainer, *arguments: Any) -> None:
+        batch, epochs = int(arguments[-1]) + 1, trainer.max_epochs or 1
+        progress.advance((trainer.current_epoch + batch / trainer.num_training_batches) / epochs)
 
 
 def fit(
@@ -35,12 +44,11 @@ def fit(
     done, clock = folder / "training.json", folder / "timing.json"
     if not once(done.exists):
         module = FinetuningModule(settings, material, measure)
-        bar = bars(make, label)
         trainer = make(
             max_epochs=settings.epochs,
-            callbacks=[Stoppable(), *bar, Best(best), Last(last, settings.save_every, recipe)],
+            callbacks=[Stoppable(), Told(), Best(best), Last(last, settings.save_every, recipe)],
             plugins=[*make.keywords.get("plugins", []), Whole()], enable_checkpointing=True,
-            logger=False, num_sanity_val_steps=0, enable_progress_bar=bool(bar),
+            logger=False, num_sanity_val_steps=0, enable_progress_bar=False,
         )  # fmt: skip
         with keeping():
             with process_group():

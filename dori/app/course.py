@@ -1,0 +1,97 @@
+"""The course of a job: which stages there are to be, how far it has come, and how long the rest takes."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass
+class Stage:
+    """``weight``: what it costs, in forward passes of the denoiser; 0 for what costs next to nothing."""
+
+    weight: float = 0
+    state: Literal["waiting", "running", "done", "cached"] = "waiting"
+    share: float = 0
+    began: float = 0
+    seconds: float = 0
+
+
+class Course:
+    """Listens to the stages, beside what was planned of them.
+
+    Args:
+        planned: the weight of each stage that is to be computed, by its label, in their order.
+    """
+
+    def __init__(self, planned: dict[str, float] | None = None):
+        self.stages = {label: Stage(weight) for label, weight in (planned or {}).items()}
+        self.open: list[Sequence[str]] = []
+
+    def begun(self, labels: Sequence[str]) -> None:
+        self.open.append(labels)
+        for label in labels:
+            stage = self.stages.setdefault(label, Stage())
+            stage.state, stage.began = "running", time.monotonic()
+
+    def advanced(self, share: float) -> None:
+        for label in self.open[-1] if self.open else ():
+            self.stages[label].share = share
+
+    def ended(self, labels: Sequence[str], cached: bool) -> None:
+        for label in labels:
+            stage = self.stages.setdefault(label, Stage())
+            stage.share, stage.state = 1, "cached" if cached else "done"
+            stage.seconds = 0 if cached else time.monotonic() - stage.began
+        if not cached:
+            self.open.remove(labels)
+
+    @property
+    def now(self) -> str:
+        """The stage that began last and goes on."""
+        return ", ".join(self.open[-1]) if self.open else "between two stages"
+
+    @property
+    def share_of_stage(self) -> float:
+        return max((self.stages[label].share for label in self.open[-1]), default=0) if self.open else 0
+
+    @property
+    def share(self) -> float:
+        """Of what was planned to be computed, by its cost; of the stages' number where no cost is known."""
+        wanted = [stage for stage in self.stages.values() if stage.state != "cached"]
+        whole = sum(stage.weight for stage in wanted)
+        if not whole:
+            return sum(stage.share for stage in wanted) / len(wanted) if wanted else 0
+        return sum(stage.weight * stage.share for stage in wanted) / whole
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the end, at the pace of what was computed; None as long as there is no pace."""
+        wanted = [stage for stage in self.stages.values() if stage.state != "cached" and stage.weight]
+        done = sum(stage.weight * stage.share for stage in wanted)
+        took = sum(self._took(stage) for stage in wanted)
+        rest = sum(stage.weight * (1 - stage.share) for stage in wanted)
+        return rest * took / done if done and took else None
+
+    def _took(self, stage: Stage) -> float:
+        """Of a stage that others fill at the same time, its part."""
+        if stage.state != "running":
+            return stage.seconds
+        together = max(1, sum(other.began == stage.began for other in self.stages.values()))
+        return (time.monotonic() - stage.began) / together
+
+
+def duration(seconds: float) -> str:
+    """How one says it.
+
+    >>> duration(40), duration(130), duration(7000), duration(200_000)
+    ('40 s', '2 min', '1 h 56 min', '2 d 7 h')
+    """
+    minutes, hours, days = int(seconds / 60), int(seconds / 3600), int(seconds / 86_400)
+    if minutes < 1:
+        return f"{seconds:.0f} s"
+    if hours < 1:
+        return f"{minutes} min"
+    if days < 1:
+        return f"{hours} h {minutes % 60} min"
+    return f"{days} d {hours % 24} h"
