@@ -1,13 +1,11 @@
 """Work in chunks through Lightning: each chunk once, whoever does it."""
 
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from types import SimpleNamespace
 
-import lightning
 import pytest
 import torch
 from hypothesis import given
@@ -15,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dori.core.predict import ChunkData, Predictor
+from dori.core.progress import told_to
 
 
 @given(st.integers(0, 30), st.integers(1, 7), st.integers(1, 4))
@@ -115,23 +114,15 @@ def test_networks_are_in_evaluation_mode_and_keep_their_weights(predictor: Predi
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
-def test_the_bar_has_the_name_of_the_stage_where_somebody_looks(
-    trainer: Callable[..., lightning.Trainer], capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Predictor(trainer, "in a file").run([nn.Linear(1, 1)], lambda chunk: None, [[1], [2]])
-    assert "in a file" not in "".join(capsys.readouterr())
-    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    Predictor(trainer, "mask: wanda").run([nn.Linear(1, 1)], lambda chunk: None, [[1], [2]])
-    printed = "".join(capsys.readouterr())
-    assert "mask: wanda: 100%" in printed
-    assert "Predicting" not in printed
+def test_it_is_told_how_many_of_the_chunks_are_done(predictor: Predictor) -> None:
+    shares: list[float] = []
 
+    class Listener:
+        advanced = shares.append
 
-def test_a_bar_that_nobody_wants_can_be_left_out(trainer: Callable[..., lightning.Trainer]) -> None:
-    done: list = []
-    without = partial(trainer, enable_progress_bar=False)
-    Predictor(without, "quiet").run([nn.Linear(1, 1)], done.append, [[1]])
-    assert done == [[1]]
+    with told_to(Listener()):
+        predictor.run([nn.Linear(1, 1)], lambda chunk: None, [[0], [1], [2], [3]])
+    assert shares == [0.25, 0.5, 0.75, 1.0]
 
 
 def test_an_error_in_the_work_comes_out_as_it_is(predictor: Predictor) -> None:

@@ -1,0 +1,95 @@
+"""The display: what a terminal, a log and a folder are told of a job that runs."""
+
+import io
+import json
+import time
+
+import pytest
+from rich.console import Console
+
+from dori.app import course as course_module
+from dori.app import heartbeat
+from dori.app.course import Course
+from dori.app.display import displayed, screen
+from dori.app.verbs.status import state_of
+from dori.core import progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass when the test says so."""
+    now = [1000.0]
+    monkeypatch.setattr(course_module.time, "monotonic", lambda: now[0])
+    return now
+
+
+def printed(course, width):
+    console = Console(file=io.StringIO(), width=width, color_system=None)
+    console.print(screen(course))
+    return console.file.getvalue()
+
+
+def test_what_is_left_follows_from_the_pace_and_the_costs(clock):
+    course = Course({"a": 100, "b": 300, "c": 0})
+    assert course.share == 0 and course.left is None
+    course.begun(["a"])
+    clock[0] += 10
+    course.ended(["a"], cached=False)
+    assert (course.share, course.left) == (0.25, 30)
+    course.begun(["b"])
+    clock[0] += 20
+    course.advanced(0.5)
+    assert (course.share, course.left) == (0.625, pytest.approx(18))  # 250 in 30 s, and 150 to go
+
+
+def test_what_is_in_the_cache_is_no_work_and_stages_within_stages_end_first(clock):
+    course = Course({"a": 100, "b": 300})
+    course.ended(["a"], cached=True)
+    assert course.share == 0
+    course.begun(["b"])
+    course.begun(["within"])
+    assert course.now == "within"
+    course.ended(["within"], cached=False)
+    course.advanced(0.25)
+    assert course.now == "b" and course.share == 0.25
+
+
+def test_stages_that_one_computation_fills_share_its_time(clock):
+    course = Course({"steps=10": 50, "steps=50": 50, "after": 100})
+    course.begun(["steps=10", "steps=50"])
+    clock[0] += 10
+    course.advanced(1)
+    assert course.left == pytest.approx(10)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_screen_fits_and_names_what_runs_and_what_comes(width):
+    course = Course(
+        {f"images: setting number {i} with a long name, ordinary captions": 10 for i in range(20)}
+    )
+    labels = list(course.stages)
+    for label in labels[:9]:
+        course.begun([label])
+        course.ended([label], cached=False)
+    course.begun([labels[9]])
+    course.advanced(0.5)
+    lines = printed(course, width).splitlines()
+    assert max(map(len, lines)) <= width and len(lines) <= 14
+    assert "5 stages before" in lines[0] and "5 stages after" in lines[-2]
+    assert "50%" in " ".join(lines) and lines[-1].split()[0] == "all"
+
+
+def test_a_folder_and_a_log_are_told_every_so_often(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(heartbeat, "EVERY", 0.05)
+    course = Course({"attack: dori on wanda": 10})
+    with caplog.at_level("INFO", logger="dori"), displayed(course, tmp_path, live=True):
+        progress.begin(["attack: dori on wanda"])
+        progress.advance(0.4)
+        time.sleep(0.3)
+        told = json.loads((tmp_path / heartbeat.PROGRESS).read_text())
+        assert state_of(tmp_path, time.time())[0] == "running"
+        progress.end(["attack: dori on wanda"], cached=False)
+    assert (told["stage"], told["share"]) == ("attack: dori on wanda", 0.4)
+    assert not (tmp_path / heartbeat.PROGRESS).exists()
+    assert any(line.startswith("attack: dori on wanda: 40%; all: 40%") for line in caplog.messages)
+    assert "attack: dori on wanda: begun" in caplog.messages
