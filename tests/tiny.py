@@ -112,10 +112,13 @@ def build_table(folder: Path, kinds: tuple[str, ...] = KINDS * 2) -> Path:
     return folder / "targets.csv"
 
 
-def build_ordinary(folder: Path, count: int = 8) -> Path:
-    """``ordinary.csv``: captions with pictures, more of them than the tiny CLIP has features."""
+def build_ordinary(folder: Path, count: int = 8, first: int = 100) -> Path:
+    """``ordinary.csv``: captions with pictures, more of them than the tiny CLIP has features.
+
+    ``first``: the number of the first picture; those of other numbers are others.
+    """
     for i in range(count):
-        Image.fromarray(picture(100 + i)).save(folder / f"ordinary-{i}.png")
+        Image.fromarray(picture(first + i)).save(folder / f"ordinary-{i}.png")
     names = [f"ordinary-{i}.png" for i in range(count)]
     table = pd.DataFrame({"caption": prompts(count, 20), "image": names})
     table.to_csv(folder / "ordinary.csv", index=False)

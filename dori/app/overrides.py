@@ -105,7 +105,7 @@ def check_overrides(words: list[str], config_dir: str | None = None) -> None:
         for option in _options(override):
             if option not in known[override.key_or_group]:
                 raise unknown(f"option of {override.key_or_group}", option, known[override.key_or_group])
-    cfg = _composed([f"{o.get_key_element()}={_options(o)[0]}" for o in chosen if _options(o)], own)
+    cfg = _composed([f"{o.get_key_element()}={_first(o)}" for o in chosen if _options(o)], own)
     for override in overrides:
         key = override.key_or_group
         # what is added is checked against its constructor when the job begins
@@ -141,7 +141,15 @@ def _options(override: Override) -> list[str]:
     if override.is_sweep_override():
         return [str(value) for value in override.sweep_string_iterator()]
     value = override.value()
+    if isinstance(value, list):  # several at once: metrics=[a,b]
+        return [str(each) for each in value]
     return [] if value is None else [str(value)]
+
+
+def _first(override: Override) -> str:
+    """Of a sweep the first option; else what is chosen, which may be several."""
+    found = _options(override)
+    return found[0] if override.is_sweep_override() or len(found) == 1 else f"[{','.join(found)}]"
 
 
 def _composed(choices: list[str], own: list[str]) -> DictConfig:

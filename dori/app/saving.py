@@ -60,8 +60,9 @@ def epochs(subject: "Subject | None") -> dict[int, dict[str, Tensor]]:
 
 
 def _trained(subject: "Subject | None") -> Path | None:
-    trained = subject is not None and subject.defense != "none" and subject.made is not None
-    return subject.made.folder if trained else None  # type: ignore[union-attr]
+    if subject is None or subject.made is None or subject.defense == "none" or subject.guard is not None:
+        return None  # made by pruning, or not at all
+    return subject.made.folder
 
 
 def write_history(path: Path, lines: Sequence[Mapping[str, float]]) -> None:

@@ -43,7 +43,7 @@ class Part(Generic[T]):
 
 def part(cfg: DictConfig, where: str) -> Part[Any]:
     """The part at ``where``, built. Raises InputError, see ``dori.core.config.build``."""
-    return Part.at(cfg, where, build(cfg[where]))
+    return Part.at(cfg, where, build(OmegaConf.select(cfg, where)))
 
 
 def part_or_none(cfg: DictConfig, where: str) -> Part[Any] | None:

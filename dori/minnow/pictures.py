@@ -87,6 +87,7 @@ def _lighter_or_darker(rng: np.random.Generator, rgb: tuple) -> tuple[float, flo
 
 
 def draw_background(rng: np.random.Generator, color: str, pattern: str) -> Background:
+    """A background of a color and a pattern, with what else is drawn at random."""
     rgb = _shade(rng, color)
     return Background(
         color, pattern, rgb, _lighter_or_darker(rng, rgb),
@@ -98,6 +99,7 @@ def draw_background(rng: np.random.Generator, color: str, pattern: str) -> Backg
 def draw_item(
     rng: np.random.Generator, shape: str, color: str, size: str, side: float = SIZE, scale: float = 1.0
 ) -> Item:
+    """One thing at a random place and angle; ``size``: small or large."""
     low, high = SIZES[size]
     radius = float(rng.uniform(low, high)) * scale
     margin = 0.75 * radius

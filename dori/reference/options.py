@@ -38,10 +38,12 @@ class Option:
 
     @cached_property
     def lines(self) -> list[str]:
+        """The file's lines."""
         return self.path.read_text().splitlines()
 
     @cached_property
     def node(self) -> yaml.MappingNode:
+        """The file as YAML's nodes, which know their lines."""
         found = yaml.compose(self.path.read_text(), yaml.SafeLoader)
         return found if isinstance(found, yaml.MappingNode) else yaml.MappingNode("", [])
 

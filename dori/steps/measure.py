@@ -23,6 +23,7 @@ from dori.metrics.work import Work, median_work, work_of_restarts
 from dori.steps.measuring.blank import blanks, looked_at
 from dori.steps.measuring.features import Features, describe, originals_of, similarities
 from dori.steps.measuring.frame import image_frame
+from dori.steps.measuring.own import own_metrics
 from dori.steps.measuring.paired import Hit, Hits, differences, hits, own_rates
 from dori.steps.measuring.quality import quality_rows
 from dori.steps.measuring.row import Row, base_row
@@ -97,6 +98,7 @@ def row_of(
             for i in kept:  # one by one: the pairs of hundreds of seeds are many
                 spread.update(features["sscd"][i : i + 1])
             metrics["D_SSCD"] = spread.compute()
+        metrics |= own_metrics(run, pictures, kept)
         clip = a_clip(features["clip"][kept].flatten(0, 1), _texts(features, kept))
         metrics["A_CLIP"] = mean_estimate(clip.view(len(kept), -1).mean(1))
         if all(pictures.targets[i].changing is not None for i in kept):

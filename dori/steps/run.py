@@ -1,5 +1,6 @@
 """What every study works with: the configured parts, the stage cache, and the models that it begins from."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from lightning import Trainer
 from omegaconf import DictConfig
+from torch import Tensor
 
 from dori.attacks import Attack
 from dori.core.config import build, expand_home
@@ -25,6 +27,8 @@ from dori.steps.subjects import Subject
 
 # of a trainer: where it works, and how that is told; none of it changes a result
 PLACE = ("accelerator", "devices", "num_nodes", "strategy", "logger", "use_distributed_sampler")
+
+Metric = Callable[[Tensor, list[str]], Tensor]  # pictures (n, 3, h, w) in [0, 1], prompts -> (n,)
 
 
 def arithmetic(trainer: DictConfig) -> dict[str, Any]:
@@ -49,6 +53,7 @@ class Run:
     defense: Part[Finetuning | Guard] | None
     attack: Part[Attack] | None
     evaluation: Part[Evaluation]
+    metrics: dict[str, Part[Metric]]
     trainer: partial[Trainer]
 
     @classmethod
@@ -60,6 +65,7 @@ class Run:
         pruning, defense, attack = (part_or_none(cfg, where) for where in ("pruning", "defense", "attack"))
         evaluation = part(cfg, "evaluation")
         evaluation.made.check()
+        metrics = {str(name): part(cfg, f"metrics.{name}") for name in cfg.metrics}
         build(cfg.margins)
         diffusion.check_prompts(*map(list, zip(*data.prompts, strict=True)))
         if pruning and not data.of(*MEMORIZED):
@@ -73,13 +79,13 @@ class Run:
             )
         stages = Stages(Path(cfg.cache).expanduser(), arithmetic(cfg.trainer))
         trainer = build(cfg.trainer)
-        return cls(cfg, stages, diffusion, data, pruning, defense, attack, evaluation, trainer)
+        return cls(cfg, stages, diffusion, data, pruning, defense, attack, evaluation, metrics, trainer)
 
     @cached_property
     def settings(self) -> dict[str, Any]:
         """``params`` of every row: study, model, data, evaluation, margins, seed and precision."""
         cfg, data, found = self.cfg, self.data, settings(self.cfg.model, "model", content=False)
-        for where in ("study", "data", "evaluation", "margins"):
+        for where in ("study", "data", "evaluation", "metrics", "margins"):
             found |= settings(cfg[where], where)
         pictures = [[target.identity for target in data.targets], data.ordinary.identity]
         for name, model in {"model": self.diffusion, "model.twin": self.diffusion.twin}.items():

@@ -111,6 +111,12 @@ def varying(rows: Rows) -> list[str]:
     return sorted(told + [name for name in following if not _follows(name, told, groups.values())])
 
 
+def own_metrics(rows: Rows) -> list[str]:
+    """Names of the metrics that somebody added (``metrics=...``), as the rows' params tell."""
+    told = (name.split(".") for row in rows for name in row["params"] if name.startswith("metrics."))
+    return sorted({name[1] for name in told})
+
+
 def _follows(name: str, told: list[str], groups: Iterable[list[dict[str, Any]]]) -> bool:
     """Whether the values of ``told`` say what that of ``name`` is, within each group of alike rows."""
     for alike in groups:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from dori.results.figures.curves import name_of
-from dori.results.reading.comparison import MEMORIZED, varying
+from dori.results.reading.comparison import MEMORIZED, own_metrics, varying
 from dori.results.reading.estimate import (
     MISSING,
     Estimate,
@@ -90,6 +90,7 @@ def _targets(kind: str, rows: list[Row], swept: list[str], framed: bool) -> Bloc
     columns = ["SSCD_Orig", "MR [95 % interval]", "one image", "Displacement", "n"]
     worked = any("Work" in row["metrics"] for row in rows)
     lines = []
+    own = own_metrics(rows)
     for row in _distinct(rows):
         sscd, mr = estimate(row, "SSCD_Orig"), estimate(row, "MR")
         one = _plain(row, "MR_one")
@@ -98,26 +99,29 @@ def _targets(kind: str, rows: list[Row], swept: list[str], framed: bool) -> Bloc
             cells.insert(1, with_deviation(estimate(row, "SSCD_Frame")))
         if worked:
             cells.insert(-1, work_cell(row))
+        cells[-1:-1] = [with_interval(estimate(row, name)) for name in own]
         lines.append((*_labels(row, rows, swept), *cells))
     if framed:
         columns.insert(1, "SSCD_Frame")
     if worked:
         columns.insert(-1, "Work")
+    columns[-1:-1] = own
     return _block(kind, ("setting", "", *swept, *columns), lines, 2 + len(swept))
 
 
 def _quality(kind: str, rows: list[Row], swept: list[str]) -> Block:
-    lines = []
+    lines, own = [], own_metrics(rows)
     for row in _distinct(rows):
         cells = [
             significant(fid.value) if (fid := estimate(row, "FID")) else MISSING,
             thousandfold(row, "KID"),
             thousandfold(row, "KID_difference"),
             _plain(row, "A_CLIP", 3),
+            *(with_interval(estimate(row, name)) for name in own),
             _count(row, fid or estimate(row, "A_CLIP")),
         ]
         lines.append((*_labels(row, rows, swept), *cells))
-    columns = ("FID", "KID × 1,000", "× 1,000 − original's", "A_CLIP", "n")
+    columns = ("FID", "KID × 1,000", "× 1,000 − original's", "A_CLIP", *own, "n")
     block = _block(kind, ("setting", "", *swept, *columns), lines, 2 + len(swept))
     return replace(block, title=f"{block.title}{_network(rows)}")
 

@@ -37,6 +37,7 @@ def describe(run: "Run", pictures: "Pictures") -> Features:
 
 
 def originals_of(run: "Run", targets: list[Target]) -> Features:
+    """The features of the training images, as a stage."""
     label = "measure: training images"
     inputs = {"targets": [t.identity for t in targets], "evaluation": run.evaluation.identity}
 

@@ -10,6 +10,7 @@ from dori.metrics.intervals import Estimate, mean_estimate
 from dori.metrics.kid import kid, kid_difference
 from dori.steps.measuring.blank import blanks
 from dori.steps.measuring.features import describe, reference_of
+from dori.steps.measuring.own import own_metrics
 from dori.steps.measuring.row import Row, base_row
 from dori.steps.run import Run
 from dori.steps.subjects import Pictures
@@ -33,7 +34,7 @@ def quality_rows(run: Run, quality: Sequence[Pictures]) -> list[Row]:
     rows = []
     blank = [blanks(features) for features in described]
     for pictures, clip, features, nothing in zip(quality, clips, drawn, blank, strict=True):
-        metrics: dict[str, Estimate] = {"A_CLIP": mean_estimate(clip)}
+        metrics: dict[str, Estimate] = {"A_CLIP": mean_estimate(clip)} | own_metrics(run, pictures)
         if reference is not None:
             metrics |= distances(features, reference)
         if pictures is not quality[0]:

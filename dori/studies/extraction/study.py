@@ -68,6 +68,7 @@ def _count(figure: Estimate) -> int:
 
 
 def check(run: Run, samples: int, clique: int) -> None:
+    """Raises InputError: what cannot be extracted with, before any work."""
     for name, value in {"samples": samples, "clique": clique}.items():
         if not isinstance(value, int) or value < 2:
             raise InputError(f"study.{name} must be a whole number, 2 or more, but is {value}")
