@@ -336,7 +336,7 @@ def test_a_file_beside_the_working_folder_counts_by_its_content(
 DEFENSES = sorted(path.stem for path in (CONF / "defense").glob("*.yaml"))
 
 
-@pytest.mark.parametrize("option", [name for name in DEFENSES if name not in ("none", "pruned")])
+@pytest.mark.parametrize("option", [name for name in DEFENSES if name != "none"])
 def test_a_defense_starts_from_the_original_weights_unless_somebody_asks(option: str) -> None:
     assert composed(f"defense={option}").pruning.name == "none"
     assert composed("pruning=nemo", f"defense={option}").pruning.name == "nemo"
@@ -347,7 +347,7 @@ def test_the_tables_of_defenses_have_every_kind_of_them() -> None:
         name: set(OmegaConf.load(ROOT / f"experiments/{name}.yaml").hydra.sweeper.params.defense.split(","))
         for name in ("table2", "table2_full")
     }
-    assert listed["table2_full"] == set(DEFENSES) - {"none"}
+    assert listed["table2_full"] == set(DEFENSES)
     assert {"random_tokens", "bos_attention", "embedding_adjustment"} < listed["table2"]
 
 
