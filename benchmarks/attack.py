@@ -25,6 +25,7 @@ from dori.attacks.attack import Attack
 from dori.attacks.constraints import l2_ball, unconstrained
 from dori.attacks.parts import AUTOMATIC
 from dori.attacks.solver import solve
+from dori.attacks.together import solve_budgets
 from dori.core.config import PACKAGE
 from dori.core.predict import Predictor
 from dori.data import Data, Target, minnow
@@ -105,7 +106,7 @@ def curves(diffusion: StableDiffusion, data: Data, targets: list[Target], attack
 
                 def work(places: list[int], one: Attack = one) -> None:
                     attempts = one.attempts([some[i] for i in places])
-                    one.solve(diffusion, data, attempts, one.budgets, BATCH)
+                    solve_budgets(one, diffusion, data, attempts, one.budgets, BATCH)
 
                 chunks = STAGE.chunks(list(range(len(some))), one.attempts_per_call(BATCH))
                 STAGE.run(diffusion.networks, work, chunks)

@@ -23,6 +23,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from dori.attacks import Attack, objectives, starts
 from dori.attacks.constraints import unconstrained
+from dori.attacks.together import solve_budgets
 from dori.core.config import PACKAGE
 from dori.core.errors import InputError
 from dori.data import Data, minnow
@@ -84,7 +85,9 @@ def flops(diffusion: StableDiffusion) -> float:
 
 
 def solved(attack: Attack, diffusion: StableDiffusion, data: Data, batch: int) -> tuple[torch.Tensor, int]:
-    found, fitted = attack.solve(diffusion, data, attack.attempts(data.targets), attack.budgets, batch)
+    found, fitted = solve_budgets(
+        attack, diffusion, data, attack.attempts(data.targets), attack.budgets, batch
+    )
     (budget,) = attack.budgets
     return found[budget]["embeddings"], fitted
 

@@ -14,9 +14,9 @@ import pandas as pd
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig
 
+from dori.app.curves import log_curve, log_curves, log_line
 from dori.app.opening import shortened, staged_in
 from dori.core.fingerprints import fingerprint
-from dori.results.budget.injection import Curve, Point
 from dori.results.budget.lines import curves, label
 from dori.results.figures.curves import name_of
 from dori.results.reading.comparison import varying
@@ -91,34 +91,6 @@ def tags(choices: Mapping[str, str | None]) -> list[str]:
     ]
 
 
-def log_curves(logger: Logger, rows: Rows) -> None:
-    """The attack at several budgets as curves, so that runs with another mitigation lie over one another.
-
-    ``curve/MR`` and ``curve/Displacement`` of memorized images, ``curve/MR_twin``, ``curve/MR_unseen`` and
-    so on of the counterfactuals; what else differs within the job is appended to the name.
-    """
-    for curve in curves(rows):
-        log_curve(logger, curve)
-
-
-def log_curve(logger: Logger, curve: Curve) -> None:
-    axis = f"budget/{curve.axis}"
-    if isinstance(logger, WandbLogger):
-        logger.experiment.define_metric(axis)
-        logger.experiment.define_metric("curve/*", step_metric=axis)
-    values = [f"{name}={name_of(value)}" for name, value in curve.others.items()]
-    for index, point in enumerate(curve.points):
-        named = {",".join([f"curve/{name}", *values]): value for name, value in figures(point).items()}
-        _log_line(logger, {axis: point.budget, **named}, index)
-
-
-def _log_line(logger: Logger, line: dict[str, float], index: int) -> None:
-    if isinstance(logger, WandbLogger):
-        logger.experiment.log(line)
-    else:
-        logger.log_metrics(line, step=index)
-
-
 def log_sweep(rows: Rows, config: DictConfig, folder: Path, x: str | None = None) -> None:
     """A finished sweep's curves in W&B: a run for each line, with the merged report, under one group."""
     if "WandbLogger" not in config.logger["_target_"]:
@@ -144,22 +116,6 @@ def _log_curves_of(rows: Rows, config: DictConfig, folder: Path, x: str | None) 
         finish(logger)
 
 
-def figures(point: Point) -> dict[str, float]:
-    """What an attack reached at one budget, and the same attack elsewhere, under names without settings."""
-    found = {"MR": point.rate.value}
-    if point.displacement:
-        found["Displacement"] = point.displacement.value
-    if point.margin:
-        found["MR_margin"] = point.margin.value
-    for each in point.counterfactuals:
-        base = each.setting.partition("+")[0]
-        place = "twin" if base == "twin" else f"{each.kind}_original" if base == "original" else each.kind
-        found[f"MR_{place}"] = each.rate.value
-        if each.displacement:
-            found[f"Displacement_{place}"] = each.displacement.value
-    return found
-
-
 def log_history(logger: Logger | None, lines: Sequence[Mapping[str, float]], pictures: Path) -> None:
     """How a training went: ``training/{figure}`` against ``budget/epochs``; its pictures, if there are."""
     if logger is None:
@@ -169,7 +125,7 @@ def log_history(logger: Logger | None, lines: Sequence[Mapping[str, float]], pic
         logger.experiment.define_metric("training/*", step_metric="budget/epochs")
     for index, line in enumerate(lines):
         named = {f"training/{name}": value for name, value in line.items() if name != "epoch"}
-        _log_line(logger, {"budget/epochs": line["epoch"], **named}, index)
+        log_line(logger, {"budget/epochs": line["epoch"], **named}, index)
     if isinstance(logger, WandbLogger) and pictures.exists():
         import wandb
 

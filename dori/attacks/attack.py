@@ -2,17 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from dori.attacks.budgets import Budget, budgets, sliced
+from dori.attacks.budgets import Budget, budgets
 from dori.attacks.checks import check_settings, has_ball
-from dori.attacks.climb import Noise, Objective, Search, Solution
+from dori.attacks.climb import Noise, Objective, Search
 from dori.attacks.constraints import movable
 from dori.attacks.progress import Progress
-from dori.attacks.solver import solve
 from dori.attacks.spaces.embeddings import Embeddings, Space
 from dori.attacks.starts import Attempt, Source
 from dori.core.errors import InputError
@@ -21,9 +19,6 @@ from dori.core.randomness import generator
 from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
 from dori.diffusion.images import around
-
-# images (n, images, 3, H, W) of n targets -> whether any of each is a copy, boolean (n,)
-Replicated = Callable[[Tensor, list[Target]], Tensor]
 
 
 @neutral("batch")
@@ -103,7 +98,8 @@ class Attack:
             raise InputError(f"attack.window must be [low, high) within 0 to {last}, but is {window}")
 
     @property
-    def _search(self) -> Search | None:
+    def climbed_by(self) -> Search | None:
+        """The search that takes the place of the optimizer's descent, if one does."""
         return self.search or self.space.search
 
     @property
@@ -114,7 +110,7 @@ class Attack:
     @property
     def per_step(self) -> tuple[int, int]:
         """Samples through the U-Net of an attempt's step: forward and backward, and forward alone."""
-        each = (self._search.gradients, self._search.forwards) if self._search else (1, 0)
+        each = (self.climbed_by.gradients, self.climbed_by.forwards) if self.climbed_by else (1, 0)
         return each[0] * self.pairs * self.space.samples, each[1] * self.pairs * self.space.samples
 
     def attempts_per_call(self, batch: int) -> int:
@@ -164,76 +160,3 @@ class Attack:
         fresh = torch.stack([torch.randn(shape, generator=stream) for stream in streams])
         given = {key: value.repeat_interleave(count, 0) for key, value in triggers.items()}
         return diffusion.sample(given["embeddings"], around(given, fresh)).unflatten(0, (-1, count))
-
-    def solve(
-        self, diffusion: StableDiffusion, data: Data, attempts: list[Attempt], wanted: list[Budget],
-        batch: int, replicated: Replicated | None = None, warm: Tensor | None = None,
-        progress: Progress | None = None,
-    ) -> tuple[dict[Budget, dict[str, Tensor]], int]:  # fmt: skip
-        """All budgets from one solve, on the same noise; and how many samples fitted in a call.
-
-        ``warm`` embeddings (attempts, tokens, width) are where to climb from; the ball stays around
-        the start. ``progress``: from which a killed solve goes on.
-
-        Returns:
-            what ``sliced`` says of each budget.
-        """
-        targets = [target for target, _ in attempts]
-        sizes, n = list(dict.fromkeys(budget.epsilon for budget in wanted)), len(attempts)
-        sources = self.start(data, attempts, self.seed)
-        problem = self.space.problem(diffusion, targets, sources, self.objective, self.tokens)
-        start, latents = (torch.cat([whole] * len(sizes)) for whole in (problem.start, problem.latents))
-        given = [size for size in sizes if size is not None]
-        ball = {"epsilon": start.new_tensor(given).repeat_interleave(n)[:, None, None]} if given else {}
-        progress = progress or Progress()
-        draw, snapshots = self.noise(diffusion, attempts, progress), {budget.steps for budget in wanted}
-        kept = {0: start if warm is None else torch.cat([warm.to(start)] * len(sizes))}
-
-        def noise(step: int) -> tuple[Tensor, Tensor]:
-            eps, t = draw(step)
-            return eps.repeat(len(sizes), 1, 1, 1, 1), t.repeat(len(sizes), 1)
-
-        def constrain(y: Tensor, _start: Tensor) -> Tensor:
-            return self.constraint(problem.confine(y, start), start, **ball)
-
-        reached = torch.full((n * len(sizes),), -1)
-        progress.hold("kept", lambda: kept, kept.update)
-        progress.hold_tensors(reached=reached)
-
-        def look(steps: int, y: Tensor, loss: Tensor) -> Tensor | None:
-            if steps in snapshots:
-                kept[steps] = y.cpu().clone()
-            if replicated is None or steps % self.check_every:
-                return None
-            waiting = (reached < 0).nonzero()[:, 0]
-            if not len(waiting):
-                return None
-            who = [attempts[row % n] for row in waiting.tolist()]
-            images = self.sample(diffusion, who, problem.trigger(y[waiting], waiting % n))
-            found = replicated(images, [target for target, _ in who])
-            reached[waiting[found.cpu()]] = steps
-            return reached >= 0 if self.stop == "replication" else None
-
-        solution = self._climb(attempts, progress)(
-            diffusion, latents, kept[0], noise, steps=max(snapshots), objective=problem.objective,
-            constraint=constrain, batch=max(1, batch // self.space.samples), callback=look,
-            progress=progress,
-        )  # fmt: skip
-        found, places = {}, torch.arange(n)
-        origin = problem.trigger(problem.start, places)["embeddings"]
-        for budget in wanted:
-            first = sizes.index(budget.epsilon) * n
-            # where none is left, the solve ended early
-            moved = kept.get(budget.steps, solution.embeddings)[first : first + n]
-            found[budget] = sliced(
-                solution, {**problem.trigger(moved, places), "start": origin}, slice(first, first + n),
-                budget, None if replicated is None else reached,
-            )  # fmt: skip
-        return found, solution.batch * self.space.samples
-
-    def _climb(self, attempts: list[Attempt], progress: Progress) -> Callable[..., Solution]:
-        if self._search is None:
-            return partial(solve, optimizer=self.optimizer)
-        streams = [generator(self.seed, "search", target.name, restart) for target, restart in attempts]
-        progress.hold_streams("search", streams)
-        return partial(self._search, streams=streams)

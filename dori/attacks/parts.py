@@ -8,9 +8,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from dori.attacks.attack import Attack, Replicated
+from dori.attacks.attack import Attack
 from dori.attacks.budgets import Budget
 from dori.attacks.progress import Progress
+from dori.attacks.together import Replicated, solve_budgets
 from dori.core.files import save_tensors
 from dori.core.predict import Predictor
 from dori.data import Data, Target
@@ -52,8 +53,8 @@ def write_parts(
         first = next(iter(folders.values()))
         progress = Progress(first / f"{UNDER_WAY}{which}.pt", predictor.save_every, list(map(str, folders)))
         with progress.kept():
-            found, fitting = attack.solve(
-                diffusion, data, some, list(folders), fitting, replicated, progress=progress
+            found, fitting = solve_budgets(
+                attack, diffusion, data, some, list(folders), fitting, replicated, progress=progress
             )
             for budget, parts in found.items():
                 placed = {"place": torch.tensor(chunk), **parts}

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from dori.calibrate import exact, simulated, verdicts
+from dori.results.reading.block import Block
 from dori.results.reading.margins import Margins
 from dori.results.tables.render import markdown
-from dori.results.tables.table import Block
 
 START, END = "<!-- python -m dori.calibrate -->", "<!-- end -->"
 

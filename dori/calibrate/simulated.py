@@ -10,15 +10,10 @@ from dori.calibrate.exact import bounds, holds
 from dori.metrics.auc import auc
 from dori.metrics.differences import difference_over_images
 from dori.metrics.fid import fid, fid_ratio
-from dori.metrics.intervals import (
-    Estimate,
-    mean_estimate,
-    mean_of_shares,
-    median_estimate,
-    percentile_estimate,
-)
+from dori.metrics.intervals import Estimate, mean_estimate, mean_of_shares
 from dori.metrics.kid import kid, kid_difference
 from dori.metrics.overlap import overlap, overlap_difference
+from dori.metrics.quantiles import median_estimate, percentile_estimate
 from dori.metrics.work import median_work
 from dori.studies.locality.analysis import pairs
 

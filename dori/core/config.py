@@ -11,12 +11,11 @@ import hydra.utils
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-import dori
 from dori.core.arguments import misfit
 from dori.core.errors import InputError, unknown
 from dori.core.folders import fresh, slug, swept
 
-PACKAGE = Path(dori.__file__).parent
+PACKAGE = Path(__file__).parents[1]
 # in a checkout the three folders lie beside the package, in a wheel inside it
 ROOT = PACKAGE if (PACKAGE / "conf").is_dir() else PACKAGE.parent
 CONF = ROOT / "conf"

@@ -7,7 +7,8 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities.data import dim_zero_cat
 
-from dori.metrics.intervals import Estimate, median_estimate
+from dori.metrics.intervals import Estimate
+from dori.metrics.quantiles import median_estimate
 from dori.metrics.sscd import over_seeds, pairwise
 
 

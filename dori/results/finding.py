@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dori.results.tables.table import Block
+from dori.results.reading.block import Block
 from dori.results.verdicts.questions import Verdict
 
 

@@ -9,14 +9,9 @@ from dori.data.targets import KINDS, Target
 from dori.metrics.a_clip import a_clip
 from dori.metrics.d_sscd import DSSCD
 from dori.metrics.displacement import Displacement
-from dori.metrics.intervals import (
-    Estimate,
-    mean_estimate,
-    mean_of_shares,
-    median_estimate,
-    percentile_estimate,
-)
+from dori.metrics.intervals import Estimate, mean_estimate, mean_of_shares
 from dori.metrics.memorization_rate import MemorizationRate
+from dori.metrics.quantiles import median_estimate, percentile_estimate
 from dori.metrics.sscd import Over, over_seeds
 from dori.metrics.sscd_gen import SSCDGen
 from dori.metrics.work import Work, median_work, work_of_restarts

@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from dori.attacks import Attack
+from dori.attacks.together import solve_budgets
 from dori.core.config import build
 from dori.data import Data, Ordinary, Target
 from dori.diffusion import StableDiffusion
@@ -23,5 +24,5 @@ def solved(chosen: Attack, model: StableDiffusion, places: list[int], batch: int
     """Its triggers for the targets at ``places``, at its one budget."""
     chosen.check(model, DATA)
     attempts = chosen.attempts([TARGETS[place] for place in places])
-    (found,) = chosen.solve(model, DATA, attempts, chosen.budgets, batch)[0].values()
+    (found,) = solve_budgets(chosen, model, DATA, attempts, chosen.budgets, batch)[0].values()
     return found

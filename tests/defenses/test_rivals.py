@@ -15,8 +15,8 @@ from dori.core.randomness import generator
 from dori.defenses.terms.erasing import ConceptAblationTerm, EsdTerm
 from dori.defenses.terms.terms import Step, Term
 from dori.defenses.terms.unlearning import AscentTerm, SissTerm
+from dori.defenses.training.lora import choose
 from dori.defenses.training.material import Material
-from dori.defenses.training.module import choose
 from dori.diffusion import StableDiffusion
 from tests.defenses.conftest import configured, material_of
 

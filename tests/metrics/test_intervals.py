@@ -9,14 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from dori.metrics.intervals import (
-    clopper_pearson,
-    estimate,
-    mean_estimate,
-    mean_of_shares,
-    median_estimate,
-    percentile_estimate,
-)
+from dori.metrics.intervals import clopper_pearson, estimate, mean_estimate, mean_of_shares
+from dori.metrics.quantiles import median_estimate, percentile_estimate
 
 similarities = st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=20)
 

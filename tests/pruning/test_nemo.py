@@ -22,6 +22,7 @@ from dori.diffusion import StableDiffusion
 from dori.diffusion.similarity import ms_ssim
 from dori.pruning import NeMo
 from dori.pruning.masks import count, union
+from dori.pruning.nemo.neurons import neurons
 from dori.pruning.nemo.probe import TIE, greedy
 from dori.pruning.selection import Selection
 from tests import tiny
@@ -202,20 +203,20 @@ def test_the_prompts_of_a_killed_search_are_kept(
     model = strong(make_diffusion(dtype="float64"), 1)
     targets = [target(prompt) for prompt in tiny.prompts(3)]
     nemo, data = replace(NEMO, threshold=-1.0), data_of(tiny.prompts(4, 20))
-    neurons, searched = NeMo._neurons, []
+    searched: list[Any] = []
 
-    def dies(self: NeMo, *arguments: Any) -> Any:
+    def dies(*arguments: Any) -> Any:
         searched.append(arguments)
         if len(searched) == 3:
             raise KeyboardInterrupt
-        return neurons(self, *arguments)
+        return neurons(*arguments)
 
     def select(cache: Path) -> Selection:
         stages = Stages(cache)
         return nemo.select(model, targets, data, lambda *given: stages.run(*given).folder)
 
     whole = select(tmp_path / "whole")
-    monkeypatch.setattr(NeMo, "_neurons", dies)
+    monkeypatch.setattr("dori.pruning.nemo.nemo.neurons", dies)
     with pytest.raises(KeyboardInterrupt):
         select(tmp_path / "killed")
     found = select(tmp_path / "killed")

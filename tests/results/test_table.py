@@ -6,11 +6,12 @@ import pytest
 from rich.console import Console
 
 from dori.app.finish import text
+from dori.results.reading.block import Block
 from dori.results.reading.estimate import Estimate, number, with_deviation, with_interval
 from dori.results.reading.rows import merge
 from dori.results.tables import render
 from dori.results.tables.sweep import sweep
-from dori.results.tables.table import Block, blocks, halves
+from dori.results.tables.table import blocks, halves
 
 
 def printed(tables, width=110):

@@ -255,7 +255,7 @@ def test_a_target_that_fails_is_listed_and_left_out(
     def spoilt(diffusion: StableDiffusion, latents: torch.Tensor, *rest: Any, **named: Any) -> Any:
         return solve(diffusion, torch.cat([latents[:1] * torch.nan, latents[1:]]), *rest, **named)
 
-    monkeypatch.setattr("dori.attacks.attack.solve", spoilt)
+    monkeypatch.setattr("dori.attacks.together.solve", spoilt)
     # two targets per call: of each pair, the first fails
     run, found, _, made = study(tmp_path, "pruning=none")
     failing = [target.name for target in run.data.targets[::2]]

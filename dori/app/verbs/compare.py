@@ -15,6 +15,7 @@ from dori.core.files import write_atomically
 from dori.metrics.differences import paired_shares
 from dori.results.figures.curves import name_of
 from dori.results.reading.answers import apart
+from dori.results.reading.block import Block
 from dori.results.reading.comparison import varying
 from dori.results.reading.estimate import (
     MISSING,
@@ -28,7 +29,7 @@ from dori.results.reading.estimate import (
 from dori.results.reading.rows import Row, identity, read_images, read_rows
 from dori.results.reading.words import KINDS, KINDS_SHORT, kind_title, rank, setting_meaning, setting_rank
 from dori.results.tables.render import csv, latex, markdown, show
-from dori.results.tables.table import Block, thousandfold
+from dori.results.tables.table import thousandfold
 from dori.results.verdicts.questions import PAGE
 
 FORMATS = {"markdown": markdown, "latex": latex, "csv": csv}

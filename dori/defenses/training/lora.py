@@ -1,5 +1,9 @@
-"""Low-rank adapters in place of all weights: an ablation; the paper says that they do not suffice."""
+"""What of the U-Net is trained: the weights of some names, or, an ablation, low-rank adapters alone.
 
+The paper says that adapters do not suffice.
+"""
+
+import re
 from pathlib import Path
 from typing import Any
 
@@ -34,3 +38,15 @@ def save_lora(unet: UNet2DConditionModel, folder: Path) -> None:
     StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=layers, safe_serialization=True)
     unet.fuse_lora()
     unet.unload_lora()
+
+
+def choose(unet: torch.nn.Module, pattern: str | None) -> None:
+    """Trains the weights in whose names the regular expression is found.
+
+    Raises:
+        InputError: in none.
+    """
+    for name, weight in unet.named_parameters():
+        weight.requires_grad_(pattern is None or re.search(pattern, name) is not None)
+    if not any(weight.requires_grad for weight in unet.parameters()):
+        raise InputError(f"defense.weights: no weight of the U-Net has {pattern!r} in its name; e.g. attn2")

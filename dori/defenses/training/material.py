@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dori.attacks import Attack
 from dori.attacks.parts import first_batch
+from dori.attacks.together import solve_budgets
 from dori.core.files import save_tensors
 from dori.core.predict import Predictor, at_once, gather, side_by_side
 from dori.core.ranks import dealt, once
@@ -71,7 +72,8 @@ class Material:
             def climb(first: int) -> Tensor:
                 nonlocal fitting
                 some = slice(first, first + each)
-                found, fitting = attack.solve(
+                found, fitting = solve_budgets(
+                    attack,
                     self.diffusion, self.data, attempts[some], [budget], fitting,
                     warm=None if starts is None else starts[some],
                 )  # fmt: skip
@@ -102,3 +104,8 @@ def encode(
 
     predictor.run(diffusion.networks, work, predictor.chunks(list(range(count)), size))
     once(lambda: gather(folder, "latents"))
+
+
+def placed(value: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """On the device, in its precision; whole numbers stay what they are."""
+    return value.to(device, dtype) if value.is_floating_point() else value.to(device)

@@ -1,7 +1,6 @@
 """The training itself: attack, update the weights, average them, look how far it has come."""
 
 import math
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -22,8 +21,8 @@ from dori.defenses.terms.terms import Samples, Step
 from dori.defenses.training.adversary import Adversary
 from dori.defenses.training.finetuning import Finetuning
 from dori.defenses.training.history import Line, scored, stalled
-from dori.defenses.training.lora import add_lora
-from dori.defenses.training.material import Material
+from dori.defenses.training.lora import add_lora, choose
+from dori.defenses.training.material import Material, placed
 from dori.diffusion import frozen
 
 # the epoch -> figures of the model as it is, by name; see Validation.measure
@@ -198,20 +197,3 @@ class FinetuningModule(lightning.LightningModule):
         self.adversary.found, self.adversary.evaluations = kept["embeddings"], kept["evaluations"]
         self.history, self.losses, self.samples = kept["history"], kept["losses"], kept["samples"]
         self.before, self.began = kept["seconds"], time.monotonic()
-
-
-def choose(unet: torch.nn.Module, pattern: str | None) -> None:
-    """Trains the weights in whose names the regular expression is found.
-
-    Raises:
-        InputError: in none.
-    """
-    for name, weight in unet.named_parameters():
-        weight.requires_grad_(pattern is None or re.search(pattern, name) is not None)
-    if not any(weight.requires_grad for weight in unet.parameters()):
-        raise InputError(f"defense.weights: no weight of the U-Net has {pattern!r} in its name; e.g. attn2")
-
-
-def placed(value: Tensor, device: torch.device, dtype: torch.dtype) -> Tensor:
-    """On the device, in its precision; whole numbers stay what they are."""
-    return value.to(device, dtype) if value.is_floating_point() else value.to(device)

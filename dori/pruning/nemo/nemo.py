@@ -18,8 +18,9 @@ from dori.diffusion import StableDiffusion
 from dori.pruning.layers import layers_of
 from dori.pruning.masks import Mask, union
 from dori.pruning.nemo import noise_difference as nd
-from dori.pruning.nemo.probe import TIE, Listed, Probe, greedy
-from dori.pruning.nemo.statistics import Statistics, activations
+from dori.pruning.nemo.neurons import neurons
+from dori.pruning.nemo.probe import TIE, Probe
+from dori.pruning.nemo.statistics import Statistics
 from dori.pruning.selection import Keep, Selection
 
 LAYERS = {"published": "values", "all": "all_values"}
@@ -147,7 +148,7 @@ class NeMo:
         """A prompt's neurons, and the samples that finding them took; each prompt outlives a killed run."""
 
         def compute(folder: Path) -> dict[str, Any]:
-            mask = self._neurons(probe, statistics, threshold)
+            mask = neurons(self, probe, statistics, threshold)
             found = {name: part.to(torch.uint8).cpu() for name, part in mask.items()}
             found["evaluations"] = torch.tensor(probe.evaluations)
             save_tensors(found, folder / "neurons.safetensors")
@@ -159,58 +160,6 @@ class NeMo:
         return {name: part.bool() for name, part in found.items() if name in probe.layers}, int(
             found["evaluations"]
         )
-
-    def _neurons(self, probe: Probe, statistics: Statistics, threshold: float) -> Mask:
-        """Initial selection, then refinement by layer and by neuron."""
-        listed, score, threshold = self._candidates(probe, statistics, threshold)
-        order = list(reversed(range(len(listed))))
-
-        def without_layer(state: Listed, layer: int) -> Listed:
-            return [[] if i == layer else neurons for i, neurons in enumerate(state)]
-
-        def similarities(states: list[Listed], seeds: list[int]) -> Tensor:
-            return probe.similarities([probe.mask(state) for state in states], seeds)
-
-        seeds, width = len(probe.seeds), probe.diffusion.batch
-        full = [layer for layer in order if listed[layer]]
-        listed, score = greedy(listed, score, full, without_layer, similarities, seeds, threshold, width)
-        probe.record(probe.mask(listed))
-        for layer in order:
-            name = probe.layers[layer]
-
-            def without(state: Listed, neuron: int, layer: int = layer) -> Listed:
-                rest = list(state[layer])
-                rest.remove(neuron)
-                return [rest if i == layer else neurons for i, neurons in enumerate(state)]
-
-            def suffix(states: list[Listed], seeds: list[int], name: str = name) -> Tensor:
-                return probe.similarities([probe.mask(state) for state in states], seeds, since=name)
-
-            listed, score = greedy(
-                listed, score, list(listed[layer]), without, suffix, seeds, threshold, width, probe.same
-            )
-        return probe.mask(listed)
-
-    def _candidates(
-        self, probe: Probe, statistics: Statistics, threshold: float
-    ) -> tuple[Listed, float, float]:
-        """Candidates per layer, the score with them blocked, the threshold of the refinement.
-
-        As released: where theta comes to ``theta_min``, the candidates of the step before stay, and
-        the score that they reached becomes the threshold.
-        """
-        answers = [a[0].cpu() for a in activations(probe.modules, probe.y).values()]
-        theta, k = self.theta, self.k
-        while True:
-            listed = statistics.outliers(answers, theta, k)
-            score = probe.score(probe.mask(listed))
-            if score <= threshold + TIE:
-                return listed, score, threshold
-            if theta > self.theta_min:
-                theta -= self.theta_step
-            k += 1
-            if theta <= self.theta_min or k >= self.k_max:
-                return listed, score, score
 
 
 def _captions(data: Data) -> list[str]:

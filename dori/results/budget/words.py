@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dori.results.budget.injection import Counterfactual, Curve, Point
 from dori.results.figures.curves import name_of
 from dori.results.reading.answers import UNDECIDED, WITHIN
+from dori.results.reading.block import Block
 from dori.results.reading.comparison import split
 from dori.results.reading.estimate import MISSING, number, with_interval
-from dori.results.tables.table import Block
 from dori.results.verdicts.questions import Verdict, cite
 
 TITLE = "What budget brings memory back, and what budget injects"

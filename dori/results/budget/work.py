@@ -10,11 +10,12 @@ from matplotlib.figure import Figure
 
 from dori.results.figures.curves import name_of
 from dori.results.figures.style import INK, LINE, MITIGATED, SETTINGS, save, styled
+from dori.results.reading.block import Block
 from dori.results.reading.comparison import kinds_of, split, varying
 from dori.results.reading.estimate import MISSING
 from dori.results.reading.rows import Row, Rows
 from dori.results.reading.words import KINDS_SHORT, kind_title, setting_rank
-from dori.results.tables.table import Block, work_cell
+from dori.results.tables.table import work_cell
 from dori.results.verdicts.questions import Verdict
 
 TITLE = "The adversary's work"

@@ -1,11 +1,12 @@
 """Several attacks side by side: what each brings back, where there is nothing to recall, at what work."""
 
+from dori.results.reading.block import Block
 from dori.results.reading.comparison import CARRIED, MEMORIZED, kinds_of, split
 from dori.results.reading.estimate import MISSING, estimate, number, with_interval
 from dori.results.reading.rows import Row, Rows
 from dori.results.reading.words import kind_title, setting_rank
 from dori.results.tables.paper import row_of, sizes
-from dori.results.tables.table import Block, work_cell
+from dori.results.tables.table import work_cell
 
 NOBODY = "no attack"
 

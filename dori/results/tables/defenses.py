@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 
+from dori.results.reading.block import Block
 from dori.results.reading.comparison import CARRIED, MEMORIZED, kinds_of, split
 from dori.results.reading.estimate import MISSING, estimate, number, significant, with_interval
 from dori.results.reading.rows import Rows
 from dori.results.reading.words import kind_title, setting_rank
 from dori.results.tables.attacks import NOBODY, attack_table
 from dori.results.tables.paper import paper_table, plain, row_of, sizes
-from dori.results.tables.table import Block, thousandfold, work_cell
+from dori.results.tables.table import thousandfold, work_cell
 
 CONTROLS = ("unseen", "seen")
 Minutes = Mapping[str, float]  # model -> how long its training took

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from dori.core.files import write_atomically
+from dori.results.reading.block import Block
 from dori.results.reading.comparison import kinds_of
 from dori.results.reading.estimate import (
     MISSING,
@@ -15,7 +16,7 @@ from dori.results.reading.estimate import (
 from dori.results.reading.rows import Row, Rows
 from dori.results.reading.words import kind_title, setting_rank
 from dori.results.tables.render import latex, markdown
-from dori.results.tables.table import Block, thousandfold, work_cell
+from dori.results.tables.table import thousandfold, work_cell
 
 COLUMNS = (
     "setting", "SSCD_Orig", "MR [95 % interval]", "MR unseen", "MR seen", "Displacement", "A_CLIP", "FID",

@@ -10,7 +10,7 @@ from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from dori.results.tables.table import Block
+from dori.results.reading.block import Block
 from dori.results.verdicts.questions import PAGE, Verdict
 
 WIDTH = 110  # columns of the terminal that a table may take

@@ -1,10 +1,10 @@
 """The table of a multirun: one line per study, memorization beside its counterfactuals and FID."""
 
 from dori.results.figures.curves import name_of
+from dori.results.reading.block import Block
 from dori.results.reading.comparison import Comparison, comparisons, varying
 from dori.results.reading.estimate import MISSING, counted, significant, with_interval
 from dori.results.reading.rows import Rows
-from dori.results.tables.table import Block
 
 
 def sweep(rows: Rows, x: str | None = None) -> Block:

@@ -1,14 +1,15 @@
 """The table of a run, as in the paper: what each setting does to each kind of picture.
 
-A :class:`Block` holds text that is ready to print; :mod:`dori.results.tables.render` sets it in the
+A ``Block`` holds text that is ready to print; :mod:`dori.results.tables.render` sets it in the
 terminal, in Markdown and in LaTeX, and the report in HTML.
 """
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dori.results.figures.curves import name_of
+from dori.results.reading.block import Block
 from dori.results.reading.comparison import MEMORIZED, own_metrics, varying
 from dori.results.reading.estimate import (
     MISSING,
@@ -24,20 +25,6 @@ from dori.results.reading.rows import Row, Rows
 from dori.results.reading.words import KINDS, KINDS_SHORT, kind_title, rank, setting_meaning, setting_rank
 
 HALVES = ("development", "held_out")
-
-
-@dataclass(frozen=True)
-class Block:
-    """A titled table; ``labels`` counts the leading columns that name a line (set flush left).
-
-    ``head``: the title in two short parts, for where it stands in the first two columns.
-    """
-
-    title: str
-    columns: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
-    labels: int = 2
-    head: tuple[str, str] = ("", "")
 
 
 def blocks(rows: Rows) -> list[Block]:

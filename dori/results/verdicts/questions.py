@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dori.results.reading.answers import ABOVE, UNDECIDED, WITHIN, Answer, answer
+from dori.results.reading.block import Block
 from dori.results.reading.estimate import MISSING, Estimate, number, with_interval
-from dori.results.tables.table import Block
 
 PAGE = "docs/statistics.md"  # what the answers mean
 

@@ -2,7 +2,8 @@
 
 from dori.data import MEMORIZED
 from dori.metrics.auc import auc
-from dori.metrics.intervals import Estimate, median_estimate, point, share
+from dori.metrics.intervals import Estimate, point, share
+from dori.metrics.quantiles import median_estimate
 from dori.steps.subjects import Pictures
 
 

@@ -2,12 +2,12 @@
 
 from dori.metrics.differences import holm
 from dori.results.reading.answers import ABOVE, WITHIN, apart, paired
+from dori.results.reading.block import Block
 from dori.results.reading.comparison import CARRIED, kinds_of, split
 from dori.results.reading.estimate import MISSING, Estimate, estimate, with_interval
 from dori.results.reading.margins import Margins
 from dori.results.reading.rows import Rows
 from dori.results.reading.words import kind_title
-from dori.results.tables.table import Block
 from dori.results.verdicts.questions import Question, Verdict, asked
 
 TITLE = "Transfer of triggers"

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
+from dori.results.reading.block import Block
 from dori.results.reading.estimate import Estimate, counted, estimate, with_interval
 from dori.results.reading.margins import Margins
 from dori.results.reading.rows import Rows
-from dori.results.tables.table import Block
 from dori.results.verdicts.questions import cite
 
 

@@ -1,8 +1,8 @@
 """The tables of the locality study: every figure with its interval, and n."""
 
+from dori.results.reading.block import Block
 from dori.results.reading.estimate import MISSING, counted, estimate, number, significant, with_interval
 from dori.results.reading.rows import Row, Rows
-from dori.results.tables.table import Block
 from dori.studies.locality.telling.rows import cuts
 
 SIZES = ("Selected", "Weights", "FID")  # shown without an interval, as these shares are
