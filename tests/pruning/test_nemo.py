@@ -22,7 +22,7 @@ from dori.diffusion import StableDiffusion
 from dori.diffusion.similarity import ms_ssim
 from dori.pruning import NeMo
 from dori.pruning.masks import count, union
-from dori.pruning.nemo.neurons import neurons
+from dori.pruning.nemo.neurons import neurons as search
 from dori.pruning.nemo.probe import TIE, greedy
 from dori.pruning.selection import Selection
 from tests import tiny
@@ -209,7 +209,7 @@ def test_the_prompts_of_a_killed_search_are_kept(
         searched.append(arguments)
         if len(searched) == 3:
             raise KeyboardInterrupt
-        return neurons(*arguments)
+        return search(*arguments)
 
     def select(cache: Path) -> Selection:
         stages = Stages(cache)
