@@ -22,6 +22,7 @@ from dori.app.overrides import checked, groups
 from dori.app.verbs import verb
 from dori.core.config import CONF, build, check_keys, check_top
 from dori.core.errors import Failure, InputError
+from dori.core.folders import remove_unused
 from dori.core.stopping import Stopped, end_with_parent, leave, listen, pass_on, stoppable
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ def _job(cfg: DictConfig) -> None:
     except InputError as error:
         if job.mode == RunMode.MULTIRUN:
             raise
+        if not any(word.startswith("hydra.run.dir=") for word in job.overrides.hydra):
+            remove_unused(Path(job.runtime.output_dir))
         sys.exit(_refuse(str(error)))  # raised, Hydra would print all overrides before it
 
 

@@ -1,5 +1,6 @@
 """The command line, checked against the configuration before Hydra runs: with the nearest name."""
 
+import os
 from importlib.resources import files
 from pathlib import Path
 from typing import NoReturn
@@ -39,7 +40,7 @@ def checked(arguments: list[str]) -> list[str]:
         return arguments
     flags = _without(arguments, words)
     known_groups = groups()
-    words = [literal(as_option(word, known_groups)) for word in words]
+    words = [literal(as_option(at_home(word), known_groups)) for word in words]
     check_overrides(words, known.config_dir)
     return [*words, *flags]
 
@@ -60,6 +61,16 @@ def as_option(word: str, known: dict[str, list[str]]) -> str:
     key, _, value = word.partition("=")
     group = key.replace(".", "/")
     return f"{group}={value}" if "." in key and set(value.split(",")) <= set(known.get(group, [])) else word
+
+
+def at_home(word: str) -> str:
+    """``hydra.run.dir=~/x`` as ``~`` is meant, which shells leave as it is behind a ``=``.
+
+    Hydra would make a folder of that name; what are dori's own settings, ``expand_home`` sees to.
+    """
+    key, mark, value = word.partition("=")
+    is_dir = key in ("hydra.run.dir", "hydra.sweep.dir")
+    return f"{key}{mark}{os.path.expanduser(value)}" if is_dir else word
 
 
 def literal(word: str) -> str:

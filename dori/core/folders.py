@@ -1,6 +1,8 @@
 """Where a job writes: a folder of its own, whose name says what it is."""
 
 import re
+import shutil
+from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
 
@@ -37,6 +39,19 @@ def _made(place: Path) -> bool:
     except OSError:
         pass  # whoever writes into it meets it again, and says so
     return True
+
+
+def remove_unused(folder: Path) -> None:
+    """The folder of a job that was refused before it began: with Hydra's files and an empty log alone.
+
+    So, too, the two around it, ``outputs/name``, where nothing else is in them.
+    """
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    if all(path.parent.name == ".hydra" or path.stat().st_size == 0 for path in files):
+        shutil.rmtree(folder)
+        with suppress(OSError):
+            folder.parent.rmdir()
+            folder.parent.parent.rmdir()
 
 
 def swept(root: DictConfig) -> str:

@@ -22,11 +22,11 @@ def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     def works(*arguments: object) -> None:
         raise AssertionError("a stage was begun")
 
-    def go(*words: str, folder: Path = tmp_path / "out") -> str:
+    def go(*words: str, folder: Path | None = tmp_path / "out") -> str:
         # Hydra's own logging would take the handlers of later tests away
         for module in ("hydra.core.utils", "hydra._internal.hydra"):
             monkeypatch.setattr(f"{module}.configure_log", lambda *arguments, **named: None)
-        own = [f"cache={tmp_path}/cache", f"hydra.run.dir={folder}"]
+        own = [f"cache={tmp_path}/cache", *([f"hydra.run.dir={folder}"] if folder else [])]
         monkeypatch.setattr(sys, "argv", ["dori", *words, *own])
         monkeypatch.setattr("dori.core.stages.Stages.run", works)
         monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
@@ -42,6 +42,22 @@ def answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
 def test_a_misspelt_word_is_answered_before_hydra_starts(answer: Answer, tmp_path: Path) -> None:
     assert answer("atack.steps=3") == "dori: unknown key 'atack'; did you mean 'attack'?"
     assert not (tmp_path / "out").exists()
+
+
+def test_what_is_refused_leaves_no_folder(
+    answer: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for one that was named, or in which something lies."""
+    words = ["data.targets=1000"]
+    monkeypatch.chdir(tmp_path)
+    answer(*words, folder=None)
+    assert not [path for path in tmp_path.iterdir() if path.name != "cache"]
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "mine").touch()
+    answer(*words, folder=None)
+    assert [path.name for path in (tmp_path / "outputs").iterdir()] == ["mine"]
+    answer(*words)
+    assert (tmp_path / "out" / ".hydra").is_dir()
 
 
 def test_a_model_that_is_not_there_is_named(answer: Answer, table: Path) -> None:

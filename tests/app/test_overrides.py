@@ -132,3 +132,10 @@ def test_an_option_of_a_part_may_be_written_with_a_dot() -> None:
     assert checked(["-m", "attack.start=gaussian,prompt"]) == ["attack/start=gaussian,prompt", "-m"]
     assert checked(["evaluation.descriptor=sscd_int8"]) == ["evaluation/descriptor=sscd_int8"]
     assert checked(["attack.steps=3"]) == ["attack.steps=3"]
+
+
+@pytest.mark.parametrize("key", ["hydra.run.dir", "hydra.sweep.dir"])
+def test_a_folder_at_home_is_no_folder_called_tilde(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert checked([f"{key}=~/x"]) == [f"{key}=/home/me/x"]
+    assert checked([f"{key}=a/x"]) == [f"{key}=a/x"]
