@@ -58,6 +58,7 @@ class DoriSweeper(BasicSweeper):
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Raises InputError with what is wrong, job by job."""
+        from dori.app.jobs import refusal
         from dori.app.main import configured
 
         problems: dict[str, list[str]] = {}
@@ -67,15 +68,8 @@ class DoriSweeper(BasicSweeper):
                     configured(cfg)
             except InputError as error:
                 problems.setdefault(str(error), []).append(str(place))
-        if not problems:
-            return
-        if len(batch) == 1:
-            raise InputError(*problems)
-        told = [f"job {', '.join(jobs)}: {text}" for text, jobs in problems.items()]
-        broken = sum(map(len, problems.values()))
-        raise InputError(
-            f"{broken} of {len(batch)} jobs cannot run, so none was begun:\n  " + "\n  ".join(told)
-        )
+        if problems:
+            raise refusal(problems, len(batch))
 
     @contextmanager
     def _job(self, overrides: list[str]) -> Iterator[DictConfig]:

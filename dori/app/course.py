@@ -1,7 +1,7 @@
 """The course of a job: which stages there are to be, how far it has come, and how long the rest takes."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,14 +21,19 @@ class Course:
     """Listens to the stages, beside what was planned of them.
 
     Args:
-        planned: the weight of each stage that is to be computed, by its label, in their order.
+        plan: the weight of each stage, by its label, in their order; asked for when the first one begins, so
+            that a job with everything in the cache makes no plan.
     """
 
-    def __init__(self, planned: dict[str, float] | None = None):
-        self.stages = {label: Stage(weight) for label, weight in (planned or {}).items()}
+    def __init__(self, plan: Callable[[], dict[str, float]] | None = None):
+        self.plan, self.stages = plan, dict[str, Stage]()
         self.open: list[Sequence[str]] = []
 
     def begun(self, labels: Sequence[str]) -> None:
+        if self.plan:
+            plan, self.plan = self.plan, None
+            for label, weight in plan().items():
+                self.stages.setdefault(label, Stage()).weight = weight
         self.open.append(labels)
         for label in labels:
             stage = self.stages.setdefault(label, Stage())

@@ -1,10 +1,12 @@
 """The jobs of a multirun, as they lie in its folder: which there are to be, which are done, and why not."""
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
 
+from dori.core.errors import InputError
 from dori.core.files import write_atomically
 
 FAILED = "failed.json"
@@ -20,6 +22,15 @@ def write_failure(job: Path, why: str) -> None:
     """Leave in a job's folder why it failed."""
     job.mkdir(parents=True, exist_ok=True)
     write_atomically(job / FAILED, json.dumps({"error": why}) + "\n")
+
+
+def refusal(problems: Mapping[str, Sequence[str]], count: int) -> InputError:
+    """Of ``count`` jobs, what is wrong with which: jobs by what is wrong."""
+    if count == 1:
+        return InputError(*problems)
+    told = [f"job {', '.join(jobs)}: {text}" for text, jobs in problems.items()]
+    broken = len({job for jobs in problems.values() for job in jobs})
+    return InputError(f"{broken} of {count} jobs cannot run, so none was begun:\n  " + "\n  ".join(told))
 
 
 def job_folders(folder: Path) -> list[Path]:

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import sys
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -96,6 +97,7 @@ def work(cfg: DictConfig, output: Path, leads: bool = True) -> list[dict]:
     from dori.app.course import Course
     from dori.app.display import displayed
     from dori.app.finish import Job
+    from dori.app.plan import weights
     from dori.steps.run import Run
     from dori.steps.soundness import check_models
 
@@ -104,8 +106,9 @@ def work(cfg: DictConfig, output: Path, leads: bool = True) -> list[dict]:
     if not leads:
         check_models(run.stages, run.diffusion, run.diffusion.twin)
         return build(cfg.study)(run).rows
+    course, live = Course(partial(weights, run)), cfg.trainer.get("enable_progress_bar", True)
     with Job(run, output) as job:
-        with displayed(Course(), output, live=cfg.trainer.get("enable_progress_bar", True)):
+        with displayed(course, output, live):
             check_models(run.stages, run.diffusion, run.diffusion.twin)
             outcome = build(cfg.study)(run)
         job.finish(outcome)

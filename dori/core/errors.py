@@ -1,7 +1,11 @@
 """The errors that a user is meant to see: what is wrong, the value, and what to do."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class InputError(ValueError):
@@ -10,6 +14,28 @@ class InputError(ValueError):
 
 class Failure(RuntimeError):
     """What ends a run whose input is right: a full disk. ``dori`` prints its text alone and exits with 1."""
+
+
+class Problems:
+    """What is wrong, collected, so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self.found: list[str] = []
+
+    def none_or(self, make: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T | None:
+        """What ``make`` returns; None, and a problem more, where it raises InputError."""
+        try:
+            return make(*arguments, **named)
+        except InputError as error:
+            self.found.append(str(error))
+            return None
+
+    def tell(self) -> None:
+        """Raises InputError where anything is wrong."""
+        if len(self.found) > 1:
+            raise InputError(f"{len(self.found)} things are wrong:\n  " + "\n  ".join(self.found))
+        if self.found:
+            raise InputError(*self.found)
 
 
 def unknown(what: str, value: str, known: Iterable[str]) -> InputError:

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
+from typing import NamedTuple
 
 from dori.core import entries, progress
 from dori.core.code import code_of, module_of
@@ -21,6 +22,25 @@ from dori.core.fingerprints import fingerprint
 from dori.core.ranks import once
 
 OWN = "~/.cache/dori"  # where goes what cannot be kept in a cache of somebody else's
+
+
+class Cost(NamedTuple):
+    """Samples through the denoiser that a stage takes, about: forward alone, and forward and backward."""
+
+    forward: int = 0
+    gradient: int = 0
+
+    @property
+    def weight(self) -> int:
+        """In forward passes: a backward pass costs two."""
+        return self.forward + 3 * self.gradient
+
+    def and_also(self, other: "Cost") -> "Cost":
+        """Both, one after the other."""
+        return Cost(self.forward + other.forward, self.gradient + other.gradient)
+
+
+FREE = Cost()
 
 
 @dataclass(frozen=True)
@@ -33,6 +53,7 @@ class Result:
     info: Info
     cached: bool
     seconds: float
+    made: bool = field(default=True, init=False)  # unlike what a rehearsal has
 
 
 @dataclass
@@ -52,26 +73,28 @@ class Stages:
     need: int = 0
 
     def run(
-        self, name: str, inputs: Info, compute: Callable[[Path], Info], label: str = "", by_all: bool = False
-    ) -> Result:
+        self, name: str, inputs: Info, compute: Callable[[Path], Info], label: str = "", by_all: bool = False,
+        cost: Cost = FREE,
+    ) -> Result:  # fmt: skip
         """The stage's result from the cache, or computed.
 
         ``compute(folder)`` fills the folder and returns what it counted. Where the folder has files
         already, an earlier attempt was killed: ``compute`` may keep those that are whole.
 
         ``by_all``: every rank computes, because a trainer deals out the work; else rank 0, for all.
+        ``cost``: for who asks beforehand.
         """
 
         @wraps(compute)  # its code is the stage's
         def alone(folders: dict[str, Path]) -> list[Info]:
             return [compute(*folders.values())]
 
-        (result,) = self.together(name, {label or name: inputs}, alone, by_all)
+        (result,) = self.together(name, {label or name: inputs}, alone, by_all, {label or name: cost})
         return result
 
     def together(
         self, name: str, inputs: dict[str, Info], compute: Callable[[dict[str, Path]], list[Info]],
-        by_all: bool = False,
+        by_all: bool = False, costs: dict[str, Cost] | None = None,
     ) -> list[Result]:  # fmt: skip
         """Several results of one stage, each by its label and under its own fingerprint.
 
@@ -84,8 +107,7 @@ class Stages:
         self, name: str, inputs: dict[str, Info], compute: Callable[[dict[str, Path]], list[Info]],
         by_all: bool,
     ) -> list[Result]:  # fmt: skip
-        start, code = time.monotonic(), code_of(module_of(compute))
-        keys = {label: fingerprint([name, given, self.shared, code]) for label, given in inputs.items()}
+        start, keys = time.monotonic(), self.keys(name, inputs, compute)
         with ExitStack() as locks:
             found = once(lambda: self._found(name, keys, locks))
             folders = {label: Path(folder) for label, (folder, _) in found.items()}
@@ -113,16 +135,21 @@ class Stages:
         self.results += results
         return results
 
+    def keys(self, name: str, inputs: dict[str, Info], compute: Callable) -> dict[str, str]:
+        """The fingerprint of each result, by its label."""
+        code = code_of(module_of(compute))
+        return {label: fingerprint([name, given, self.shared, code]) for label, given in inputs.items()}
+
     def _found(self, name: str, keys: dict[str, str], locks: ExitStack) -> dict[str, tuple[str, Info | None]]:
         """Of each label the entry's folder, and what it counted if it is finished."""
         found = {}
         for label, key in sorted(keys.items(), key=lambda item: item[1]):  # runs meet in one order
-            folder, info = entries.find([place / name / key for place in self._places], locks)
+            folder, info = entries.find([place / name / key for place in self.places], locks)
             found[label] = (str(folder), info)
         return {label: found[label] for label in keys}
 
     @property
-    def _places(self) -> list[Path]:
+    def places(self) -> list[Path]:
         """A cache that is there, but that one may only read, has the user's own beside it."""
         own = Path(OWN).expanduser()
         return list(dict.fromkeys([self.root, own])) if os.path.isdir(self.root) else [self.root]

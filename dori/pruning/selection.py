@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
+from dori.core.stages import FREE, Cost
 from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
 from dori.pruning.masks import Mask
@@ -44,3 +45,15 @@ class Method(Protocol):
     def select(
         self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep
     ) -> Selection: ...
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """A method that knows beforehand what selecting takes, about; the others are taken for free."""
+
+    def cost(self, targets: int, data: Data) -> Cost: ...
+
+
+def cost_of(method: Method, targets: int, data: Data) -> Cost:
+    """What a method takes for so many targets, as far as it says so."""
+    return method.cost(targets, data) if isinstance(method, Priced) else FREE

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dori.core.errors import InputError, check_positive, check_share, unknown
+from dori.core.stages import Cost
 from dori.data import Data, Target
 from dori.data.targets import embedded
 from dori.diffusion import StableDiffusion
@@ -114,6 +115,10 @@ class Wanda:
             * self.used
             * (1 if self.guidance == 1 else 2)
         )
+
+    def cost(self, targets: int, data: Data) -> Cost:
+        """What selecting takes."""
+        return Cost(self.evaluations(targets, len(data.captions)))
 
     @property
     def per_prompt(self) -> bool:

@@ -9,6 +9,7 @@ from dori.attacks.parts import merge_parts, write_parts
 from dori.core.parts import Part
 from dori.core.predict import Predictor
 from dori.core.ranks import once
+from dori.core.stages import Cost
 from dori.data import Target
 from dori.steps.subjects import Attacked, Subject
 
@@ -50,12 +51,23 @@ def attack(run: "Run", subject: Subject, targets: list[Target]) -> list[Attacked
 
     results = run.stages.together(
         "attack", {name: {**shared, "attack": alone(part, budget)} for name, budget in budgets.items()},
-        compute, by_all=True,
+        compute, by_all=True, costs=_costs(made, budgets, len(targets)),
     )  # fmt: skip
     return [
         Attacked(named(subject.name, part, budget, "-"), subject, targets, result, budget, made.restarts)
         for result, budget in zip(results, budgets.values(), strict=True)
     ]
+
+
+def _costs(made: "Attack", budgets: dict[str, Budget], targets: int) -> dict[str, Cost]:
+    """Of each budget; what the longest solve in a ball has on its way costs nothing more."""
+    longest = {budget.epsilon: max(b.steps for b in budgets.values() if b.epsilon == budget.epsilon)
+               for budget in budgets.values()}  # fmt: skip
+    return {
+        name: Cost(made.forwards(targets, steps), made.evaluations(targets, steps))
+        for name, (steps, epsilon) in ((n, (b.steps, b.epsilon)) for n, b in budgets.items())
+        if steps == longest[epsilon]
+    }
 
 
 def _inputs(run: "Run", subject: Subject, targets: list[Target], watch: bool) -> "Info":

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dori.core.predict import Predictor
+from dori.core.stages import Cost
 from dori.data import Target
 from dori.data.targets import embedded
 from dori.diffusion.images import draw as sample
@@ -62,6 +63,8 @@ def _images(
         "sampling_steps": model.sampling_steps, "guidance": model.guidance,
     }  # fmt: skip
 
+    cost = Cost(len(names) * seeds * model.evaluations_per_image)
+
     def compute(folder: Path) -> dict:
         triggers = attacked.triggers if attacked else {}
         if attacked:
@@ -81,6 +84,6 @@ def _images(
             for mask, places in groups:
                 with subject.applied(mask):
                     some(places=places)
-        return {"unet_evaluations": len(names) * seeds * model.evaluations_per_image}
+        return {"unet_evaluations": cost.forward}
 
-    return run.stages.run("images", inputs, compute, f"images: {label}", by_all=True)
+    return run.stages.run("images", inputs, compute, f"images: {label}", by_all=True, cost=cost)

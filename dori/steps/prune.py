@@ -1,16 +1,18 @@
 """Models under test that are pruned: by a method, and the same amount at random."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dori.core.fingerprints import identity
 from dori.core.parts import Part
 from dori.core.predict import Predictor
+from dori.core.stages import FREE, Cost
 from dori.data import MEMORIZED, Target
 from dori.pruning import Mask, Method, masks
 from dori.pruning.baselines import random
-from dori.pruning.selection import Keep, Selection
+from dori.pruning.selection import Keep, Selection, cost_of
 from dori.steps.subjects import Subject
 
 if TYPE_CHECKING:
@@ -32,7 +34,9 @@ def prune(
     targets = run.data.targets if each and memorized is None else some
     own = {target.name: i for i, target in enumerate(targets)} if each else None
     mask = find(run, subject, method, targets, name, own)
-    return Subject(name, subject.diffusion, mask, pruning=name, made=mask, settings=method.settings)
+    return Subject(
+        name, subject.diffusion, mask, pruning=name, made=mask, settings=method.settings, places=own or {}
+    )
 
 
 def find(
@@ -48,13 +52,13 @@ def find(
     def select(keep: Keep) -> Selection:
         return method.made.select(subject.diffusion, targets, run.data, keep)
 
-    return find_mask(run, subject, select, name, recipe, own)
+    return find_mask(run, subject, select, name, recipe, own, cost_of(method.made, len(targets), run.data))
 
 
 def at_random(run: "Run", subject: Subject) -> Subject:
     """The model pruned at random by as many weights in the same layers, target by target."""
     assert subject.mask is not None
-    own = subject.mask.info["targets"]
+    own = subject.places
 
     def like(_keep: Keep) -> Selection:
         first = {place: name for name, place in reversed(own.items())} if own else {0: None}
@@ -63,7 +67,7 @@ def at_random(run: "Run", subject: Subject) -> Subject:
 
     recipe = {"like": subject.mask.fingerprint, "seed": run.cfg.seed}
     mask = find_mask(run, subject, like, RANDOM, recipe, own or None)
-    return Subject(RANDOM, subject.diffusion, mask, pruning="random", made=mask, settings=subject.settings)
+    return replace(subject, name=RANDOM, mask=mask, pruning="random", made=mask)
 
 
 def keep_masks(
@@ -77,7 +81,7 @@ def keep_masks(
 
 def find_mask(
     run: "Run", subject: Subject, select: Callable[[Keep], Selection], name: str, recipe: dict,
-    own: dict[str, int] | None = None,
+    own: dict[str, int] | None = None, cost: Cost = FREE,
 ) -> "Result":  # fmt: skip
     """What a method selects, as a stage: ``mask.safetensors``, the one of all targets.
 
@@ -101,10 +105,9 @@ def find_mask(
         return {
             "unet_evaluations": selection.evaluations, "pruned": masks.count(whole),
             "weights": sum(part.numel() for part in whole.values()), "facts": selection.facts,
-            "targets": own or {},
         }  # fmt: skip
 
-    return run.stages.run("mask", inputs, compute, f"mask: {name}")
+    return run.stages.run("mask", inputs, compute, f"mask: {name}", cost=cost)
 
 
 def keeper(run: "Run", subject: Subject) -> Keep:

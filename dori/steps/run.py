@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dori.attacks import Attack
 from dori.core.config import build, expand_home
-from dori.core.errors import InputError
+from dori.core.errors import InputError, Problems
 from dori.core.fingerprints import fingerprint, identity
 from dori.core.parts import Part, part, part_or_none
 from dori.core.settings import settings
@@ -41,6 +41,15 @@ def arithmetic(trainer: DictConfig) -> dict[str, Any]:
     return {**found, "plugins": plugins}
 
 
+def _check_together(cfg: DictConfig, data: Any, pruning: Any, defense: Any) -> None:
+    if pruning and data and not data.of(*MEMORIZED):
+        raise InputError("pruning needs memorized prompts, but the data has none: set pruning=none")
+    if defense and not isinstance(defense.made, Finetuning) and cfg.save_model:
+        raise InputError(
+            f"defense={defense.name} changes no weights, and there are none to save: set save_model=false"
+        )
+
+
 @dataclass(frozen=True)
 class Run:
     """The configured parts of one job, and the stages that steps are kept in: data, that no step changes."""
@@ -58,27 +67,32 @@ class Run:
 
     @classmethod
     def configured(cls, cfg: DictConfig) -> "Run":
-        """Build all parts; whatever is wrong with them is found here, before any long work."""
+        """Build all parts; whatever is wrong with them is found here, before any long work, and told at once.
+
+        Raises:
+            InputError: all that is wrong.
+        """
         expand_home(cfg)
-        diffusion = build(cfg.model)
-        data = build(cfg.data)
-        pruning, defense, attack = (part_or_none(cfg, where) for where in ("pruning", "defense", "attack"))
-        evaluation = part(cfg, "evaluation")
-        evaluation.made.check()
-        metrics = {str(name): part(cfg, f"metrics.{name}") for name in cfg.metrics}
-        build(cfg.margins)
-        diffusion.check_prompts(*map(list, zip(*data.prompts, strict=True)))
-        if pruning and not data.of(*MEMORIZED):
-            raise InputError("pruning needs memorized prompts, but the data has none: set pruning=none")
-        for each in (attack, pruning, defense):
-            if each:
-                each.made.check(diffusion, data)
-        if defense and not isinstance(defense.made, Finetuning) and cfg.save_model:
-            raise InputError(
-                f"defense={defense.name} changes no weights, and there are none to save: set save_model=false"
-            )
+        wrong = Problems()
+        diffusion: Any = wrong.none_or(build, cfg.model)
+        data: Any = wrong.none_or(build, cfg.data)
+        groups = ("pruning", "defense", "attack")
+        pruning, defense, attack = (wrong.none_or(part_or_none, cfg, where) for where in groups)
+        evaluation: Any = wrong.none_or(part, cfg, "evaluation")
+        metrics: Any = {str(name): wrong.none_or(part, cfg, f"metrics.{name}") for name in cfg.metrics}
+        if evaluation:
+            wrong.none_or(evaluation.made.check)
+        wrong.none_or(build, cfg.margins)
+        if diffusion and data:
+            prompts = map(list, zip(*data.prompts, strict=True))
+            wrong.none_or(diffusion.check_prompts, *prompts)
+            for each in (attack, pruning, defense):
+                if each:
+                    wrong.none_or(each.made.check, diffusion, data)
+        wrong.none_or(_check_together, cfg, data, pruning, defense)
+        trainer: Any = wrong.none_or(build, cfg.trainer)
+        wrong.tell()
         stages = Stages(Path(cfg.cache).expanduser(), arithmetic(cfg.trainer))
-        trainer = build(cfg.trainer)
         return cls(cfg, stages, diffusion, data, pruning, defense, attack, evaluation, metrics, trainer)
 
     @cached_property

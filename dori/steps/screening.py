@@ -34,6 +34,8 @@ def screen(run: "Run", defense: "Finetuning") -> None:
         return {}
 
     result = run.stages.run("screening", inputs, compute, label, by_all=True)
+    if not result.made:
+        return
     descriptors = load_file(result.folder / "features.safetensors")["sscd"]
     originals = originals_of(run, run.data.targets)
     families = torch.split(originals["sscd"], originals["count"].int().tolist())

@@ -25,7 +25,8 @@ class Subject:
     """A model under test: weights, with masks or without; ``name`` is the rows' setting.
 
     ``pruning`` and ``defense`` name what was done to it, ``settings`` tell with what, ``made`` is the
-    last stage of that; ``guard`` says what acts in its sampler.
+    last stage of that; ``guard`` says what acts in its sampler; ``places`` are those of the targets' own
+    masks, where each has one.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Subject:
     made: "Result | None" = None
     settings: dict[str, Any] = field(default_factory=dict)
     guard: Any = None
+    places: dict[str, int] = field(default_factory=dict)
 
     @property
     def evaluations(self) -> int:
@@ -47,23 +49,25 @@ class Subject:
         """What its results depend on."""
         mask = self.mask.fingerprint if self.mask else None
         guard = {"guard": self.guard} if self.guard else {}
-        return {"model": self.diffusion.identity, "mask": mask, **guard}
+        # weights that a rehearsal does not have are not those of the model that they are to replace
+        to_come = {} if self.made is None or self.made.made else {"made": self.made.fingerprint}
+        return {"model": self.diffusion.identity, "mask": mask, **guard, **to_come}
 
     def mask_of(self, target: str | None = None) -> Mask | None:
         """A target's own mask where each has one; else that of all, which ordinary captions get too."""
         if self.mask is None:
             return None
-        places = self.mask.info.get("targets", {})
-        name = f"mask-{places[target]:05d}" if target in places else "mask"
+        place = self.places.get(target) if target is not None else None
+        name = "mask" if place is None else f"mask-{place:05d}"
         return masks.load(self.mask.folder / f"{name}.safetensors")
 
     def groups(self, targets: list[Target]) -> list[tuple[Mask | None, list[int]]]:
         """Targets (their places) that share a mask, so that they can share batches."""
-        if self.mask is None or not self.mask.info.get("targets"):
+        if not self.places:
             return [(self.mask_of(), list(range(len(targets))))]
         whose: dict[int | None, list[int]] = {}
         for place, target in enumerate(targets):
-            whose.setdefault(self.mask.info["targets"].get(target.name), []).append(place)
+            whose.setdefault(self.places.get(target.name), []).append(place)
         found: dict[str, tuple[Mask | None, list[int]]] = {}
         for places in whose.values():
             mask = self.mask_of(targets[places[0]].name) or {}

@@ -30,7 +30,7 @@ def train(run: "Run", subject: Subject, part: Part[Finetuning], name: str) -> Su
     targets = defense.trained(run.data)
     screen(run, defense)
     pictures = surrogates_of(run, defense, targets) if defense.uses_surrogates else None
-    kept = replaceable(run, defense, pictures) if pictures else {}
+    kept = replaceable(run, defense, pictures) if pictures and pictures.result.made else {}
     label = f"training: {name}"
     recipe = inputs_of(run, subject, part, targets, pictures, kept)
 
@@ -52,8 +52,8 @@ def train(run: "Run", subject: Subject, part: Part[Finetuning], name: str) -> Su
             first += pictures.result.info["unet_evaluations"] + pictures.subject.evaluations
         return {**info, "unet_evaluations": info["unet_evaluations"] + first}
 
-    result = run.stages.run("training", recipe, compute, label, by_all=True)
-    diffusion = run.diffusion.with_unet(result.folder)
+    result = run.stages.run("training", recipe, compute, label, by_all=True, cost=defense.cost(run.data))
+    diffusion = run.diffusion.with_unet(result.folder) if result.made else run.diffusion
     told = subject.settings | part.settings
     return Subject(name, diffusion, pruning=subject.pruning, defense=defense.name, made=result, settings=told)
 

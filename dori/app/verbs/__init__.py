@@ -8,8 +8,8 @@ from dori.core.errors import unknown
 Command = Callable[[list[str]], int]
 # the module of this folder whose ``command`` each is, in the order of ``dori --help``
 VERBS = {
-    "list": "listing", "show": "showing", "status": "status", "compare": "compare", "cache": "cache",
-    "merge": "merging",
+    "list": "listing", "show": "showing", "check": "checking", "plan": "planning", "status": "status",
+    "compare": "compare", "cache": "cache", "merge": "merging",
 }  # fmt: skip
 
 

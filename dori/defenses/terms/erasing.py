@@ -41,6 +41,10 @@ class EsdTerm:
         check_positive("defense.terms.esd.pairs", self.pairs)
         check_positive("defense.terms.esd.guidance", self.guidance)
 
+    def samples(self, targets: int) -> int:
+        """Of an update, for so many targets."""
+        return targets * self.pairs
+
     @torch.no_grad()
     def draw(self, material: Material, step: Step) -> Samples:
         now, before = material.diffusion, material.original
@@ -90,6 +94,10 @@ class ConceptAblationTerm:
         check_positive("defense.terms.concept_ablation.pairs", self.pairs)
         check_positive("defense.terms.concept_ablation.anchors", self.anchors)
         check_share("defense.terms.concept_ablation.share", self.share)
+
+    def samples(self, targets: int) -> int:
+        """Of an update, for so many targets."""
+        return targets * self.pairs
 
     @torch.no_grad()
     def draw(self, material: Material, step: Step) -> Samples:

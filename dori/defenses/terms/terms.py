@@ -6,7 +6,7 @@ the number of the update, so that they need no memory of what came before.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -60,6 +60,13 @@ def together(**terms: Term | None) -> dict[str, Term]:
     return used
 
 
+@runtime_checkable
+class Counted(Protocol):
+    """A term that says beforehand how many samples of an update it takes, for so many targets."""
+
+    def samples(self, targets: int) -> int: ...
+
+
 @dataclass(frozen=True)
 class OrdinaryTerm:
     """The denoising loss on ordinary image-caption pairs: what the model is not to forget.
@@ -78,6 +85,10 @@ class OrdinaryTerm:
 
     def __post_init__(self) -> None:
         check_positive("defense.terms.ordinary.batch", self.batch)
+
+    def samples(self, targets: int) -> int:
+        """Of an update, for so many targets."""
+        return self.batch
 
     def draw(self, material: Material, step: Step) -> Samples:
         stream = generator(step.seed, "ordinary", step.number)
@@ -108,6 +119,10 @@ class SurrogateTerm:
 
     def __post_init__(self) -> None:
         check_positive("defense.terms.surrogates.pairs", self.pairs)
+
+    def samples(self, targets: int) -> int:
+        """Of an update, for so many targets."""
+        return targets * self.pairs
 
     def draw(self, material: Material, step: Step) -> Samples:
         last, parts = material.diffusion.train_timesteps, []

@@ -35,6 +35,10 @@ class AscentTerm:
         check_positive("defense.terms.ascent.pairs", self.pairs)
         check_positive("defense.terms.ascent.most", self.most)
 
+    def samples(self, targets: int) -> int:
+        """Of an update, for so many targets."""
+        return targets * self.pairs
+
     def draw(self, material: Material, step: Step) -> Samples:
         parts = []
         for target, y in zip(step.targets, prompts_of(material, step), strict=True):
@@ -71,6 +75,10 @@ class SissTerm:
         check_positive("defense.terms.siss.pairs", self.pairs)
         if not 0 < self.mixture < 1:
             raise InputError(f"defense.terms.siss.mixture must lie between 0 and 1, but is {self.mixture}")
+
+    def samples(self, targets: int) -> int:
+        """Of an update, for so many targets."""
+        return targets * self.pairs
 
     def draw(self, material: Material, step: Step) -> Samples:
         parts = []

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import ceil
 from typing import Any
 
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor
 from dori.attacks import Attack
 from dori.core.errors import InputError, check_positive
 from dori.core.neutral import neutral
+from dori.core.stages import Cost
 from dori.data import MEMORIZED, Data, Target
-from dori.defenses.terms.terms import Term
+from dori.defenses.terms.terms import Counted, Term
 from dori.defenses.training.surrogates import Surrogates
 from dori.defenses.training.validation import Validation, check_attack
 from dori.diffusion import StableDiffusion
@@ -104,6 +106,15 @@ class Finetuning:
         """The memorized targets that it trains on."""
         memorized = data.of(*MEMORIZED)
         return memorized if self.targets == "all" else [t for t in memorized if t.half == "development"]
+
+    def cost(self, data: Data) -> Cost:
+        """What the training takes, without what only watches it."""
+        targets = len(self.trained(data))
+        first = self.attack.evaluations(targets) if self.attack else 0
+        later = self.attack.evaluations(targets, self.warm_steps) if self.attack else 0
+        attacks = first + (self.epochs - 1) * later
+        learned = sum(t.samples(self.batch) for t in self.terms.values() if isinstance(t, Counted))
+        return Cost(gradient=attacks + self.epochs * ceil(targets / self.batch) * self.updates * learned)
 
     def check(self, diffusion: StableDiffusion, data: Data) -> None:
         """Reads no weights.

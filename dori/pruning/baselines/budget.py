@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from dori.core.errors import InputError, check_share, unknown
+from dori.core.stages import FREE, Cost
 from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
 from dori.pruning.layers import CHOICES, layers_of
 from dori.pruning.masks import Mask
-from dori.pruning.selection import Keep, Method
+from dori.pruning.selection import Keep, Method, cost_of
 
 DEFAULT_LAYERS = "feed_forward"
 
@@ -75,6 +76,10 @@ class Budget:
     @property
     def per_prompt(self) -> bool:
         return self.like is not None and self.like.per_prompt
+
+    def cost(self, targets: int, data: Data) -> Cost:
+        """What selecting as much as another method takes; a share takes nothing."""
+        return cost_of(self.like, targets, data) if self.like is not None else FREE
 
     def check(self, diffusion: StableDiffusion, data: Data) -> None:
         """Raises InputError: layers or weights that are not there, or what ``like`` lacks."""

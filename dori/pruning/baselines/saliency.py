@@ -9,6 +9,7 @@ from torch import Tensor
 from dori.core.errors import InputError, check_positive
 from dori.core.neutral import neutral
 from dori.core.randomness import generator
+from dori.core.stages import Cost
 from dori.data import Data, Target
 from dori.data.targets import embedded, tensor
 from dori.diffusion import StableDiffusion, frozen
@@ -81,6 +82,11 @@ class Saliency(Budget):
             own = self.saliency(diffusion, layers, names, y, tensor([t.pixels() for t in some], size))
             masks.append(highest({name: own[name] - usual[name] for name in layers}, quota))
         return Selection(masks, evaluations + self.evaluations(len(targets), count))
+
+    def cost(self, targets: int, data: Data) -> Cost:
+        """What selecting takes, with that of the method that it is measured by."""
+        own = self.evaluations(targets, min(self.ordinary, len(data.ordinary.images)))
+        return super().cost(targets, data).and_also(Cost(gradient=own))
 
     def evaluations(self, targets: int, ordinary: int) -> int:
         """U-Net samples forward and backward."""

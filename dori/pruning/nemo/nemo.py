@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from dori.core.errors import InputError, check_positive, unknown
 from dori.core.files import save_tensors
+from dori.core.stages import Cost
 from dori.data import Data, Target
 from dori.data.targets import embedded
 from dori.diffusion import StableDiffusion
@@ -24,6 +25,7 @@ from dori.pruning.nemo.statistics import Statistics
 from dori.pruning.selection import Keep, Selection
 
 LAYERS = {"published": "values", "all": "all_values"}
+PROBED = 50  # masks that a prompt tries, about: thresholds, then layers, then neurons
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,10 @@ class NeMo:
     @property
     def per_prompt(self) -> bool:
         return self.apply == "per_prompt"
+
+    def cost(self, targets: int, data: Data) -> Cost:
+        """About: how many neurons a prompt has to try is not known before; ordinary captions have none."""
+        return Cost(self.seeds * (PROBED * targets + len(data.captions)))
 
     def check(self, diffusion: StableDiffusion, data: Data) -> None:
         """Raises InputError: layers, captions, statistics or latents that do not suit it."""

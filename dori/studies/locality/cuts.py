@@ -94,7 +94,8 @@ def _subject(run: Run, label: str, chosen: list[Mask], images: list[str], member
     own |= {m.target.name: images.index(m.unit) for m in members if m.kind == TRIGGER and m.unit in own}
     own |= {target.name: i % len(images) for i, target in enumerate(captions(run))}
 
-    return Subject(label, run.diffusion, keep_masks(run, run.original, chosen, label, {"cut": label}, own))
+    mask = keep_masks(run, run.original, chosen, label, {"cut": label}, own)
+    return Subject(label, run.diffusion, mask, places=own)
 
 
 def _split(drawn: np.ndarray, groups: list[np.ndarray]) -> list[np.ndarray]:

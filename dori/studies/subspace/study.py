@@ -95,7 +95,9 @@ def swapped(
         own = {target.name: int((target.name not in first) != turned) for target in memorized}
         recipe = {"of": [[t.identity for t in half] for half in halves], "name": name, "method": called}
         stage = keep_masks(run, run.original, pair, name, {**recipe, "seed": seed}, own)
-        return Subject(name, run.diffusion, stage, pruning=name, made=stage, settings=method.settings)
+        return Subject(
+            name, run.diffusion, stage, pruning=name, made=stage, settings=method.settings, places=own
+        )
 
     # equal counts: what ordinary prompts select is cut to what the other half selects
     usual = [random.trimmed(ordinary, b, seed), random.trimmed(ordinary, a, seed)]

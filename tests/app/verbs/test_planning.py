@@ -1,0 +1,41 @@
+"""``dori plan`` and ``dori check``, as somebody types them."""
+
+from pathlib import Path
+
+import pytest
+
+from dori.app.verbs import checking, planning
+from dori.core.errors import InputError
+from tests import tiny
+
+
+@pytest.fixture
+def words(v_folder: Path, table: Path, ordinary: Path, measures: Path, tmp_path: Path) -> list[str]:
+    return tiny.study_overrides(v_folder, table, ordinary, measures, f"cache={tmp_path / 'cache'}")
+
+
+def test_a_plan_has_a_line_for_every_stage_and_the_sum(words, capsys, tmp_path) -> None:
+    assert planning.command(words) == 0
+    said = capsys.readouterr().out
+    assert "images: original" in said and "attack: dori on wanda" in said
+    assert "to compute: " in said and "are free" in said
+    assert not (tmp_path / "cache").exists()
+
+
+def test_of_a_multirun_a_stage_that_jobs_share_counts_once(words, capsys) -> None:
+    planning.command([*words, "-m", "attack.steps=1,2"])
+    lines = capsys.readouterr().out.splitlines()
+    first, second = (next(line for line in lines if f"attack.steps={n}" in line).split() for n in (1, 2))
+    assert first[1] == "0" and int(second[1]) > 0
+    assert int(first[2]) > int(second[2]) > 0
+
+
+def test_a_check_tells_all_that_is_wrong_at_once(words, capsys) -> None:
+    assert checking.command(words) == 0
+    assert "nothing was computed" in capsys.readouterr().out
+    with pytest.raises(InputError) as told:
+        checking.command([*words, "attack.pairs=-1", "pruning.ratio=7"])
+    assert "2 things are wrong" in str(told.value)
+    assert "attack.pairs" in str(told.value) and "pruning.ratio" in str(told.value)
+    with pytest.raises(InputError, match=r"1 of 2 jobs cannot run.*\n +job 1: attack.pairs"):
+        checking.command([*words, "-m", "attack.pairs=1,-1"])
