@@ -50,7 +50,8 @@ class Subject:
         mask = self.mask.fingerprint if self.mask else None
         guard = {"guard": self.guard} if self.guard else {}
         # weights that a rehearsal does not have are not those of the model that they are to replace
-        to_come = {} if self.made is None or self.made.made else {"made": self.made.fingerprint}
+        trained = self.made if self.made is not self.mask else None
+        to_come = {} if trained is None or trained.made else {"made": trained.fingerprint}
         return {"model": self.diffusion.identity, "mask": mask, **guard, **to_come}
 
     def mask_of(self, target: str | None = None) -> Mask | None:
