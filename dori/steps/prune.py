@@ -105,6 +105,7 @@ def find_mask(
         return {
             "unet_evaluations": selection.evaluations, "pruned": masks.count(whole),
             "weights": sum(part.numel() for part in whole.values()), "facts": selection.facts,
+            "targets": own or {},
         }  # fmt: skip
 
     return run.stages.run("mask", inputs, compute, f"mask: {name}", cost=cost)
