@@ -51,7 +51,7 @@ def reached(name: str) -> dict[str, str]:
     while waiting:
         module = waiting.pop()
         top = module.partition(".")[0]
-        if module in found or top in found:
+        if module in found:
             continue
         if _installed(top):
             found[top] = _version(top)

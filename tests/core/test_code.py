@@ -27,6 +27,7 @@ FOREIGN = {
     "theirs/star.py": "from theirs.guards import *\nfrom theirs import numbers, Guard\n",
     "theirs/circle.py": "from theirs.back import b\na = 1\n",
     "theirs/back.py": "from theirs import circle\nb = 1\n",
+    "theirs/whole.py": "import theirs\nfrom theirs.numbers import ONE\n",
     "theirs/ours.py": "from dori.data import Target\n",
     "beside.py": "def f(): pass\n",
     "space/inner.py": "import beside\n",
@@ -58,6 +59,7 @@ def foreign(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("theirs.Guard", GUARDS),  # handed on
     ("theirs.numbers.ONE", ["theirs.numbers"]),
     ("theirs.star", [*GUARDS, "theirs.star"]),
+    ("theirs.whole", sorted([*GUARDS, "theirs", "theirs.deep", "theirs.unused", "theirs.whole"])),
     ("theirs.circle", ["theirs.back", "theirs.circle"]),
     # a package that does something itself goes with its modules; the import for type checkers does not
     ("theirs.deep.lazy", ["beside", "theirs.deep", "theirs.deep.lazy", "theirs.unused"]),
