@@ -1,9 +1,10 @@
 """Markdown tables, and their places in the pages."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from dori.reference import contract
 from dori.reference.options import Option, Setting, default, options, top
 
 PLACE = re.compile(r"(<!-- generated: (\S+)(?: (\S+))? -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -58,11 +59,20 @@ def top_table(prefix: str = "") -> str:
     return setting_table([setting for setting in top() if setting.key.startswith(prefix)])
 
 
+def word_table(words: Mapping[str, str]) -> str:
+    """What each name means; a pattern says itself which names it is about."""
+    if words is contract.PATTERNS:
+        lines = [text.rpartition("`: ")[::2] for text in words.values()]
+        return table(["name", "meaning"], ([f"{names}`", meaning] for names, meaning in lines))
+    return table(["name", "meaning"], ([f"`{name}`", text] for name, text in words.items()))
+
+
 MAKERS: dict[str, Callable[..., str]] = {
     "options": option_table,
     "settings": setting_tables,
     "top": top_table,
     "default": lambda: setting_table(default()),
+    "contract": lambda name: word_table(getattr(contract, name.upper())),
 }
 
 

@@ -16,6 +16,7 @@ from dori.app.finish import Job
 from dori.core.config import build
 from dori.core.errors import InputError
 from dori.core.stages import Stages
+from dori.reference.contract import unexplained
 from dori.results.reading.rows import dumps
 from dori.steps.outcome import Outcome
 from dori.steps.run import Run
@@ -58,6 +59,10 @@ def found(go: Callable[..., Run], tmp_path_factory: pytest.TempPathFactory) -> R
     run = go(tmp_path_factory.mktemp("cache"))
     outcome = build(run.cfg.study)(run)
     return run, outcome.rows, outcome.images
+
+
+def test_its_rows_hold_what_the_contract_names(found: Result) -> None:
+    assert unexplained(found[1]) == []
 
 
 def of(rows: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
