@@ -7,6 +7,7 @@ from dori.core.stopping import stoppable
 
 @stoppable
 def main() -> None:
+    """The ``dori`` command."""
     # until the libraries are imported: among a million objects that all stay, it would look for garbage
     # for more than a second
     gc.disable()

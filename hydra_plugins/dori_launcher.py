@@ -18,6 +18,7 @@ class ProcessLauncher(BasicLauncher):
 
 
 def in_a_process(cfg: DictConfig) -> None:
+    """The job, in a process that ends with it."""
     from dori.app.launch import launch
 
     launch(cfg, Path(HydraConfig.get().runtime.output_dir))

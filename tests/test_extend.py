@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import pytest
 from omegaconf import DictConfig
 
 from dori.app.findings import findings
-from dori.app.overrides import checked
+from dori.app.overrides import checked, groups
 from dori.core.config import ROOT, build, check_keys
 from dori.core.errors import InputError
 from dori.core.fingerprints import identity
@@ -183,6 +184,25 @@ def test_its_code_is_in_the_fingerprints(
     assert found() != before
     code.write_text(text)
     assert found() == before
+
+
+@pytest.mark.parametrize("group", groups())
+def test_every_group_takes_an_option_from_outside(group: str, tmp_path: Path) -> None:
+    """One that begins with one of dori's own, in somebody's folder."""
+    base = groups()[group][0]
+    package = "# @package _global_\n" if group in ("experiments", "multirun_sweeps") else ""
+    (tmp_path / group).mkdir(parents=True)
+    (tmp_path / group / "mine.yaml").write_text(f"{package}defaults: [{base}, _self_]\n")
+    words = checked([f"{group}=mine", "--config-dir", str(tmp_path)])
+    assert words[0] == f"{group}=mine"
+    with pytest.raises(InputError, match="mine"):
+        checked([f"{group}=mime", "--config-dir", str(tmp_path)])
+
+
+def test_a_package_carries_its_options(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(work / "conf", work / "my_methods/conf")
+    monkeypatch.syspath_prepend(str(work))
+    checked(["hydra.searchpath=[pkg://my_methods.conf]", "pruning=widest", "pruning.share=0.1"])
 
 
 def test_several_metrics_are_chosen_at_once(compose: Callable[..., DictConfig]) -> None:

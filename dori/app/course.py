@@ -58,6 +58,7 @@ class Course:
 
     @property
     def share_of_stage(self) -> float:
+        """How much of the stage is done, 0 to 1."""
         return max((self.stages[label].share for label in self.open[-1]), default=0) if self.open else 0
 
     @property

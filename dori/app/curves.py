@@ -19,6 +19,7 @@ def log_curves(logger: Logger, rows: Rows) -> None:
 
 
 def log_curve(logger: Logger, curve: Curve) -> None:
+    """One line of a figure over budgets, point by point."""
     axis = f"budget/{curve.axis}"
     if isinstance(logger, WandbLogger):
         logger.experiment.define_metric(axis)

@@ -39,6 +39,7 @@ class CommandLine:
 
     @cached_property
     def overrides(self) -> list[Override]:
+        """The overrides of the command line."""
         return OverridesParser.create().parse_overrides(self.words)
 
     @cached_property

@@ -27,6 +27,8 @@ SURE = 0.7  # of an estimate that surely is written
 
 @dataclass(frozen=True)
 class Need:
+    """What a stage may write: bytes, and files."""
+
     size: int
     files: int
 

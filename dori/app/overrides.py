@@ -1,7 +1,7 @@
 """The command line, checked against the configuration before Hydra runs: with the nearest name."""
 
 import os
-from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
@@ -87,6 +87,7 @@ def literal(word: str) -> str:
 
 
 def quoted(value: str) -> str:
+    """In quotes, as Hydra's grammar wants a value that it is to take as it is."""
     return "'" + value.replace("'", "\\'") + "'"
 
 
@@ -137,7 +138,7 @@ def folder_of(place: str) -> Path:
     """Of an entry of ``hydra.searchpath``: ``file://folder``, ``pkg://package`` or a folder."""
     scheme, mark, name = place.rpartition("://")
     try:
-        folder = Path(str(files(name))) if scheme == "pkg" else Path(name if mark else place)
+        folder = _package(name) if scheme == "pkg" else Path(name if mark else place)
     except ModuleNotFoundError:
         folder = Path()
     if folder == Path() or not folder.is_dir():
@@ -145,6 +146,12 @@ def folder_of(place: str) -> Path:
             f"options are looked for in {place!r} (hydra.searchpath, --config-dir): no such folder"
         )
     return folder
+
+
+def _package(name: str) -> Path:
+    """Its folder, with an ``__init__.py`` or without. Raises ModuleNotFoundError."""
+    spec = find_spec(name)
+    return Path(next(iter(spec.submodule_search_locations or []), "")) if spec else Path()
 
 
 def _options(override: Override) -> list[str]:

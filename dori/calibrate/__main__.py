@@ -55,6 +55,7 @@ def shares_of(title: str, found: Iterable[tuple[str, int, dict[str, float]]]) ->
 
 
 def needed() -> Block:
+    """How many targets an answer takes, by margin."""
     found = list(verdicts.enough())
     columns = ("answer", *(f"margin {margin}" for margin in found[0][1]))
     lines = tuple((label, *map(str, counts.values())) for label, counts in found)
@@ -62,6 +63,7 @@ def needed() -> Block:
 
 
 def main() -> None:
+    """The command line."""
     parser = argparse.ArgumentParser(prog="python -m dori.calibrate", description=__doc__)
     parser.add_argument("--repeats", type=int, default=1000, help="of every simulation")
     parser.add_argument("--page", type=Path, help=f"file in which what stands from {START} on is replaced")

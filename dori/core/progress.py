@@ -15,12 +15,16 @@ from typing import Any, Protocol
 class Listener(Protocol):
     """Who is told. Within stages that go on others may begin, and end before them."""
 
-    def begun(self, labels: Sequence[str]) -> None: ...
+    def begun(self, labels: Sequence[str]) -> None:
+        """A stage begins."""
+        ...
 
     def advanced(self, share: float) -> None:
         """``share``: of what began last and goes on, between 0 and 1."""
 
-    def ended(self, labels: Sequence[str], cached: bool) -> None: ...
+    def ended(self, labels: Sequence[str], cached: bool) -> None:
+        """A stage has ended."""
+        ...
 
 
 _listeners: list[Listener] = []

@@ -28,10 +28,12 @@ class Promise:
 
     @property
     def folder(self) -> NoReturn:
+        """Raises NotMade."""
         raise NotMade(self.name)
 
     @property
     def info(self) -> NoReturn:
+        """Raises NotMade."""
         raise NotMade(self.name)
 
 

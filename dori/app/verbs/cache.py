@@ -30,14 +30,17 @@ class Entry:
 
     @property
     def stage(self) -> str:
+        """The stage's name."""
         return self.folder.parent.name
 
     @property
     def whole(self) -> bool:
+        """Whether it is finished."""
         return not self.folder.suffix
 
 
 def entries_of(root: Path) -> Iterator[Entry]:
+    """Every entry of a cache, whole or not."""
     for folder in sorted(root.glob("*/*")):
         if folder.is_dir() and re.fullmatch(r"[0-9a-f]+(\.partial|\.damaged)?", folder.name):
             files = [path.stat() for path in folder.rglob("*") if path.is_file()]

@@ -51,6 +51,7 @@ class Case:
         return setting_meaning(self.row["setting"])
 
     def figure(self, metric: str) -> Estimate | None:
+        """A metric of the case; None where it has none."""
         return estimate(self.row, metric)
 
 

@@ -30,6 +30,7 @@ class Job:
 
 
 def total(stages: list[Planned]) -> Cost:
+    """What stages cost together."""
     found = FREE
     for stage in stages:
         found = found.and_also(stage.cost)

@@ -10,6 +10,7 @@ from dori.studies.locality.telling.words import CAPTIONS, TITLES, WORDS
 
 
 def findings(rows: Rows, _x: str | None = None) -> list[Finding]:
+    """One for each analysis: embeddings, activations, weights, cuts."""
     return [_finding(rows, kind, verdict) for kind, verdict in verdicts(rows).items()]
 
 

@@ -8,6 +8,7 @@ from dori.studies.subspace.figure import write_subspace
 
 
 def findings(rows: Rows, _x: str | None = None) -> list[Finding]:
+    """The overlap of masks, and what swapped masks do."""
     masks = [row for row in rows if row["kind"] == "masks"]
     return [
         Finding(

@@ -71,5 +71,6 @@ def _case(overlap: Answer, by_chance: Answer, mitigates: Answer, more: Answer) -
 
 
 def figure_of(rows: Rows, setting: str, metric: str, kind: str = "masks") -> Estimate | None:
+    """A metric of the one row of a setting and kind; None where there is none."""
     found = (row for row in rows if row["setting"] == setting and row["kind"] == kind)
     return estimate(next(found, None), metric)

@@ -7,6 +7,7 @@ from dori.studies.transfer.figure import write_transfer
 
 
 def findings(rows: Rows, _x: str | None = None) -> list[Finding]:
+    """Which triggers bring images out of which models."""
     return [
         Finding(
             title=verdict.TITLE,
