@@ -41,7 +41,7 @@ JOBS = {
 # what no stage of the first job reaches
 UNREACHED = [
     "app/main.py", "core/config.py", "results/reading/rows.py", "app/report.py", "core/stages.py",
-    "steps/measuring/rows.py", "steps/run.py", "data/folder.py", "pruning/nemo/nemo.py",
+    "steps/measure.py", "steps/run.py", "data/folder.py", "pruning/nemo/nemo.py",
     "attacks/spaces/hard_prompt.py", "defenses/guards/sampling.py", "defenses/terms/erasing.py",
     "minnow/pictures.py", "studies/locality/analysis/members.py", "metrics/kid.py",
     "studies/mitigation/study.py",
