@@ -1,7 +1,7 @@
 """The course of a job: which stages there are to be, how far it has come, and how long the rest takes."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,6 +42,9 @@ class Course:
     def advanced(self, share: float) -> None:
         for label in self.open[-1] if self.open else ():
             self.stages[label].share = share
+
+    def looked(self, line: Mapping[str, float]) -> None:
+        """For whoever keeps figures."""
 
     def ended(self, labels: Sequence[str], cached: bool) -> None:
         for label in labels:

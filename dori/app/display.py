@@ -14,18 +14,19 @@ from rich.table import Table
 
 from dori.app.course import Course, Stage, duration
 from dori.app.heartbeat import Heartbeat, Journal
-from dori.core.progress import told_to
+from dori.core.progress import Listener, told_to
 
 BEFORE, AFTER = 4, 5  # stages that are done, and that wait, of which a line is shown
 MARKS = {"waiting": "·", "running": "▸", "done": "✓", "cached": "="}
 
 
 @contextmanager
-def displayed(course: Course, output: Path, live: bool) -> Iterator[None]:
+def displayed(course: Course, output: Path, live: bool, *others: Listener) -> Iterator[None]:
     """Within, all stages are told: in dori.log, in the job's folder, and, ``live``, on the terminal."""
     with ExitStack() as ends:
         ends.enter_context(told_to(course))
-        ends.enter_context(told_to(Journal(course)))
+        for listener in (Journal(course), *others):
+            ends.enter_context(told_to(listener))
         ends.enter_context(Heartbeat(course, output))
         if live and sys.stdout.isatty() and multiprocessing.parent_process() is None:
             ends.enter_context(Live(get_renderable=lambda: screen(course), console=Console(), transient=True))

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 from rich.console import Console
 
+from dori.app.course import Course
 from dori.app.findings import findings
 from dori.app.needs import check_room
 from dori.app.opening import opened, tell_how_to_sync
 from dori.app.report import write_report
 from dori.app.saving import epochs, history, save_model, write_history
-from dori.app.tracking import finish, log_history, log_results
+from dori.app.tracking import Tracked, finish, log_history, log_results
 from dori.core.disk import JOB, room
 from dori.core.files import share_file, write_atomically
 from dori.defenses import Finetuning
@@ -34,16 +35,20 @@ if TYPE_CHECKING:
 
 
 class Job:
-    """A context for one run: results are written by ``finish``, a failure is told to the logger."""
+    """A context for one run: results are written by ``finish``, a failure is told to the logger.
 
-    def __init__(self, run: "Run", output: Path):
-        self.run, self.output = run, output
+    ``tracked``: what tells the logger of the stages.
+    """
+
+    def __init__(self, run: "Run", output: Path, course: Course):
+        self.run, self.output, self.course = run, output, course
         self.config: dict[str, Any] = OmegaConf.to_container(run.cfg, resolve=True)  # type: ignore[assignment]
         self.ends = ExitStack()
         check_room(run, output)
 
     def __enter__(self) -> "Job":
         self.logger = self.ends.enter_context(opened(self.run, self.output))
+        self.tracked = Tracked(self.logger, self.course)
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -87,10 +92,10 @@ class Job:
         for finding in findings(rows):
             finding.write(out / finding.file)
         write_report(out / "report.html", rows, images, targets, stages, self.config)
-        log_results(self.logger, rows, images, out / "grid.png", out / "report.html", self.config)
+        log_results(self.logger, rows, images, out / "grid.png", out / "report.html")
         if lines := history(mitigated):
             write_history(out / "training.csv", lines)
-            log_history(self.logger, lines, out / "training.png")
+            log_history(self.logger, lines, out / "training.png", self.tracked.epochs)
         write_atomically(out / "table.md", text(rows))
 
     def _print(self, rows: Rows) -> None:

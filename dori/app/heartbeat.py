@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
@@ -29,6 +29,9 @@ class Journal:
 
     def advanced(self, share: float) -> None:
         """Told by the heartbeat."""
+
+    def looked(self, line: Mapping[str, float]) -> None:
+        """For whoever keeps figures."""
 
     def ended(self, labels: Sequence[str], cached: bool) -> None:
         for label in labels:

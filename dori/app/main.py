@@ -107,8 +107,8 @@ def work(cfg: DictConfig, output: Path, leads: bool = True) -> list[dict]:
         check_models(run.stages, run.diffusion, run.diffusion.twin)
         return build(cfg.study)(run).rows
     course, live = Course(partial(weights, run)), cfg.trainer.get("enable_progress_bar", True)
-    with Job(run, output) as job:
-        with displayed(course, output, live):
+    with Job(run, output, course) as job:
+        with displayed(course, output, live, job.tracked):
             check_models(run.stages, run.diffusion, run.diffusion.twin)
             outcome = build(cfg.study)(run)
         job.finish(outcome)

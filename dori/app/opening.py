@@ -3,14 +3,17 @@
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import OmegaConf
 
+import dori
 from dori.core.config import build
 from dori.core.errors import InputError
 from dori.core.fingerprints import fingerprint
@@ -20,7 +23,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PARTS = ("name", "study", "model", "data", "pruning", "defense", "attack", "evaluation", "seed")
-LONGEST = 64  # characters of a tag, by W&B
+LONGEST, GROUP = 64, 128  # characters of a tag, and of a group, by W&B
+HASHES = ("model.hash", "model.twin.hash", "data.hash")
 STAGED = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR")  # where copies wait for what may never be uploaded from here
 
 
@@ -34,10 +38,13 @@ def opened(run: "Run", output: Path) -> Iterator[Logger]:
         InputError: W&B without a key, or with settings that it refuses.
     """
     if "WandbLogger" not in run.cfg.logger["_target_"]:
-        yield build(run.cfg.logger)
+        logger = build(run.cfg.logger)
+        logger.log_hyperparams(told(run))
+        yield logger
         return
     with staged_in(output / "wandb"):
         logger = _started(run)
+        logger.log_hyperparams(told(run))
         offline = logger.experiment.offline
         yield logger
     if not offline:  # all is uploaded
@@ -51,6 +58,8 @@ def _started(run: "Run") -> WandbLogger:
     node = run.cfg.logger
     settings: dict[str, Any] = {
         "id": node.get("id") or run_id(run),
+        "group": str(node.get("group") or _group(run))[:GROUP],
+        "job_type": str(node.get("job_type") or run.settings["study"])[:LONGEST],
         "tags": shortened(node.get("tags") or []),
     }
     try:
@@ -67,6 +76,33 @@ def _started(run: "Run") -> WandbLogger:
         logger = build(node, **settings, offline=True)
         _ = logger.experiment
     return logger
+
+
+def _group(run: "Run") -> str:
+    """Jobs of a multirun share one: its folder's name; a job alone has that of jobs of its name."""
+    hydra = HydraConfig.get() if HydraConfig.initialized() else None
+    if hydra is None or hydra.mode != RunMode.MULTIRUN:
+        return str(run.cfg.name)
+    return Path(hydra.sweep.dir).name
+
+
+def told(run: "Run") -> dict[str, Any]:
+    """What a tracker is told when the job begins: its settings, and what else its results depend on."""
+    cfg = OmegaConf.to_container(run.cfg, resolve=True)
+    assert isinstance(cfg, dict)
+    hashes = {key.replace(".", "/"): run.settings[key] for key in HASHES if key in run.settings}
+    return {**flatten(cfg), **hashes, "dori/version": dori.__version__}  # type: ignore[arg-type]
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """``{"attack": {"steps": 50}}`` → ``{"attack/steps": 50}``; lists stay whole."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping) and value:
+            flat |= flatten(value, f"{prefix}{key}/")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
 
 
 @contextmanager

@@ -1,42 +1,41 @@
 """What goes to the experiment tracker; with Lightning's CSVLogger, the same figures as local CSV.
 
-In W&B the names are fixed: ``{setting}/{kind}/{metric}`` in the run's summary, with ``_low``,
-``_high``, ``_n`` and ``_mad`` beside it, and ``curve/{name}`` against ``budget/{axis}`` where an
-attack has several budgets.
+Names are those of ``dori.app.summary``, and ``curve/{name}`` against ``budget/{axis}`` where an attack has
+several budgets.
 """
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import DictConfig
 
+from dori.app.course import Course
 from dori.app.curves import log_curve, log_curves, log_line
-from dori.app.opening import shortened, staged_in
+from dori.app.opening import staged_in
+from dori.app.summary import summary
 from dori.core.fingerprints import fingerprint
 from dori.results.budget.lines import curves, label
-from dori.results.figures.curves import name_of
-from dori.results.reading.comparison import varying
-from dori.results.reading.rows import Rows, plain
+from dori.results.reading.rows import Rows
 
 if TYPE_CHECKING:
     import wandb
 
+PAUSE = 10  # seconds between two times that progress is told
 PICTURES = 400  # of the per-image table that carry their image; the others carry figures alone
 
 
 def log_results(
-    logger: Logger | None, rows: Rows, images: pd.DataFrame, grid_path: Path, report_path: Path,
-    config: Mapping[str, Any], tags: Sequence[str] = (),
-) -> None:  # fmt: skip
-    """Log a job: configuration, figures, and (W&B) the grid, the report and a table of images."""
+    logger: Logger | None, rows: Rows, images: pd.DataFrame, grid_path: Path, report_path: Path
+) -> None:
+    """Log a job's figures, and (W&B) the grid, the report and a table of images."""
     if logger is None:
         return
     values = summary(rows)
-    logger.log_hyperparams(flatten(config))
     log_curves(logger, rows)
     if not isinstance(logger, WandbLogger):
         logger.log_metrics(values)
@@ -44,51 +43,14 @@ def log_results(
         return
     import wandb  # only where it is used: it takes most of a second
 
-    run = logger.experiment
-    run.tags = tuple(shortened([*(run.tags or ()), *tags]))
-    run.summary.update(values)
-    run.log(
+    logger.experiment.summary.update(values)
+    logger.experiment.log(
         {
             "grid": wandb.Image(str(grid_path)),
             "report": wandb.Html(report_path.read_text(), inject=False),
             "images": image_table(images),
         }
     )
-
-
-def summary(rows: Rows) -> dict[str, float]:
-    """Flat figures under their fixed names. What was swept, if anything, is appended to the setting."""
-    swept = varying(rows)
-    found: dict[str, float] = {}
-    for row in rows:
-        values = [f"{name}={name_of(row['params'].get(name))}" for name in swept]
-        prefix = "/".join([",".join([row["setting"], *values]), row["kind"]])
-        for metric, entry in plain(row["metrics"]).items():
-            for part in ("value", "low", "high", "n", "mad"):
-                if entry and entry.get(part) is not None:
-                    suffix = "" if part == "value" else f"_{part}"
-                    found[f"{prefix}/{metric}{suffix}"] = entry[part]
-    return found
-
-
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """``{"attack": {"steps": 50}}`` → ``{"attack/steps": 50}``; lists stay whole."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{prefix}{key}/")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def tags(choices: Mapping[str, str | None]) -> list[str]:
-    """Hydra's chosen groups (``hydra.runtime.choices``) as tags, e.g. ``pruning=wanda``."""
-    return [
-        f"{group}={name}"
-        for group, name in sorted(choices.items())
-        if name not in (None, "null") and not group.startswith("hydra/")
-    ]
 
 
 def log_sweep(rows: Rows, config: DictConfig, folder: Path, x: str | None = None) -> None:
@@ -107,7 +69,7 @@ def _log_curves_of(rows: Rows, config: DictConfig, folder: Path, x: str | None) 
     for curve in curves(rows, x):
         name = label(curve)
         logger = WandbLogger(
-            project=config.logger.project, name=name, group=config.name, job_type="sweep", save_dir=folder,
+            project=config.logger.project, name=name, group=folder.name, job_type="sweep", save_dir=folder,
             id=fingerprint([config.name, name, rows[0]["fingerprint"]]), offline=config.logger.offline,
         )  # fmt: skip
         logger.log_hyperparams({"mitigation": curve.mitigation, "attack": curve.attack, **curve.others})
@@ -116,16 +78,54 @@ def _log_curves_of(rows: Rows, config: DictConfig, folder: Path, x: str | None) 
         finish(logger)
 
 
-def log_history(logger: Logger | None, lines: Sequence[Mapping[str, float]], pictures: Path) -> None:
-    """How a training went: ``training/{figure}`` against ``budget/epochs``; its pictures, if there are."""
+class Tracked:
+    """A listener: while the job runs, its stages, its progress, and how a training goes, epoch by epoch."""
+
+    def __init__(self, logger: Logger, course: Course):
+        self.logger, self.course = logger, course
+        self.said, self.epochs = 0.0, set[float]()
+        if isinstance(logger, WandbLogger):
+            logger.experiment.define_metric("budget/epochs")
+            logger.experiment.define_metric("training/*", step_metric="budget/epochs")
+
+    def begun(self, labels: Sequence[str]) -> None:
+        self._tell()
+
+    def advanced(self, share: float) -> None:
+        if time.monotonic() - self.said > PAUSE:
+            self._tell()
+
+    def ended(self, labels: Sequence[str], cached: bool) -> None:
+        self._tell()
+
+    def looked(self, line: Mapping[str, float]) -> None:
+        log_epoch(self.logger, line)
+        self.epochs.add(line["epoch"])
+
+    def _tell(self) -> None:
+        if isinstance(self.logger, WandbLogger):
+            self.said = time.monotonic()
+            done = sum(stage.state in ("done", "cached") for stage in self.course.stages.values())
+            self.logger.experiment.log({"progress/share": self.course.share, "progress/stages": done})
+            self.logger.experiment.summary["progress/stage"] = self.course.now
+
+
+def log_epoch(logger: Logger, line: Mapping[str, float]) -> None:
+    """An epoch of a training: ``training/{figure}`` against ``budget/epochs``."""
+    named = {f"training/{name}": value for name, value in line.items() if name != "epoch"}
+    log_line(logger, {"budget/epochs": line["epoch"], **named}, int(line["epoch"]))
+
+
+def log_history(
+    logger: Logger | None, lines: Sequence[Mapping[str, float]], pictures: Path,
+    told: Collection[float] = (),
+) -> None:  # fmt: skip
+    """How a training went, but for the epochs that were ``told`` when they came; its pictures."""
     if logger is None:
         return
-    if isinstance(logger, WandbLogger):
-        logger.experiment.define_metric("budget/epochs")
-        logger.experiment.define_metric("training/*", step_metric="budget/epochs")
-    for index, line in enumerate(lines):
-        named = {f"training/{name}": value for name, value in line.items() if name != "epoch"}
-        log_line(logger, {"budget/epochs": line["epoch"], **named}, index)
+    for line in lines:
+        if line["epoch"] not in told:
+            log_epoch(logger, line)
     if isinstance(logger, WandbLogger) and pictures.exists():
         import wandb
 

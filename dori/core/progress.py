@@ -5,7 +5,7 @@ Work that is dealt out in chunks tells of those that are done, and of its share 
 """
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
@@ -25,6 +25,9 @@ class Listener(Protocol):
     def ended(self, labels: Sequence[str], cached: bool) -> None:
         """A stage has ended."""
         ...
+
+    def looked(self, line: Mapping[str, float]) -> None:
+        """How a training goes: the figures of an epoch."""
 
 
 _listeners: list[Listener] = []
@@ -57,6 +60,12 @@ def end(labels: Sequence[str], cached: bool) -> None:
     """``cached``: they were there, and never begun."""
     for listener in _listeners:
         listener.ended(labels, cached)
+
+
+def look(line: Mapping[str, float]) -> None:
+    """The figures of an epoch of a training that goes on."""
+    for listener in _listeners:
+        listener.looked(line)
 
 
 def within(share: float) -> None:

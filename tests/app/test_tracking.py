@@ -9,16 +9,12 @@ import wandb
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from omegaconf import OmegaConf
 
-from dori.app.tracking import (
-    finish,
-    flatten,
-    image_table,
-    log_history,
-    log_results,
-    log_sweep,
-    summary,
-    tags,
-)  # fmt: skip
+from dori.app.course import Course
+from dori.app.opening import flatten
+from dori.app.summary import summary
+from dori.app.tracking import Tracked, finish, image_table, log_history, log_results, log_sweep
+from dori.core import progress
+from dori.core.progress import told_to
 from tests import tiny
 from tests.results.budgets import job, sweep
 
@@ -40,18 +36,41 @@ def offline(monkeypatch, tmp_path):
     wandb.finish()
 
 
-def test_names_are_fixed(rows):
+def test_runs_of_other_methods_have_the_same_columns(make_rows):
+    rows = make_rows()
+    nemo = [{**row, "setting": row["setting"].replace("wanda", "nemo")} for row in rows]
+    assert summary(rows) == summary(nemo)
+    assert 20 < len(summary(rows)) < 80
+
+
+def test_a_column_has_the_figure_of_its_row(rows):
     figures = summary(rows)
-    assert figures["wanda+dori/verbatim/MR"] == pytest.approx(33 / 48)
-    assert figures["wanda+dori/verbatim/MR_n"] == 48
-    assert figures["wanda+dori/verbatim/MR/held_out_low"] < figures["wanda+dori/verbatim/MR/held_out"]
-    assert figures["original/verbatim/SSCD_Orig_mad"] == 0.05
-    assert figures["wanda/ordinary/KID_difference_high"] == 0.009
+    assert figures["attacked/MR"] == pytest.approx(33 / 48) and figures["attacked/MR_n"] == 48
+    assert figures["mitigated/MR"] == pytest.approx(5 / 48) and figures["original/MR"] == pytest.approx(
+        47 / 48
+    )
+    assert figures["twin_attacked/MR"] == pytest.approx(2 / 48)
+    assert figures["attacked/template/MR"] == pytest.approx(1 / 16)
+    # of controls, the same attack
+    assert figures["control/unseen/MR"] == pytest.approx(1 / 48)
+    assert figures["control/seen/MR"] == pytest.approx(2 / 48)
+    assert figures["mitigated/KID_difference"] == 0.004 and figures["original/FID"] == 18.4
+
+
+def test_of_several_budgets_the_largest_is_in_the_columns():
+    figures = summary(job("wanda"))
+    assert figures["attacked/MR"] == pytest.approx(10 / 12)
+    assert not [name for name in figures if "=" in name]
+
+
+def test_without_an_attack_the_controls_are_those_of_the_mitigation(make_rows):
+    hits = {"original": {"verbatim": 40, "unseen": 1}, "wanda": {"verbatim": 3, "unseen": 2}}
+    assert summary(make_rows(hits=hits))["control/unseen/MR"] == pytest.approx(2 / 48)
 
 
 def test_missing_figures_are_left_out(rows):
     rows[0]["metrics"] = {"MR": {"value": math.nan, "n": 0}, "FID": None}
-    assert list(summary(rows[:1])) == ["original/verbatim/MR_n"]
+    assert list(summary(rows[:1])) == ["original/MR_n"]
 
 
 def test_config_is_flat():
@@ -59,18 +78,11 @@ def test_config_is_flat():
     assert flatten(config) == {"attack/steps": 50, "attack/start/name": "prompt", "seed": 0, "extra": {}}
 
 
-def test_tags_name_the_groups_chosen():
-    choices = {"pruning": "wanda", "hydra/launcher": "basic", "experiments": None, "attack": "dori"}
-    assert tags(choices) == ["attack=dori", "pruning=wanda"]
-
-
-def test_wandb_offline_writes_summary_config_and_pictures(offline, rows, images, files):
-    log_results(offline, rows, images, *files, {"pruning": {"ratio": 0.05}}, tags=["pruning=wanda"])
+def test_wandb_offline_writes_summary_and_pictures(offline, rows, images, files):
+    log_results(offline, rows, images, *files)
     run = offline.experiment
-    assert run.summary["wanda+dori/verbatim/MR"] == pytest.approx(33 / 48)
-    assert run.summary["wanda+dori/verbatim/MR_low"] == pytest.approx(0.5467, abs=1e-3)
-    assert run.config["pruning/ratio"] == 0.05
-    assert set(run.tags) == {"study=mitigation", "pruning=wanda"}
+    assert run.summary["attacked/MR"] == pytest.approx(33 / 48)
+    assert run.summary["attacked/MR_low"] == pytest.approx(0.5467, abs=1e-3)
     media = {path.suffix for path in (offline_folder(run) / "media").rglob("*") if path.is_file()}
     assert {".png", ".html", ".json"} <= media
     finish(offline)
@@ -86,7 +98,7 @@ def test_several_budgets_are_curves_under_names_that_runs_share(offline, images,
         return define(name, **settings)
 
     monkeypatch.setattr(run, "define_metric", watched)
-    log_results(offline, job("wanda"), images, *files, {})
+    log_results(offline, job("wanda"), images, *files)
     wanda = dict(run.summary)
     assert (wanda["budget/epsilon"], wanda["curve/MR"]) == (0.8, pytest.approx(10 / 12))
     assert wanda["curve/MR_twin"] == pytest.approx(2 / 12) and wanda["curve/MR_unseen"] == 0
@@ -103,6 +115,23 @@ def test_a_training_is_a_curve_over_epochs_with_its_pictures(offline, files):
     assert (run.summary["training/MR"], run.summary["budget/epochs"]) == (0.0, 2)
     assert [path.name for path in (offline_folder(run) / "media").rglob("*.png")] != []
     log_history(offline, [{"epoch": 3}], files[0].with_name("none.png"))
+
+
+def test_while_it_runs_it_is_told_where_the_job_is_and_how_a_training_goes(offline, files, monkeypatch):
+    monkeypatch.setattr("dori.app.tracking.PAUSE", 0)
+    course = Course(lambda: {"training: mine": 10, "after": 10})
+    tracked, run = Tracked(offline, course), offline.experiment
+    with told_to(course), told_to(tracked):
+        progress.begin(["training: mine"])
+        progress.advance(0.5)
+        assert run.summary["progress/stage"] == "training: mine"
+        progress.look({"epoch": 1, "MR": 0.4})
+        progress.end(["training: mine"], cached=False)
+    assert dict(run.summary)["progress/share"] == 0.5 and dict(run.summary)["training/MR"] == 0.4
+    told = []
+    monkeypatch.setattr("dori.app.tracking.log_epoch", lambda logger, line: told.append(line["epoch"]))
+    log_history(offline, [{"epoch": 1, "MR": 0.4}, {"epoch": 2, "MR": 0.2}], files[0], tracked.epochs)
+    assert told == [2]
 
 
 def test_a_finished_sweep_logs_a_run_for_each_line(monkeypatch, tmp_path):
@@ -126,17 +155,17 @@ def test_a_failed_job_closes_its_run(offline):
 
 def test_csv_gets_the_figures_and_nothing_else(rows, images, files, tmp_path):
     logger = CSVLogger(tmp_path, name="logs")
-    log_results(logger, job("wanda"), images, *files, {"pruning": {"ratio": 0.05}})
+    log_results(logger, job("wanda"), images, *files)
     finish(logger)
     written = pd.read_csv(next((tmp_path / "logs").rglob("metrics.csv")))
-    assert written["original,epsilon=none/verbatim/MR"].dropna().item() == pytest.approx(10 / 12)
+    assert written["original/MR"].dropna().item() == pytest.approx(10 / 12)
     assert written["budget/epsilon"].dropna().tolist() == [0.1, 0.2, 0.4, 0.8]
     assert written["curve/MR"].dropna().tolist() == pytest.approx([1 / 12, 2 / 12, 9 / 12, 10 / 12])
     assert wandb.run is None
 
 
 def test_no_logger_is_fine(rows, images, files):
-    log_results(None, rows, images, *files, {})
+    log_results(None, rows, images, *files)
     finish(None)
 
 
@@ -157,6 +186,6 @@ def offline_folder(run):
 def test_names_are_as_long_as_the_tracker_takes() -> None:
     long = "x" * 300
     cfg = tiny.composed("logger=wandb", f"name={long}", f"model.name={long}")
-    assert [len(cfg.logger.name), len(cfg.logger.group), len(cfg.logger.tags[0])] == [128, 128, 64]
+    assert [len(cfg.logger.name), len(cfg.logger.tags[0])] == [128, 64]
     plain = tiny.composed("logger=wandb")
-    assert plain.logger.name == plain.logger.group == plain.name
+    assert plain.logger.name == f"{plain.name}-none-seed0"

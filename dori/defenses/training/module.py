@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.data import DataLoader
 
+from dori.core import progress
 from dori.core.errors import InputError
 from dori.core.randomness import generator
 from dori.data import Target
@@ -169,6 +170,7 @@ class FinetuningModule(lightning.LightningModule):
         with self.averaged(), frozen(self.unet):
             found = self.trainer.strategy.broadcast(self.measure(epoch))  # all ranks must agree when to stop
         self.history.append({"epoch": epoch, **(trained or {}), **scored(self.history, found)})
+        progress.look(self.history[-1])
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
