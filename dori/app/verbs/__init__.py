@@ -1,6 +1,7 @@
 """What ``dori`` answers before and after the long work: ``dori VERB …``."""
 
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 
 from dori.core.errors import unknown
@@ -24,4 +25,12 @@ def verb(arguments: list[str]) -> Command | None:
         return None
     if first not in VERBS:
         raise unknown("command", first, list(VERBS))
-    return import_module(f"dori.app.verbs.{VERBS[first]}").command
+    module = import_module(f"dori.app.verbs.{VERBS[first]}")
+    if {"-h", "--help"} & set(arguments) and not hasattr(module, "ArgumentParser"):  # which helps itself
+        return partial(_tell, str(module.__doc__))
+    return module.command
+
+
+def _tell(text: str, arguments: list[str]) -> int:
+    print(text)
+    return 0

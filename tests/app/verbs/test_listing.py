@@ -1,5 +1,7 @@
 """``dori list`` and ``dori show``, and what a word is that is neither a verb nor an override."""
 
+from contextlib import suppress
+
 import pytest
 from omegaconf import OmegaConf
 
@@ -14,6 +16,13 @@ def test_every_verb_is_there_and_a_misspelt_one_is_answered_with_the_nearest():
     assert verb(["seed=1"]) is None and verb(["-m"]) is None and verb([]) is None
     with pytest.raises(InputError, match="unknown command 'lst'; did you mean 'list'"):
         verb(["lst"])
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_every_verb_says_what_it_is_and_does_nothing_else_when_asked(name, capsys):
+    with suppress(SystemExit):  # argparse's
+        verb([name, "--help"])(["--help"])
+    assert f"dori {name}" in capsys.readouterr().out
 
 
 def test_every_option_of_every_group_says_what_it_is(capsys):
