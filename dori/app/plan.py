@@ -9,10 +9,10 @@ from dataclasses import replace
 import torch
 
 from dori.core.config import build
+from dori.core.costs import Cost
 from dori.core.predict import Predictor
 from dori.core.ranks import world
 from dori.core.rehearsal import NotMade, Planned, Rehearsal
-from dori.core.stages import Cost
 from dori.steps.run import Run
 
 log = logging.getLogger(__name__)

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from dori.core.arguments import misfit
 from dori.core.errors import InputError, unknown
 from dori.core.folders import fresh, slug, swept
+from dori.core.parts import Part
 
 PACKAGE = Path(__file__).parents[1]
 # in a checkout the three folders lie beside the package, in a wheel inside it
@@ -62,6 +63,16 @@ def build(node: Any, **arguments: Any) -> Any:
             raise cause from error
         target = node.get("_target_", node) if isinstance(node, Mapping | DictConfig) else node
         raise InputError(f"{target} cannot be built: {' '.join(str(cause).split())}") from error
+
+
+def part(cfg: DictConfig, where: str) -> Part[Any]:
+    """The part at ``where``, built. Raises InputError, see ``build``."""
+    return Part.at(cfg, where, build(OmegaConf.select(cfg, where)))
+
+
+def part_or_none(cfg: DictConfig, where: str) -> Part[Any] | None:
+    """The same, or None for ``none``: a node that names nothing to build."""
+    return part(cfg, where) if "_target_" in cfg[where] else None
 
 
 def nodes(cfg: Any, path: str = "") -> Iterator[tuple[str, DictConfig]]:

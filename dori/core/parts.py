@@ -6,7 +6,6 @@ from typing import Any, Generic, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
-from dori.core.config import build
 from dori.core.fingerprints import identity
 from dori.core.settings import settings
 
@@ -39,13 +38,3 @@ class Part(Generic[T]):
     def settings(self) -> dict[str, Any]:
         """All that it was told, for rows: see ``dori.core.settings``."""
         return settings(self.node, self.where)
-
-
-def part(cfg: DictConfig, where: str) -> Part[Any]:
-    """The part at ``where``, built. Raises InputError, see ``dori.core.config.build``."""
-    return Part.at(cfg, where, build(OmegaConf.select(cfg, where)))
-
-
-def part_or_none(cfg: DictConfig, where: str) -> Part[Any] | None:
-    """The same, or None for ``none``: a node that names nothing to build."""
-    return part(cfg, where) if "_target_" in cfg[where] else None

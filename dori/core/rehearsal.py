@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from dori.core import entries
+from dori.core.costs import FREE, Cost
 from dori.core.entries import Info
-from dori.core.stages import FREE, Cost, Result, Stages
+from dori.core.stages import Result, Stages
 
 
 class NotMade(Exception):

@@ -12,35 +12,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import wraps
 from pathlib import Path
-from typing import NamedTuple
 
 from dori.core import entries, progress
 from dori.core.code import code_of, module_of
+from dori.core.costs import FREE, Cost
 from dori.core.disk import CACHE, room
 from dori.core.entries import Info
 from dori.core.fingerprints import fingerprint
 from dori.core.ranks import once
 
 OWN = "~/.cache/dori"  # where goes what cannot be kept in a cache of somebody else's
-
-
-class Cost(NamedTuple):
-    """Samples through the denoiser that a stage takes, about: forward alone, and forward and backward."""
-
-    forward: int = 0
-    gradient: int = 0
-
-    @property
-    def weight(self) -> int:
-        """In forward passes: a backward pass costs two."""
-        return self.forward + 3 * self.gradient
-
-    def and_also(self, other: "Cost") -> "Cost":
-        """Both, one after the other."""
-        return Cost(self.forward + other.forward, self.gradient + other.gradient)
-
-
-FREE = Cost()
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from dori.core.stages import FREE, Cost
+from dori.core.costs import FREE, Cost
 from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
 from dori.pruning.masks import Mask

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dori.core.costs import Cost
 from dori.core.errors import InputError, check_positive, check_share, unknown
-from dori.core.stages import Cost
 from dori.data import Data, Target
 from dori.data.targets import embedded
 from dori.diffusion import StableDiffusion

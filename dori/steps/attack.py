@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from dori.attacks.budgets import Budget
 from dori.attacks.parts import merge_parts, write_parts
+from dori.core.costs import Cost
 from dori.core.parts import Part
 from dori.core.predict import Predictor
 from dori.core.ranks import once
-from dori.core.stages import Cost
 from dori.data import Target
 from dori.steps.subjects import Attacked, Subject
 

@@ -4,8 +4,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dori.core.costs import Cost
 from dori.core.predict import Predictor
-from dori.core.stages import Cost
 from dori.data import Target
 from dori.data.targets import embedded
 from dori.diffusion.images import draw as sample

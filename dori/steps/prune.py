@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dori.core.costs import FREE, Cost
 from dori.core.fingerprints import identity
 from dori.core.parts import Part
 from dori.core.predict import Predictor
-from dori.core.stages import FREE, Cost
 from dori.data import MEMORIZED, Target
 from dori.pruning import Mask, Method, masks
 from dori.pruning.baselines import random

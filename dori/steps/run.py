@@ -11,10 +11,10 @@ from omegaconf import DictConfig
 from torch import Tensor
 
 from dori.attacks import Attack
-from dori.core.config import build, expand_home
+from dori.core.config import build, expand_home, part, part_or_none
 from dori.core.errors import InputError, Problems
 from dori.core.fingerprints import fingerprint, identity
-from dori.core.parts import Part, part, part_or_none
+from dori.core.parts import Part
 from dori.core.settings import settings
 from dori.core.stages import Stages
 from dori.data import MEMORIZED, Data

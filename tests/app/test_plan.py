@@ -6,7 +6,7 @@ import pytest
 
 from dori.app.plan import _timed, rehearsed, seconds, weights
 from dori.core.config import build
-from dori.core.stages import Cost
+from dori.core.costs import Cost
 from dori.steps.run import Run
 from tests import tiny
 

@@ -84,7 +84,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Seen]]:
             within[-1].add(module)
 
     def watch(
-        self: Stages, name: str, inputs: dict[str, Info], compute: Callable, by_all: bool = False
+        self: Stages, name: str, inputs: dict[str, Info], compute: Callable, *how: Any, **told: Any
     ) -> list[Result]:
         ran: set[str] = set()
 
@@ -99,7 +99,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Seen]]:
                 sys.setprofile(note if len(within) > 2 else None)
 
         within.append(set())  # what looks for a stage within another one
-        found = together(self, name, inputs, traced, by_all)
+        found = together(self, name, inputs, traced, *how, **told)
         within.pop()
         seen.extend(
             Seen(f"{name}: {label}", result, inputs[label], code.module_of(compute), ran - BESIDE)

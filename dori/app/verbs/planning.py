@@ -10,9 +10,9 @@ from dori.app.course import duration
 from dori.app.line import CommandLine
 from dori.app.needs import Need, in_cache
 from dori.app.plan import pace, rehearsed, seconds
+from dori.core.costs import FREE, Cost
 from dori.core.disk import amount, free
 from dori.core.rehearsal import Planned
-from dori.core.stages import FREE, Cost
 
 
 @dataclass(frozen=True)

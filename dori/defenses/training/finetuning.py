@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from dori.attacks import Attack
+from dori.core.costs import Cost
 from dori.core.errors import InputError, check_positive
 from dori.core.neutral import neutral
-from dori.core.stages import Cost
 from dori.data import MEMORIZED, Data, Target
 from dori.defenses.terms.terms import Counted, Term
 from dori.defenses.training.surrogates import Surrogates

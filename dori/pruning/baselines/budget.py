@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dori.core.costs import FREE, Cost
 from dori.core.errors import InputError, check_share, unknown
-from dori.core.stages import FREE, Cost
 from dori.data import Data, Target
 from dori.diffusion import StableDiffusion
 from dori.pruning.layers import CHOICES, layers_of

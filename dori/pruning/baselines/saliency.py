@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dori.core.costs import Cost
 from dori.core.errors import InputError, check_positive
 from dori.core.neutral import neutral
 from dori.core.randomness import generator
-from dori.core.stages import Cost
 from dori.data import Data, Target
 from dori.data.targets import embedded, tensor
 from dori.diffusion import StableDiffusion, frozen

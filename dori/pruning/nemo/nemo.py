@@ -10,9 +10,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
+from dori.core.costs import Cost
 from dori.core.errors import InputError, check_positive, unknown
 from dori.core.files import save_tensors
-from dori.core.stages import Cost
 from dori.data import Data, Target
 from dori.data.targets import embedded
 from dori.diffusion import StableDiffusion
