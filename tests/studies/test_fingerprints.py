@@ -18,6 +18,7 @@ from dori.core import code
 from dori.core.config import PACKAGE, build
 from dori.core.stages import Info, Result, Stages
 from dori.steps.run import Run
+from dori.steps.soundness import check_models
 from tests import tiny
 from tests.defenses.conftest import SMALL
 from tests.studies.test_defending import SURROGATES
@@ -129,6 +130,7 @@ def job(
         run = Run.configured(
             tiny.composed(*tiny.study_overrides(epsilon_folder, table, ordinary, measures, *given))
         )
+        check_models(run.stages, run.diffusion, run.diffusion.twin)
         build(run.cfg.study)(run)
 
     return do
