@@ -45,7 +45,7 @@ EPSILONS = [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.5, 2.0]
 
 def plain(diffusion: StableDiffusion, latents: Tensor, start: Tensor, noise: list, steps: int) -> Tensor:
     """The published loop: every weight requires a gradient, targets one after the other."""
-    unet, scheduler = diffusion.unet.requires_grad_(True), diffusion.scheduler
+    unet, scheduler = diffusion.denoiser.requires_grad_(True), diffusion.schedule.scheduler
     found = []
     for i in range(len(start)):
         y = start[i : i + 1].clone().requires_grad_(True)
@@ -145,7 +145,7 @@ def main() -> None:
     )
     draw = attack.noise(diffusion, attack.attempts(targets))
     noise = [draw(step) for step in range(arguments.steps)]
-    latents = diffusion.encode_images(tensor([t.pixels() for t in targets], diffusion.resolution))
+    latents = diffusion.encode_images(tensor([t.pixels() for t in targets], diffusion.size))
     start = starts.embed(diffusion, starts.prompt(data, attack.attempts(targets), 0))
 
     for network in diffusion.networks:

@@ -43,7 +43,7 @@ def plain(module: FinetuningModule, material: Material, optimizer: torch.optim.O
     """The published loop: 50 inner steps, one image after the other, with gradients for weights."""
     settings, diffusion, targets = module.settings, material.diffusion, material.targets
     assert settings.attack is not None
-    unet, attack = diffusion.unet.requires_grad_(True), settings.attack
+    unet, attack = diffusion.denoiser.requires_grad_(True), settings.attack
     attack = replace(attack, seed=derive(settings.seed, "epoch", 0))
     found = []
     for target in targets:
@@ -55,7 +55,7 @@ def plain(module: FinetuningModule, material: Material, optimizer: torch.optim.O
             eps, t = eps[0].to(y.dtype), t[0]
             climb.zero_grad()
             unet.zero_grad()
-            losses = diffusion.denoising_loss(z.expand_as(eps), y.expand(len(t), -1, -1), eps, t)
+            losses = diffusion.loss(z.expand_as(eps), y.expand(len(t), -1, -1), eps, t)
             losses.mean().backward()
             climb.step()
         found.append(y.detach())
@@ -77,13 +77,13 @@ def update(module: FinetuningModule, material: Material, y: Tensor, optimizer: t
         samples = term.draw(material, step)
         some = {key: placed(value, y.device, material.diffusion.dtype) for key, value in samples.items()}
         (term.weight * term.loss(material.diffusion, some).mean()).backward()
-    nn.utils.clip_grad_norm_(material.diffusion.unet.parameters(), module.settings.clip)
+    nn.utils.clip_grad_norm_(material.diffusion.denoiser.parameters(), module.settings.clip)
     optimizer.step()
 
 
 def after(step: Callable, material: Material, settings: Finetuning) -> Weights:
     """The weights after one step from the ones that the model has, which are put back."""
-    unet = material.diffusion.unet
+    unet = material.diffusion.denoiser
     before = {key: value.clone() for key, value in unet.state_dict().items()}
     module = FinetuningModule(settings, material, dict)
     step(module, material, settings.optimizer(list(unet.parameters())))
@@ -103,7 +103,7 @@ def check() -> None:
         one, other = (after(step, material, configured(*sgd)) for step in (plain, batched))
         for key, value in one.items():
             torch.testing.assert_close(other[key], value, rtol=1e-5, atol=1e-7)
-        start = diffusion.unet.state_dict()
+        start = diffusion.denoiser.state_dict()
         assert any(not torch.equal(start[key], value) for key, value in one.items()), "nothing was learned"
 
 

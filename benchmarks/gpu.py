@@ -80,7 +80,7 @@ def flops(diffusion: StableDiffusion) -> float:
     y = diffusion.empty.clone().requires_grad_(True)
     t = torch.tensor([500], device=diffusion.device)
     with FlopCounterMode(display=False) as counter:
-        diffusion.denoising_loss(z, y, torch.randn_like(z), t).sum().backward()
+        diffusion.loss(z, y, torch.randn_like(z), t).sum().backward()
     return counter.get_total_flops()
 
 

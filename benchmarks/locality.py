@@ -50,16 +50,13 @@ def measure(count: int, block: int, kept: Any) -> None:
 
     from dori.app.main import quiet
     from dori.core.config import CONF, build
-    from dori.pruning.layers import layers_of
     from dori.studies.locality.analysis import activations as act
 
     quiet()
     torch.set_num_threads(1)
     with initialize_config_dir(str(CONF), version_base="1.3"):
         model = build(compose("config", ["model.batch=16"]).model, twin=None)
-    layers = {
-        name: x for some in ("values", "feed_forward") for name, x in layers_of(model.unet, some).items()
-    }
+    layers = {name: x for some in ("values", "feed_forward") for name, x in model.layers(some).items()}
     y = torch.randn(count, *model.empty.shape[1:], generator=torch.Generator().manual_seed(0))
     noise = act.fixed_noise(model, 0)
     act.block_distances(model, layers, y[:2], noise, 0, 2)  # what torch takes once

@@ -23,7 +23,6 @@ from dori.core.config import CONF, ROOT, build
 from dori.data import Data, Target, minnow
 from dori.diffusion import StableDiffusion
 from dori.pruning import NeMo, Wanda
-from dori.pruning.layers import layers_of
 from dori.pruning.nemo.statistics import Statistics
 
 sys.path.insert(0, str(ROOT))
@@ -48,7 +47,7 @@ def keeping() -> Callable[..., Path]:
 def nemo(diffusion: StableDiffusion, method: NeMo, targets: list[Target], data: Data) -> dict[str, float]:
     keep = keeping()
     facts = method.select(diffusion, targets[:1], data, keep).facts
-    layers = layers_of(diffusion.unet, "values")
+    layers = diffusion.layers("values")
     with torch.no_grad():
         usual = Statistics.measured(layers, diffusion.encode_prompts(data.captions))
     same, evaluations, published, plain_seconds, seconds = True, 0, 0, 0.0, 0.0

@@ -83,7 +83,7 @@ def target_row(setting: str, kind: str, hits: int, n: int, **params: Any) -> dic
     return {
         "setting": setting, "kind": kind, "model": "minnow", "pruning": "wanda", "defense": "none",
         "attack": attack or "none", "params": PARAMS | params, "metrics": metrics, "failed": [],
-        "fingerprint": "f00d", "unet_evaluations": 7680, "gradient_evaluations": 400 * n if attack else 0,
+        "fingerprint": "f00d", "denoiser_evaluations": 7680, "gradient_evaluations": 400 * n if attack else 0,
     }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from dori.steps.run import Run
 from tests.tiny import composed
 
 # every option of every group, as one would choose it on the command line
+PRETRAINED = [path.stem for path in (CONF / "model").glob("*.yaml") if "pretrained" in path.read_text()]
 OPTIONS = [(group, option) for group, options in sorted(groups().items()) for option in options]
 FILES = [
     path
@@ -37,7 +38,7 @@ def whole(v_folder: Path, table: Path) -> dict[str, list[str]]:
     mask = table.with_name("mask.safetensors")
     masks.save({"layer": torch.ones(2) > 0}, mask, {})
     known = {
-        "model=pretrained": pretrained, "model=sd14": pretrained, "data=folder": [f"data.path={table}"],
+        **{f"model={name}": pretrained for name in PRETRAINED}, "data=folder": [f"data.path={table}"],
         "pruning=from_file": [f"pruning.path={mask}"],
     }  # fmt: skip
     needs = {}

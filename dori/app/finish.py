@@ -66,7 +66,7 @@ class Job:
         run, out, rows, images = self.run, self.output, outcome.rows, outcome.images
         threshold, mitigated = run.evaluation.made.threshold, outcome.mitigated
         stages = [
-            {"name": r.name, "seconds": r.seconds, "cached": r.cached, "unet_evaluations": 0,
+            {"name": r.name, "seconds": r.seconds, "cached": r.cached, "denoiser_evaluations": 0,
              "gradient_evaluations": 0, **r.info}
             for r in run.stages.results
         ]  # fmt: skip

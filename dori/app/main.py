@@ -42,7 +42,7 @@ def quiet() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     for text in (
         "does not have many workers", "`torch_dtype` is deprecated", "isinstance\\(treespec",
-        "in eval mode at the start of training",  # a U-Net without dropout
+        "in eval mode at the start of training",  # a network without dropout
         "The `srun` command is available",  # it would start the job twice
     ):  # fmt: skip
         warnings.filterwarnings("ignore", f".*{text}")

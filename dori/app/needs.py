@@ -1,9 +1,9 @@
 """How much a job will write, told before it begins: pictures, masks, triggers, checkpoints, a saved model."""
 
-import json
 import logging
 import os
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 BLOCK = 4096  # bytes of a file system's block
+FLOAT = 4  # bytes of a number that an attack found
 PNG = 0.6  # of a picture's bytes, compressed
-CHECKPOINT = 10  # times the U-Net: the old one, the new one beside it, the best weights, the result
-MASKED = 0.06  # of the U-Net's weights, a byte each, that a mask of feed-forward layers tells of
+CHECKPOINT = 10  # times the denoiser: the old one, the new one beside it, the best weights, the result
+MASKED = 0.06  # of the denoiser's weights, a byte each, that a mask of feed-forward layers tells of
 REPORT = 500_000  # bytes of the smallest report with its figures
 TOLD = 10**9  # bytes from which on a job says what it will write
 SURE = 0.7  # of an estimate that surely is written
@@ -66,17 +67,18 @@ def _check(need: Need, folder: Path, advice: str, reused: bool) -> None:
 def in_cache(run: "Run") -> Need:
     """What the stages write, before any of it is there."""
     pictures, attempts = _counted(run)
-    side, embedding = _sizes(run)
-    unet = _size(run.diffusion.unet_folder)
-    each = _blocks(side * side * 3 * PNG)
+    model = run.diffusion
+    (width, height), embedding = model.size, prod(model.rows.shape) * FLOAT
+    denoiser = _size(model.denoiser_folder)
+    each = _blocks(width * height * 3 * PNG)
     budgets = len(run.attack.made.budgets) if run.attack else 0
     need = Need(pictures * each, pictures) + Need(2 * attempts * budgets * embedding, budgets)
     if run.pruning:
         masks = 2 * (1 + (len(run.data.targets) if run.pruning.made.per_prompt else 0))
-        need += Need(int(masks * MASKED * unet), masks)
+        need += Need(int(masks * MASKED * denoiser), masks)
     if run.defense and isinstance(defense := run.defense.made, Finetuning):
         surrogates = len(defense.trained(run.data)) * defense.surrogates.images
-        need += Need(surrogates * each + CHECKPOINT * unet, surrogates)
+        need += Need(surrogates * each + CHECKPOINT * denoiser, surrogates)
     return need
 
 
@@ -100,17 +102,6 @@ def _counted(run: "Run") -> tuple[int, int]:
     budgets = len(run.attack.made.budgets) if run.attack else 0
     drawn = targets * subjects + twin + attempts * budgets
     return drawn * seeds + len(run.data.ordinary.captions) * subjects, attempts
-
-
-def _sizes(run: "Run") -> tuple[int, int]:
-    """The side of a picture in pixels, and an embedding's bytes, by the configurations of the networks."""
-    folder = run.diffusion.folder
-    unet, vae, text = (
-        json.loads((place / "config.json").read_text())
-        for place in (run.diffusion.unet_folder, folder / "vae", folder / "text_encoder")
-    )
-    side = unet["sample_size"] * 2 ** (len(vae["block_out_channels"]) - 1)
-    return side, text["max_position_embeddings"] * text["hidden_size"] * 4
 
 
 def _size(folder: Path) -> int:

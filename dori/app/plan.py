@@ -44,16 +44,16 @@ def pace(run: Run) -> tuple[float, float]:
     with Predictor(run.trainer).placed(model.networks):
         z = torch.randn(model.batch, *model.latent_shape).to(model.device, model.dtype)
         y = model.encode_prompts([""]).expand(model.batch, -1, -1).contiguous()
-        t = torch.full((model.batch,), model.train_timesteps // 2, device=model.device)
+        t = torch.full((model.batch,), model.schedule.length // 2, device=model.device)
 
         def forward() -> None:
             with torch.no_grad():
-                model.predict_noise(z, t, y)
+                model.predict(z, t, y)
 
         def both() -> None:
             moved = y.detach().clone().requires_grad_(True)
             with torch.enable_grad():
-                model.predict_noise(z, t, moved).square().mean().backward()
+                model.predict(z, t, moved).square().mean().backward()
 
         return _timed(forward) / model.batch, _timed(both) / model.batch
 

@@ -57,7 +57,7 @@ def write_report(
 ) -> None:  # fmt: skip
     """Write the report of one job. The figures are read from beside ``path``.
 
-    ``stages``: name, seconds, cached, unet_evaluations, gradient_evaluations of each; of the one that
+    ``stages``: name, seconds, cached, denoiser_evaluations, gradient_evaluations of each; of the one that
     measured the training images, ``ruler``: the copy detector's name.
     """
     found = verdicts(rows)

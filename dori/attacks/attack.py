@@ -9,7 +9,7 @@ from torch import Tensor
 from dori.attacks.budgets import Budget, budgets
 from dori.attacks.checks import check_settings, has_ball
 from dori.attacks.climb import Noise, Objective, Search
-from dori.attacks.constraints import movable
+from dori.attacks.constraints import Movable
 from dori.attacks.progress import Progress
 from dori.attacks.spaces.embeddings import Embeddings, Space
 from dori.attacks.starts import Attempt, Source
@@ -17,7 +17,7 @@ from dori.core.errors import InputError
 from dori.core.neutral import neutral
 from dori.core.randomness import generator
 from dori.data import Data, Target
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 from dori.diffusion.images import around
 
 
@@ -34,10 +34,12 @@ class Attack:
         optimizer: of ``torch.optim``, given the embeddings; Adam at 0.1 in the paper.
         space: what is moved: the text embeddings, words, or the initial noise.
         search: in place of the optimizer's descent, e.g. ``RandomSearch``.
-        batch: most samples in one differentiated U-Net call; auto: as many as the memory holds.
+        batch: most samples in one differentiated call of the denoiser; auto: as many as the memory holds.
         restarts: attempts per target, each with a start and noise of its own; 100 in the paper's
             locality study.
-        tokens: which positions may move: ``all``, or of the target's prompt ``content`` or ``padding``.
+        tokens: which positions of the sequence may move: ``all``, or of the target's prompt ``content`` or
+            ``padding``.
+        rows: what may move of the conditioning: its ``sequence``, its ``pooled`` vector, or ``all``.
         window: training timesteps [low, high) to draw from; default all.
         epsilons: sizes of the ball to solve side by side, on the same noise.
         snapshots: step counts to keep, out of one solve; default ``steps`` alone.
@@ -60,6 +62,7 @@ class Attack:
     seed: int = 0
     restarts: int = 1
     tokens: str = "all"
+    rows: str = "all"
     window: tuple[int, int] | None = None
     epsilons: list[float] | None = None
     snapshots: list[int] | None = None
@@ -79,7 +82,7 @@ class Attack:
         """Every target x restart: the rows of ``triggers.safetensors``."""
         return [(target, restart) for target in targets for restart in range(self.restarts)]
 
-    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+    def check(self, diffusion: Diffusion, data: Data) -> None:
         """Reads no weights.
 
         Raises:
@@ -87,15 +90,19 @@ class Attack:
         """
         sources = self.start(data, self.attempts(data.targets), self.seed)
         diffusion.check_prompts(sorted({source for source in sources if isinstance(source, str)}))
-        self.space.check(sources, self.tokens, has_ball(self.constraint))
+        self.space.check(diffusion, sources, self.movable, has_ball(self.constraint))
         if self.search and self.space.search:
             raise InputError(f"attack.search is {self.search}, but {self.space} has a search of its own")
-        ids = diffusion.tokenize([target.prompt for target in data.targets])
-        movable(ids, diffusion.tokenizer.eos_token_id, self.tokens)
-        last = diffusion.train_timesteps
+        self.movable.of(diffusion.rows, diffusion.content([target.prompt for target in data.targets]))
+        last = diffusion.schedule.length
         window = [0, last] if self.window is None else list(self.window)
         if len(window) != 2 or window != sorted({*window}) or not all(t in range(last + 1) for t in window):
             raise InputError(f"attack.window must be [low, high) within 0 to {last}, but is {window}")
+
+    @property
+    def movable(self) -> Movable:
+        """Which values of a conditioning move."""
+        return Movable(self.tokens, self.rows)
 
     @property
     def climbed_by(self) -> Search | None:
@@ -109,7 +116,7 @@ class Attack:
 
     @property
     def per_step(self) -> tuple[int, int]:
-        """Samples through the U-Net of an attempt's step: forward and backward, and forward alone."""
+        """Samples through the denoiser of an attempt's step: forward and backward, and forward alone."""
         each = (self.climbed_by.gradients, self.climbed_by.forwards) if self.climbed_by else (1, 0)
         return each[0] * self.pairs * self.space.samples, each[1] * self.pairs * self.space.samples
 
@@ -118,11 +125,11 @@ class Attack:
         return max(1, batch // (self.pairs * self.space.samples))
 
     def evaluations(self, targets: int, steps: int | None = None) -> int:
-        """Gradient evaluations: samples through the U-Net forward and backward."""
+        """Gradient evaluations: samples through the denoiser forward and backward."""
         return targets * self.restarts * (self.steps if steps is None else steps) * self.per_step[0]
 
     def forwards(self, targets: int, steps: int | None = None) -> int:
-        """Samples through the U-Net forward alone."""
+        """Samples through the denoiser forward alone."""
         return targets * self.restarts * (self.steps if steps is None else steps) * self.per_step[1]
 
     def spent(self, reached: Tensor, steps: int) -> tuple[int, int, int]:
@@ -134,26 +141,21 @@ class Attack:
         gradient, forward = self.per_step
         return int(done.sum()) * gradient, int(done.sum()) * forward, int(looks.sum()) * self.check_images
 
-    def noise(
-        self, diffusion: StableDiffusion, attempts: list[Attempt], progress: Progress | None = None
-    ) -> Noise:
+    def noise(self, diffusion: Diffusion, attempts: list[Attempt], progress: Progress | None = None) -> Noise:
         """Fresh (noise, timesteps) at every step, each attempt's from a generator of its own."""
         # the first attempt has the numbers of an attack without restarts
         streams = [generator(self.seed, "attack", t.name, *([r] if r else [])) for t, r in attempts]
         if progress:
             progress.hold_streams("noise", streams)
         shape = (self.pairs, *diffusion.latent_shape)
-        low, high = self.window or (0, diffusion.train_timesteps)
 
         def draw(step: int) -> tuple[Tensor, Tensor]:
-            t = [torch.randint(low, high, (self.pairs,), generator=stream) for stream in streams]
+            t = [diffusion.schedule.draw(self.pairs, stream, self.window) for stream in streams]
             return torch.stack([torch.randn(shape, generator=s) for s in streams]), torch.stack(t)
 
         return draw
 
-    def sample(
-        self, diffusion: StableDiffusion, attempts: list[Attempt], triggers: dict[str, Tensor]
-    ) -> Tensor:
+    def sample(self, diffusion: Diffusion, attempts: list[Attempt], triggers: dict[str, Tensor]) -> Tensor:
         """uint8 (n, check_images, 3, H, W), on noise that nothing else is measured on."""
         shape, count = diffusion.latent_shape, self.check_images
         streams = [generator(self.seed, "stop", t.name, j) for t, _ in attempts for j in range(count)]

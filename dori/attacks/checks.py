@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from dori.attacks.constraints import TOKENS
 from dori.core.errors import InputError, check_positive
 
 if TYPE_CHECKING:
@@ -22,8 +21,7 @@ def check_settings(attack: "Attack") -> None:
         if not isinstance(value, int):
             raise InputError(f"attack.{key} must be a whole number, but is {value!r}")
         check_positive(f"attack.{key}", value)
-    if attack.tokens not in TOKENS:
-        raise InputError(f"attack.tokens must be one of {', '.join(TOKENS)}, but is {attack.tokens!r}")
+    attack.movable  # noqa: B018  refuses what it does not know
     if attack.stop not in ("steps", "replication"):
         raise InputError(f"attack.stop must be steps or replication, but is {attack.stop!r}")
     if attack.epsilons and not has_ball(attack.constraint):

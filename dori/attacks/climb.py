@@ -9,10 +9,10 @@ from torch import Tensor
 
 from dori.attacks.progress import Progress
 from dori.core.progress import within
-from dori.diffusion import StableDiffusion, frozen
+from dori.diffusion import Diffusion, frozen
 
 Noise = Callable[[int], tuple[Tensor, Tensor]]
-Objective = Callable[[StableDiffusion, Tensor, Tensor, Tensor, Tensor], Tensor]
+Objective = Callable[[Diffusion, Tensor, Tensor, Tensor, Tensor], Tensor]
 Constraint = Callable[[Tensor, Tensor], Tensor]
 # (steps done, embeddings, the last step's losses (n,)) -> which to leave alone from here on, or None
 Callback = Callable[[int, Tensor, Tensor], Tensor | None]
@@ -25,7 +25,7 @@ class Solution:
     """``embeddings`` (n, tokens, width), or whatever was moved, ``losses`` (n, steps); ``failed``
     (n,): the first step with a loss that is not finite, or -1. A failed target keeps its last good
     embedding, and the losses that were not computed any more are NaN. ``batch``: the samples that
-    fitted in one U-Net call."""
+    fitted in one call of the denoiser."""
 
     embeddings: Tensor
     losses: Tensor
@@ -49,14 +49,14 @@ class Search(Protocol):
     def forwards(self) -> int: ...
 
     def __call__(
-        self, diffusion: StableDiffusion, latents: Tensor, start: Tensor, noise: Noise, *, steps: int,
+        self, diffusion: Diffusion, latents: Tensor, start: Tensor, noise: Noise, *, steps: int,
         objective: Objective, constraint: Constraint, batch: int, callback: Callback | None,
         streams: list[torch.Generator], progress: Progress,
     ) -> Solution: ...  # fmt: skip
 
 
 def climb(
-    diffusion: StableDiffusion, y: Tensor, steps: int, advance: Advance, callback: Callback | None,
+    diffusion: Diffusion, y: Tensor, steps: int, advance: Advance, callback: Callback | None,
     progress: Progress | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Moves ``y`` in place, step by step; what fails or is taken out stays where it was.
@@ -79,7 +79,7 @@ def climb(
 
     if not done:
         leave(0, torch.full((len(y),), torch.nan))
-    with frozen(diffusion.unet):
+    with frozen(diffusion.denoiser):
         for step in range(int(done), steps):
             if not active.any():
                 break

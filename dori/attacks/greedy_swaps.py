@@ -8,8 +8,8 @@ from torch import Tensor
 from dori.attacks.climb import Callback, Constraint, Noise, Objective, Solution, climb
 from dori.attacks.progress import Progress
 from dori.attacks.solver import evaluate
-from dori.attacks.words import table, vocabulary
-from dori.diffusion import StableDiffusion
+from dori.attacks.words import vocabulary
+from dori.diffusion import Diffusion
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,13 @@ class GreedySwaps:
         return self.candidates
 
     def __call__(
-        self, diffusion: StableDiffusion, latents: Tensor, start: Tensor, noise: Noise, *, steps: int,
+        self, diffusion: Diffusion, latents: Tensor, start: Tensor, noise: Noise, *, steps: int,
         objective: Objective, constraint: Constraint, batch: int, callback: Callback | None,
         streams: list[torch.Generator], progress: Progress | None = None,
     ) -> Solution:  # fmt: skip
         """``start``: token embeddings (n, tokens, width); those that ``constraint`` keeps are not swapped."""
-        words = table(diffusion).to(start)[vocabulary(diffusion.tokenizer)]
+        words = diffusion.words("attack.search=GreedySwaps")
+        known = words.table().to(start)[vocabulary(words.tokenizer)]
         free = (constraint(start + 1, start) != start).any(-1).cpu()
         many = self.candidates
 
@@ -39,12 +40,12 @@ class GreedySwaps:
             """(n, candidates, tokens, width)"""
             tried = e[:, None].repeat(1, many, 1, 1)
             # to first order the loss changes by gradient . (word - token); the token is its place's own
-            best = (-gradient @ words.T).topk(min(self.top, len(words)), dim=-1).indices.cpu()
+            best = (-gradient @ known.T).topk(min(self.top, len(known)), dim=-1).indices.cpu()
             for row, stream in enumerate(streams):
                 open_ = free[row].nonzero()[:, 0]
                 places = open_[torch.randint(len(open_), (many,), generator=stream)]
                 picks = torch.randint(best.shape[-1], (many,), generator=stream)
-                tried[row, torch.arange(many), places] = words[best[row, places, picks]]
+                tried[row, torch.arange(many), places] = known[best[row, places, picks]]
             return tried
 
         def step_of(step: int, e: Tensor, active: Tensor) -> tuple[Tensor, Tensor, Tensor]:

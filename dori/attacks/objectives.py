@@ -3,24 +3,25 @@
 import torch
 from torch import Tensor
 
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
+from dori.diffusion.schedules import squared
 
 
-def denoising_loss(diffusion: StableDiffusion, z: Tensor, y: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-    """Mean squared error of the predicted noise, without guidance (Finding DoRI, the attack)."""
-    return diffusion.denoising_loss(z, y, noise, t)
+def denoising_loss(diffusion: Diffusion, z: Tensor, y: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+    """The model's own loss, without guidance in two halves (Finding DoRI, the attack)."""
+    return diffusion.loss(z, y, noise, t)
 
 
 def guided_denoising_loss(
-    diffusion: StableDiffusion, z: Tensor, y: Tensor, noise: Tensor, t: Tensor, guidance: float
+    diffusion: Diffusion, z: Tensor, y: Tensor, noise: Tensor, t: Tensor, guidance: float
 ) -> Tensor:
     """The same of the guided prediction, as the sampler makes it; ours.
 
     The empty prompt's half does not depend on ``y``, and gets no gradient.
     """
-    z_t = diffusion.scheduler.add_noise(z, noise, t)
+    z_t = diffusion.schedule.noised(z, noise, t)
     with torch.no_grad():
-        unconditional = diffusion.predict_noise(z_t, t, diffusion.empty.to(y.dtype).expand_as(y))
-    conditional = diffusion.predict_noise(z_t, t, y)
+        unconditional = diffusion.predict(z_t, t, diffusion.empty.to(y.dtype).expand_as(y))
+    conditional = diffusion.predict(z_t, t, y)
     predicted = unconditional + guidance * (conditional - unconditional)
-    return (predicted - noise).float().square().mean((1, 2, 3))
+    return squared(predicted - diffusion.schedule.target(z, noise))

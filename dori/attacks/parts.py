@@ -15,21 +15,24 @@ from dori.attacks.together import Replicated, solve_budgets
 from dori.core.files import save_tensors
 from dori.core.predict import Predictor
 from dori.data import Data, Target
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 
 UNDER_WAY = "climb-"  # of a part, as far as it has come
-AUTOMATIC = {"cuda": 1024, "cpu": 128}  # samples in a U-Net call to begin with; halved until they fit
+AUTOMATIC = {
+    "cuda": 1024,
+    "cpu": 128,
+}  # samples in a call of the denoiser to begin with; halved until they fit
 
 
 def first_batch(attack: Attack) -> int:
-    """Samples in a U-Net call to begin with."""
+    """Samples in a call of the denoiser to begin with."""
     if attack.batch == "auto":
         return AUTOMATIC["cuda" if torch.cuda.is_available() else "cpu"]
     return int(attack.batch)
 
 
 def write_parts(
-    attack: Attack, diffusion: StableDiffusion, data: Data, targets: list[Target], places: list[int],
+    attack: Attack, diffusion: Diffusion, data: Data, targets: list[Target], places: list[int],
     folders: dict[Budget, Path], predictor: Predictor, replicated: Replicated | None = None,
     judges: Sequence[nn.Module] = (),
 ) -> None:  # fmt: skip

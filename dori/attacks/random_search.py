@@ -1,4 +1,4 @@
-"""Random search: what is there to be had without any gradient, for as many samples through the U-Net."""
+"""Random search: what is there to be had without any gradient, for as many samples through the denoiser."""
 
 from dataclasses import dataclass, field
 
@@ -9,7 +9,7 @@ from dori.attacks.climb import Callback, Constraint, Noise, Objective, Solution,
 from dori.attacks.progress import Progress
 from dori.attacks.solver import evaluate
 from dori.core.errors import check_positive
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class RandomSearch:
         check_positive("attack.search.reach", self.reach)
 
     def __call__(
-        self, diffusion: StableDiffusion, latents: Tensor, start: Tensor, noise: Noise, *, steps: int,
+        self, diffusion: Diffusion, latents: Tensor, start: Tensor, noise: Noise, *, steps: int,
         objective: Objective, constraint: Constraint, batch: int, callback: Callback | None,
         streams: list[torch.Generator], progress: Progress | None = None,
     ) -> Solution:  # fmt: skip

@@ -9,11 +9,11 @@ from torch import Tensor
 from dori.attacks.climb import Callback, Constraint, Noise, Objective, Solution, climb
 from dori.attacks.progress import Progress
 from dori.core.errors import InputError
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 
 
 def solve(
-    diffusion: StableDiffusion,
+    diffusion: Diffusion,
     latents: Tensor,
     start: Tensor,
     noise: Noise,
@@ -32,7 +32,7 @@ def solve(
         latents: (n, ...), what the objective has to know of each target: its image's latents.
         start: (n, tokens, width), or (n, ...) of what else is moved.
         noise: step -> (noise (n, pairs, c, h, w), timesteps (n, pairs)).
-        batch: most samples in one U-Net call; the pairs of a step are split to fit, and halved
+        batch: most samples in one call of the denoiser; the pairs of a step are split to fit, and halved
             where the device's memory is too small.
         callback: looks on before the first step and after each, and may take targets out.
         progress: from which a killed solve goes on.
@@ -63,7 +63,7 @@ def solve(
 
 
 def evaluate(
-    diffusion: StableDiffusion,
+    diffusion: Diffusion,
     latents: Tensor,
     y: Tensor,
     drawn: tuple[Tensor, Tensor],
@@ -90,7 +90,7 @@ def evaluate(
 
 
 def _pass(
-    diffusion: StableDiffusion,
+    diffusion: Diffusion,
     latents: Tensor,
     y: Tensor,
     drawn: tuple[Tensor, Tensor],

@@ -9,7 +9,7 @@ from torch import Tensor
 from dori.core.errors import InputError
 from dori.core.randomness import generator
 from dori.data import MEMORIZED, Data, Target
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 
 Attempt = tuple[Target, int]
 Source = str | torch.Generator
@@ -21,7 +21,7 @@ def prompt(data: Data, attempts: list[Attempt], seed: int) -> list[Source]:
 
 
 def gaussian(data: Data, attempts: list[Attempt], seed: int) -> list[Source]:
-    """N(0, 1) in every coordinate (Finding DoRI, locality)."""
+    """N(0, 1) in every value that a network reads (Finding DoRI, locality)."""
     return [generator(seed, "start", target.name, restart) for target, restart in attempts]
 
 
@@ -67,13 +67,12 @@ def _others(pool: list[str], attempts: list[Attempt], seed: int) -> list[Source]
     return found
 
 
-def embed(diffusion: StableDiffusion, sources: list[Source]) -> Tensor:
-    """Embeddings (n, tokens, width) of texts and generators, float32."""
+def embed(diffusion: Diffusion, sources: list[Source]) -> Tensor:
+    """Conditionings (n, rows, width) of texts and generators, float32."""
     texts = [source for source in sources if isinstance(source, str)]
     encoded = iter(diffusion.encode_prompts(texts).float() if texts else ())
-    shape = diffusion.empty.shape[1:]
     return torch.stack([
         next(encoded) if isinstance(source, str)
-        else torch.randn(shape, generator=source).to(diffusion.device)
+        else diffusion.rows.gaussian(source).to(diffusion.device)
         for source in sources
     ])  # fmt: skip

@@ -14,14 +14,14 @@ from dori.attacks.solver import solve
 from dori.attacks.starts import Attempt
 from dori.core.randomness import generator
 from dori.data import Data, Target
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 
 # images (n, images, 3, H, W) of n targets -> whether any of each is a copy, boolean (n,)
 Replicated = Callable[[Tensor, list[Target]], Tensor]
 
 
 def solve_budgets(
-    attack: Attack, diffusion: StableDiffusion, data: Data, attempts: list[Attempt], wanted: list[Budget],
+    attack: Attack, diffusion: Diffusion, data: Data, attempts: list[Attempt], wanted: list[Budget],
     batch: int, replicated: Replicated | None = None, warm: Tensor | None = None,
     progress: Progress | None = None,
 ) -> tuple[dict[Budget, dict[str, Tensor]], int]:  # fmt: skip
@@ -36,7 +36,7 @@ def solve_budgets(
     targets = [target for target, _ in attempts]
     sizes, n = list(dict.fromkeys(budget.epsilon for budget in wanted)), len(attempts)
     sources = attack.start(data, attempts, attack.seed)
-    problem = attack.space.problem(diffusion, targets, sources, attack.objective, attack.tokens)
+    problem = attack.space.problem(diffusion, targets, sources, attack.objective, attack.movable)
     start, latents = (torch.cat([whole] * len(sizes)) for whole in (problem.start, problem.latents))
     given = [size for size in sizes if size is not None]
     ball = {"epsilon": start.new_tensor(given).repeat_interleave(n)[:, None, None]} if given else {}

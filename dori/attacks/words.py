@@ -4,13 +4,11 @@ from functools import lru_cache
 
 import torch
 from torch import Tensor
-from transformers import CLIPTokenizer
-
-from dori.diffusion import StableDiffusion
+from transformers import PreTrainedTokenizerBase
 
 
 @lru_cache(maxsize=1)
-def vocabulary(tokenizer: CLIPTokenizer) -> Tensor:
+def vocabulary(tokenizer: PreTrainedTokenizerBase) -> Tensor:
     """Ids (v,) of the tokens that are words: written with blanks between them, any of them are read
     as the same tokens again."""
     texts = [text_of(tokenizer, torch.tensor([i])) for i in range(len(tokenizer))]
@@ -20,12 +18,7 @@ def vocabulary(tokenizer: CLIPTokenizer) -> Tensor:
     )
 
 
-def text_of(tokenizer: CLIPTokenizer, ids: Tensor) -> str:
+def text_of(tokenizer: PreTrainedTokenizerBase, ids: Tensor) -> str:
     """The words of a sequence (tokens,), without what only marks its start, end and padding."""
     words = [tokenizer.decode([i]).strip() for i in ids.tolist() if i not in tokenizer.all_special_ids]
     return " ".join(words)
-
-
-def table(diffusion: StableDiffusion) -> Tensor:
-    """Token embeddings (vocabulary, width)."""
-    return diffusion.pipeline.text_encoder.get_input_embeddings().weight.detach()

@@ -3,7 +3,7 @@
 Accelerator, devices, strategy and precision come from the ``trainer`` group, for attacks as for
 sampling. Chunks are dealt to ranks by index: a padding sampler would repeat some.
 
-On a CPU several chunks go on at once, a thread each: the kernels of a small U-Net gain little from
+On a CPU several chunks go on at once, a thread each: the kernels of a small network gain little from
 more threads within one call.
 """
 

@@ -26,7 +26,7 @@ OWN = "~/.cache/dori"  # where goes what cannot be kept in a cache of somebody e
 
 @dataclass(frozen=True)
 class Result:
-    """A finished stage. ``info``: what it counted, e.g. ``unet_evaluations``."""
+    """A finished stage. ``info``: what it counted, e.g. ``denoiser_evaluations``."""
 
     name: str
     folder: Path

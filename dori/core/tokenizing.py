@@ -5,10 +5,10 @@ from typing import Any
 
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-_one = threading.Lock()
+ONE = threading.RLock()  # may read a tokenizer
 
 
 def tokenized(tokenizer: PreTrainedTokenizerBase, texts: list[str], **settings: Any) -> BatchEncoding:
     """``tokenizer(texts, ...)``, for work of which several chunks go on at once."""
-    with _one:
+    with ONE:
         return tokenizer(texts, **settings)

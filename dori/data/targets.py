@@ -29,7 +29,7 @@ class Target:
         family: the other training images of a template, of which it keeps the frame.
         changing: boolean H x W, the region in which a family's members differ.
         half: ``development`` (settings may be chosen on it) or ``held_out``.
-        embedding: (tokens, width), in the place of the prompt's own: a trigger that an attack found.
+        embedding: (rows, width), in the place of the prompt's own: a trigger that an attack found.
         source: where a person finds it, such as ``targets.csv, line 7``; no result depends on it.
     """
 
@@ -73,8 +73,8 @@ class Ordinary:
             return list(self.captions)
         return [[text, digest(image)] for text, image in zip(self.captions, self.images, strict=True)]
 
-    def tensor(self, size: int, start: int, stop: int) -> Tensor:
-        """uint8 (n, 3, size, size) of the pictures ``start``..``stop``."""
+    def tensor(self, size: tuple[int, int], start: int, stop: int) -> Tensor:
+        """uint8 (n, 3, height, width) of the pictures ``start``..``stop``, of a size (width, height)."""
         named = [Target("", "", "", image) for image in self.images[start:stop]]
         return tensor([target.pixels() for target in named], size)
 
@@ -115,7 +115,7 @@ class Data:
 
 
 def embedded(targets: list[Target], encode: Callable[[list[str]], Tensor]) -> Tensor:
-    """Of each target its prompt's embedding, or the one in its place: (n, tokens, width)."""
+    """Of each target its prompt's embedding, or the one in its place: (n, rows, width)."""
     y = encode([target.prompt for target in targets])
     for i, target in enumerate(targets):
         if target.embedding is not None:
@@ -123,16 +123,18 @@ def embedded(targets: list[Target], encode: Callable[[list[str]], Tensor]) -> Te
     return y
 
 
-def tensor(images: list[np.ndarray], size: int) -> Tensor:
-    """uint8 (n, 3, size, size): the largest centred square of each image, resized."""
-    out = []
+def tensor(images: list[np.ndarray], size: tuple[int, int]) -> Tensor:
+    """uint8 (n, 3, height, width) of a ``size`` (width, height): of each image the largest centred part of
+    that shape, resized."""
+    out, (width, height) = [], size
     for image in images:
         x = torch.from_numpy(np.array(image)).permute(2, 0, 1)
-        side = min(x.shape[1:])
-        top, left = (x.shape[1] - side) // 2, (x.shape[2] - side) // 2
-        x = x[:, top : top + side, left : left + side]
-        if side != size:
-            scaled = F.interpolate(x[None].float(), (size, size), mode="bicubic", antialias=True)
+        scale = min(x.shape[1] / height, x.shape[2] / width)
+        rows, columns = round(height * scale), round(width * scale)
+        top, left = (x.shape[1] - rows) // 2, (x.shape[2] - columns) // 2
+        x = x[:, top : top + rows, left : left + columns]
+        if (rows, columns) != (height, width):
+            scaled = F.interpolate(x[None].float(), (height, width), mode="bicubic", antialias=True)
             x = scaled[0].round().clamp(0, 255).byte()
         out.append(x)
     return torch.stack(out)

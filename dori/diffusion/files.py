@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import diffusers.utils
 import transformers.utils
+from torch import nn
+from transformers import PreTrainedModel
 
 from dori.core.errors import InputError
 from dori.core.fingerprints import digest_file, fingerprint
@@ -12,11 +15,9 @@ from dori.diffusion.checks.headers import read_json
 
 DIFFUSERS = (diffusers.utils.SAFE_WEIGHTS_INDEX_NAME, diffusers.utils.SAFETENSORS_WEIGHTS_NAME)
 TRANSFORMERS = (transformers.utils.SAFE_WEIGHTS_NAME, transformers.utils.SAFE_WEIGHTS_INDEX_NAME)
-# each network's, in the order in which its library looks for them
-NAMES = {"unet": DIFFUSERS, "vae": DIFFUSERS, "text_encoder": TRANSFORMERS}
 TOKENIZER = (
     "tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json",
-    "added_tokens.json",
+    "added_tokens.json", "spiece.model", "tokenizer.model",
 )  # fmt: skip
 PICKLED = (".bin", ".ckpt", ".pt", ".pth")
 
@@ -26,11 +27,13 @@ class Part:
     """A network on disk.
 
     Args:
+        kind: the class that it is loaded as.
         variant: what its library is told; none where the folder has none of those asked for.
         index: says which weight is in which of several files, where there are several.
     """
 
     name: str
+    kind: type[nn.Module]
     folder: Path
     variant: str | None
     index: Path | None
@@ -46,24 +49,31 @@ class Part:
         return [self.config, *([self.index] if self.index else []), *self.weights]
 
 
-def part(name: str, folder: Path, variant: str | None) -> Part:
+def names_of(kind: type[nn.Module]) -> tuple[str, str]:
+    """What its library calls the weights of a network, in the order in which it looks for them."""
+    return TRANSFORMERS if issubclass(kind, PreTrainedModel) else DIFFUSERS
+
+
+def part(name: str, kind: type[nn.Module], folder: Path, variant: str | None) -> Part:
     """A network's files; the plain ones where its folder has nothing of the variant, as diffusers does.
 
     Raises:
         InputError: there are none, pickled ones only, or fewer than their index names.
     """
     variant = variant if variant and has_variant(folder, variant) else None
-    for plain in NAMES[name]:
+    for plain in names_of(kind):
         file = folder / _of_variant(plain, variant)
         if not file.is_file():
             continue
         if file.suffix == ".json":
-            return Part(name, folder, variant, file, _shards(file))
-        return Part(name, folder, variant, None, (file,))
-    raise _nothing(name, folder, variant)
+            return Part(name, kind, folder, variant, file, _shards(file))
+        return Part(name, kind, folder, variant, None, (file,))
+    raise _nothing(name, kind, folder, variant)
 
 
-def parts(folders: dict[str, Path], variant: str | None) -> dict[str, Part]:
+def parts(
+    folders: dict[str, Path], kinds: dict[str, type[nn.Module]], variant: str | None
+) -> dict[str, Part]:
     """Of every network, by its name.
 
     Raises:
@@ -72,19 +82,19 @@ def parts(folders: dict[str, Path], variant: str | None) -> dict[str, Part]:
     if variant and not any(has_variant(folder, variant) for folder in folders.values()):
         known = sorted({each for folder in folders.values() for each in variants(folder)})
         raise InputError(
-            f"model.variant={variant}: no *.{variant}.safetensors in {folders['unet'].parent}; it has"
+            f"model.variant={variant}: no *.{variant}.safetensors in {folders['vae'].parent}; it has"
             f" {', '.join(known) or 'no variants'}, so set model.variant={known[0] if known else 'null'}"
         )
-    return {name: part(name, folder, variant) for name, folder in folders.items()}
+    return {name: part(name, kinds[name], folder, variant) for name, folder in folders.items()}
 
 
-def model_fingerprint(networks: list[Part], folder: Path, dtype: str) -> str:
+def model_fingerprint(networks: list[Part], folder: Path, tokenizers: list[Path], settings: list[Any]) -> str:
     """Of what is loaded of a pipeline, wherever it lies and whatever else lies there."""
-    others = [folder / "tokenizer" / name for name in TOKENIZER]
+    others = [each / name for each in tokenizers for name in TOKENIZER]
     others.append(folder / "scheduler/scheduler_config.json")
     named = [(each.name, file) for each in networks for file in each.files]
     named += [(file.parent.name, file) for file in others if file.is_file()]
-    return fingerprint([{f"{name}/{file.name}": digest_file(file) for name, file in named}, dtype])
+    return fingerprint([{f"{name}/{file.name}": digest_file(file) for name, file in named}, *settings])
 
 
 def has_variant(folder: Path, variant: str) -> bool:
@@ -113,7 +123,7 @@ def _shards(index: Path) -> tuple[Path, ...]:
     return tuple(shards)
 
 
-def _nothing(name: str, folder: Path, variant: str | None) -> InputError:
+def _nothing(name: str, kind: type[nn.Module], folder: Path, variant: str | None) -> InputError:
     if not folder.is_dir():
         return InputError(f"{folder} does not exist; give a folder with the weights of the {name}")
     found = sorted(file.name for file in folder.iterdir())
@@ -124,7 +134,7 @@ def _nothing(name: str, folder: Path, variant: str | None) -> InputError:
             f"{folder} has pickled weights only for {name!r}: they can run code when loaded and are refused;"
             " convert them to safetensors"
         )
-    told = f"no {_of_variant(NAMES[name][0], variant)} or {_of_variant(NAMES[name][1], variant)}"
+    told = "no " + " or ".join(_of_variant(each, variant) for each in names_of(kind))
     known = sorted(variants(folder))
     hint = f"; set model.variant={known[0]}" if known and not variant else ""
     return InputError(f"{folder} has {told} for {name!r}; found {found}{hint}")

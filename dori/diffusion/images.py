@@ -13,7 +13,7 @@ from torch import Tensor
 from dori.core.files import replace_file
 from dori.core.predict import Predictor
 from dori.core.randomness import generator
-from dori.diffusion.stable_diffusion import StableDiffusion
+from dori.diffusion.protocol import Diffusion
 
 SEEN = 2  # of 255: less nobody sees
 
@@ -39,7 +39,7 @@ def around(triggers: Mapping[str, Tensor], fresh: Tensor, rows: Tensor | None = 
 
 
 def draw(
-    diffusion: StableDiffusion,
+    diffusion: Diffusion,
     embeddings: Tensor,
     names: list[str],
     seeds: int,
@@ -53,7 +53,7 @@ def draw(
 ) -> None:
     """``seeds`` images of each of the ``names``, or of those at ``places``, shared among its embeddings.
 
-    The ``restarts`` embeddings of a name, one after the other in (n * restarts, tokens, width), get
+    The ``restarts`` embeddings of a name, one after the other in (n * restarts, rows, width), get
     ``seeds`` / ``restarts`` images each. The initial noise depends on (seed, name, index of the image
     among those of its embedding) alone: the same for every model and every embedding of a target;
     where an attack moved it, ``triggers`` say how, see ``around``.

@@ -1,42 +1,30 @@
-"""A pipeline from its files, with nothing missing and nothing left over."""
+"""Networks from their files, with nothing missing and nothing left over."""
 
 from pathlib import Path
 
 import diffusers
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import SchedulerMixin
 from torch import nn
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import PreTrainedModel
 
 from dori.core.errors import InputError
 from dori.diffusion.checks.headers import read_json
 from dori.diffusion.checks.schedule import scheduler_kind
 from dori.diffusion.files import Part
 
-KINDS = {"unet": UNet2DConditionModel, "vae": AutoencoderKL, "text_encoder": CLIPTextModel}
 ADAPTERS = ("lora", "base_layer", "adapter", "hada_", "_ip.")  # what their weights' names have in them
 
 
-def load_pipeline(
-    parts: dict[str, Part], folder: Path, tokenizer: CLIPTokenizer, dtype: torch.dtype
-) -> StableDiffusionPipeline:
-    """Raises InputError: see ``load_network``."""
-    return StableDiffusionPipeline(
-        **{name: load_network(part, dtype) for name, part in parts.items()},
-        tokenizer=tokenizer,
-        scheduler=getattr(diffusers, scheduler_kind(folder)).from_pretrained(folder / "scheduler"),
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    )  # fmt: skip
+def load_scheduler(folder: Path) -> SchedulerMixin:
+    """As the pipeline has it; it is saved with the model, and its settings are what models are sampled by."""
+    return getattr(diffusers, scheduler_kind(folder)).from_pretrained(folder / "scheduler")
 
 
-def load_skeleton(part: Part) -> UNet2DConditionModel:
-    """The U-Net as the pipeline takes it, but for the weights: its settings, layers' names and shapes."""
+def load_skeleton(part: Part) -> nn.Module:
+    """A network without its weights: its settings, layers' names and shapes."""
     with torch.device("meta"):
-        unet = UNet2DConditionModel.from_config(read_json(part.config))
-    nothing = dict.fromkeys(("vae", "text_encoder", "tokenizer", "scheduler", "safety_checker"))
-    # which puts right what the oldest folders say of their latents' size
-    StableDiffusionPipeline(unet=unet, **nothing, feature_extractor=None, requires_safety_checker=False)
-    return unet
+        return part.kind.from_config(read_json(part.config))  # type: ignore[attr-defined]
 
 
 def load_network(part: Part, dtype: torch.dtype) -> nn.Module:
@@ -46,9 +34,9 @@ def load_network(part: Part, dtype: torch.dtype) -> nn.Module:
         InputError: weights that are missing or unexpected, which the libraries only warn of; or whatever
             else they cannot load.
     """
-    given = {"dtype" if part.name == "text_encoder" else "torch_dtype": dtype}
+    given = {"dtype" if issubclass(part.kind, PreTrainedModel) else "torch_dtype": dtype}
     try:
-        network, told = KINDS[part.name].from_pretrained(
+        network, told = part.kind.from_pretrained(  # type: ignore[attr-defined]
             part.folder, variant=part.variant, use_safetensors=True, output_loading_info=True, **given
         )
     except Exception as error:  # of many kinds: shapes, settings, a library that is not installed
@@ -61,7 +49,7 @@ def load_network(part: Part, dtype: torch.dtype) -> nn.Module:
 
 
 def _differing(part: Part, missing: set[str], unexpected: set[str]) -> str:
-    kind = KINDS[part.name].__name__
+    kind = part.kind.__name__
     told = [
         f"{what} {len(names)} weights, e.g. {min(names)}"
         for what, names in (("lacks", missing), ("has unknown", unexpected))

@@ -11,9 +11,8 @@ from torch import nn
 from dori.core.errors import InputError, unknown
 from dori.data import Data, Target
 from dori.data.texts import read_text
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 from dori.pruning import masks
-from dori.pruning.layers import layers_of
 from dori.pruning.masks import Mask, of_neurons, union
 from dori.pruning.selection import Keep, Selection
 
@@ -65,11 +64,11 @@ class FromFile:
     def per_prompt(self) -> bool:
         return self._table and self.apply == "per_prompt"
 
-    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+    def check(self, diffusion: Diffusion, data: Data) -> None:
         """Raises InputError: see ``select``."""
         self._read(diffusion, data.targets)
 
-    def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
+    def select(self, diffusion: Diffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
         """What the file says; nothing is computed.
 
         Raises:
@@ -77,12 +76,12 @@ class FromFile:
         """
         return self._read(diffusion, targets)
 
-    def _read(self, diffusion: StableDiffusion, targets: list[Target]) -> Selection:
+    def _read(self, diffusion: Diffusion, targets: list[Target]) -> Selection:
         if not self._table:
             mask = masks.load(Path(self.path))
             masks.check(diffusion.skeleton, mask)
             return Selection([mask])
-        layers = layers_of(diffusion.skeleton, "values")
+        layers = diffusion.layers("values", loaded=False)
         listed = {
             caption: neuron_mask(layers, neurons, f"{self.path}, line {line}")
             for caption, (line, neurons) in neuron_lists(Path(self.path), COLUMNS[self.neurons]).items()

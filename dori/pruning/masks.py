@@ -92,9 +92,9 @@ def load(path: Path) -> Mask:
         raise InputError(f"cannot read the mask {path}: {error}") from None
 
 
-def check(unet: nn.Module, mask: Mask) -> None:
-    """Raises InputError where the mask names a layer that the U-Net lacks, or has another shape."""
-    modules = {name: module for name, module in unet.named_modules() if isinstance(module, nn.Linear)}
+def check(denoiser: nn.Module, mask: Mask) -> None:
+    """Raises InputError where the mask names a layer that the denoiser lacks, or has another shape."""
+    modules = {name: module for name, module in denoiser.named_modules() if isinstance(module, nn.Linear)}
     for name, part in mask.items():
         if name not in modules:
             raise unknown("layer in the mask", name, sorted(modules))
@@ -120,7 +120,7 @@ def is_of_neurons(mask: Mask) -> bool:
 
 
 @contextmanager
-def gated(unet: nn.Module, gates: dict[str, Tensor]) -> Iterator[None]:
+def gated(denoiser: nn.Module, gates: dict[str, Tensor]) -> Iterator[None]:
     """Multiply the outputs of layers, row by row: gates (n, neurons) of 0 and 1.
 
     A call may have several times n rows, one set after the other: both halves of the guidance.
@@ -129,7 +129,7 @@ def gated(unet: nn.Module, gates: dict[str, Tensor]) -> Iterator[None]:
     def hook(gate: Tensor) -> Callable[..., Tensor]:
         return lambda _, __, out: out * gate.repeat(len(out) // len(gate), 1)[:, None].to(out)
 
-    modules = dict(unet.named_modules())
+    modules = dict(denoiser.named_modules())
     hooks = [modules[name].register_forward_hook(hook(gate)) for name, gate in gates.items()]
     try:
         yield
@@ -138,30 +138,30 @@ def gated(unet: nn.Module, gates: dict[str, Tensor]) -> Iterator[None]:
             each.remove()
 
 
-def blocked(unet: nn.Module, masks: list[Mask]) -> AbstractContextManager[None]:
+def blocked(denoiser: nn.Module, masks: list[Mask]) -> AbstractContextManager[None]:
     """Each of n rows has the neurons of its own mask blocked inside, so that rows of other masks share calls.
 
     Raises:
         InputError: a layer that the model lacks, or another shape.
     """
-    whole, device = union(*masks), next(unet.parameters()).device
-    check(unet, whole)
+    whole, device = union(*masks), next(denoiser.parameters()).device
+    check(denoiser, whole)
     gates = {
         name: ~torch.stack([mask.get(name, torch.zeros_like(part)) for mask in masks]).to(device)
         for name, part in whole.items()
     }
-    return gated(unet, gates)
+    return gated(denoiser, gates)
 
 
 @contextmanager
-def pruned(unet: nn.Module, mask: Mask | None) -> Iterator[None]:
+def pruned(denoiser: nn.Module, mask: Mask | None) -> Iterator[None]:
     """The masked weights are zero inside; bit for bit what they were outside.
 
     Raises:
         InputError: a layer that the model lacks, or another shape.
     """
-    check(unet, mask or {})
-    modules = dict(unet.named_modules())
+    check(denoiser, mask or {})
+    modules = dict(denoiser.named_modules())
     kept: list[tuple[Tensor, Tensor]] = []
     try:
         for name, part in (mask or {}).items():

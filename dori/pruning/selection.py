@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from dori.core.costs import FREE, Cost
 from dori.data import Data, Target
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 from dori.pruning.masks import Mask
 
 # (name, what it depends on, compute(folder) -> what it counted) -> the folder, from the cache or computed
@@ -18,7 +18,7 @@ Keep = Callable[[str, dict[str, Any], Callable[[Path], dict[str, Any]]], Path]
 class Selection:
     """One mask for all targets, or one for each, in their order.
 
-    ``evaluations`` are U-Net samples; ``facts`` are JSON-able and go into the report.
+    ``evaluations`` are samples through the denoiser; ``facts`` are JSON-able and go into the report.
     """
 
     masks: list[Mask]
@@ -38,13 +38,11 @@ class Method(Protocol):
     @property
     def per_prompt(self) -> bool: ...
 
-    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+    def check(self, diffusion: Diffusion, data: Data) -> None:
         """Raises InputError: what this model or this data does not have. Reads no weights."""
         ...
 
-    def select(
-        self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep
-    ) -> Selection: ...
+    def select(self, diffusion: Diffusion, targets: list[Target], data: Data, keep: Keep) -> Selection: ...
 
 
 @runtime_checkable

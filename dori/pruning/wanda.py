@@ -1,6 +1,6 @@
 """Subspace pruning by the Wanda score (arXiv 2406.18566; *Wanda* in Finding DoRI)."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,16 +12,17 @@ from dori.core.costs import Cost
 from dori.core.errors import InputError, check_positive, check_share, unknown
 from dori.data import Data, Target
 from dori.data.targets import embedded
-from dori.diffusion import StableDiffusion
-from dori.diffusion.checks.schedule import check_steps
-from dori.pruning.layers import layers_of
+from dori.diffusion import Diffusion
 from dori.pruning.masks import Mask
 from dori.pruning.selection import Keep, Selection
 
 
 @contextmanager
-def _summed_squares(layers: dict[str, nn.Linear]) -> Iterator[dict[str, Tensor]]:
-    """Per sample and input column, the sum over tokens of the squared L2-normalised inputs."""
+def _summed_squares(layers: dict[str, nn.Linear], first: Callable[[str], int]) -> Iterator[dict[str, Tensor]]:
+    """Per sample and input column, the sum over tokens of the squared L2-normalised inputs.
+
+    ``first``: of a layer by its name, the column from which on it is the feed-forward's.
+    """
     sums: dict[str, Tensor] = {}
 
     def add(name: str, x: Tensor) -> None:
@@ -29,7 +30,7 @@ def _summed_squares(layers: dict[str, nn.Linear]) -> Iterator[dict[str, Tensor]]
         sums[name] = rows.square().sum(1, dtype=torch.float64).cpu()
 
     hooks = [
-        layer.register_forward_pre_hook(lambda _, inputs, name=name: add(name, inputs[0]))
+        layer.register_forward_pre_hook(lambda _, inputs, name=name: add(name, inputs[0][..., first(name) :]))
         for name, layer in layers.items()
     ]
     try:
@@ -76,16 +77,16 @@ class Wanda:
         if self.steps < self.used:
             raise InputError(f"pruning.steps ({self.steps}) must reach pruning.used ({self.used})")
 
-    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+    def check(self, diffusion: Diffusion, data: Data) -> None:
         """Raises InputError: layers, columns, steps or captions that are not there."""
-        for name, layer in layers_of(diffusion.skeleton, "feed_forward").items():
-            self._kept(name, layer.in_features)
-        check_steps(diffusion.scheduler, self.steps, "pruning.steps")
+        for name, layer in diffusion.layers("feed_forward", loaded=False).items():
+            self._kept(name, layer.in_features - diffusion.first_column(name))
+        diffusion.schedule.check_steps(self.steps, "pruning.steps")
         self._base(data.captions)
 
     @torch.no_grad()
     def norms(
-        self, diffusion: StableDiffusion, y: Tensor, each: bool, layers: dict[str, nn.Linear] | None = None
+        self, diffusion: Diffusion, y: Tensor, each: bool, layers: dict[str, nn.Linear] | None = None
     ) -> list[dict[str, Tensor]]:
         """Squared column norms at each used timestep: (n, columns) of ``each``, or their sum (1, columns).
 
@@ -94,26 +95,26 @@ class Wanda:
         shape = diffusion.latent_shape
         noise = torch.randn(1, *shape, generator=torch.Generator().manual_seed(self.seed))
         noise = noise.to(diffusion.device, diffusion.dtype)
-        layers = layers or layers_of(diffusion.unet, "feed_forward")
+        layers = layers or diffusion.layers("feed_forward")
         found: list[dict[str, Tensor]] = [{} for _ in range(self.used)]
         for part in y.split(diffusion.samples_per_call):
             z = noise.expand(len(part), *shape)
-            with _summed_squares(layers) as sums:
+            with _summed_squares(layers, diffusion.first_column) as sums:
                 walk = diffusion.denoise(part, z, steps=self.steps, guidance=self.guidance)
                 for step, _ in zip(found, walk, strict=False):
                     for name, value in sums.items():
-                        # with guidance, a prompt has two samples
+                        # with guidance in two halves, a prompt has two samples
                         own = value.view(-1, len(part), value.shape[1]).sum(0)
                         rows = torch.cat([step[name], own]) if name in step else own
                         step[name] = rows if each else rows.sum(0, keepdim=True)
         return found
 
-    def evaluations(self, prompts: int, ordinary: int = 0) -> int:
-        """U-Net samples: the empty prompt's inputs are the same beside every prompt, so run once."""
+    def evaluations(self, prompts: int, ordinary: int = 0, samples: int | None = None) -> int:
+        """Samples through the denoiser; the empty prompt's inputs are the same beside all: run once."""
         return (
             (prompts + (ordinary if self.base == "ordinary" else 1))
             * self.used
-            * (1 if self.guidance == 1 else 2)
+            * (samples or (1 if self.guidance == 1 else 2))
         )
 
     def cost(self, targets: int, data: Data) -> Cost:
@@ -124,17 +125,18 @@ class Wanda:
     def per_prompt(self) -> bool:
         return self.apply == "per_prompt"
 
-    def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
+    def select(self, diffusion: Diffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
         """The mask of the targets' prompts, or one for each; ``data.captions`` for that base."""
         ordinary = data.captions if self.base == "ordinary" else []
         found = self.masks(diffusion, embedded(targets, diffusion.encode_prompts), ordinary, self.per_prompt)
-        return Selection(found, self.evaluations(len(targets), len(ordinary)))
+        samples = diffusion.samples_at(self.guidance)
+        return Selection(found, self.evaluations(len(targets), len(ordinary), samples))
 
-    def mask(self, diffusion: StableDiffusion, prompts: list[str], ordinary: list[str] | None = None) -> Mask:
+    def mask(self, diffusion: Diffusion, prompts: list[str], ordinary: list[str] | None = None) -> Mask:
         """The mask of a set of memorized prompts; ``ordinary``: captions for that base."""
         return self.masks(diffusion, diffusion.encode_prompts(prompts), ordinary or [], False)[0]
 
-    def masks(self, diffusion: StableDiffusion, y: Tensor, ordinary: list[str], each: bool) -> list[Mask]:
+    def masks(self, diffusion: Diffusion, y: Tensor, ordinary: list[str], each: bool) -> list[Mask]:
         """The one mask of a set of embeddings (n, tokens, width), or one of ``each``.
 
         Raises:
@@ -168,12 +170,13 @@ class Wanda:
         )
 
     def _above(
-        self, diffusion: StableDiffusion, memorized: list[dict[str, Tensor]], base: list[dict[str, Tensor]]
+        self, diffusion: Diffusion, memorized: list[dict[str, Tensor]], base: list[dict[str, Tensor]]
     ) -> Mask:
         """From squared column norms at each timestep to the weights that score high, and above the base."""
         mask: Mask = {}
-        for name, layer in layers_of(diffusion.unet, "feed_forward").items():
-            weight = layer.weight.detach().abs().double().cpu()
+        for name, layer in diffusion.layers("feed_forward").items():
+            first = diffusion.first_column(name)
+            weight = layer.weight.detach()[:, first:].abs().double().cpu()
             keep = self._kept(name, weight.shape[1])
             part = torch.zeros_like(weight, dtype=torch.bool)
             for at_memorized, at_base in zip(memorized, base, strict=True):
@@ -182,5 +185,5 @@ class Wanda:
                 top = score.argsort(dim=1, descending=True, stable=True)[:, :keep]
                 chosen = torch.zeros_like(part).scatter_(1, top, True)
                 part |= chosen & (score > weight * at_base[name].sqrt())
-            mask[name] = part
+            mask[name] = F.pad(part, (first, 0))
         return mask

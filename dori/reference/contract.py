@@ -26,7 +26,7 @@ ROW = {
     "blank_images": "how many pictures are of one colour; missing where none are drawn",
     "features": "of `ordinary` rows: the network behind FID and KID, null without reference pictures",
     "fingerprint": "of the pictures, or of what else the row is about",
-    "unet_evaluations": "samples forward through the denoiser that the row took: pictures, the making of its "
+    "denoiser_evaluations": "samples forward through the denoiser that the row took: pictures, making its "
     "model, an attack's forward passes",
     "gradient_evaluations": "samples forward and backward: the attack's",
     "left_out": "of kind `triggers`: images with fewer than two triggers",
@@ -97,7 +97,7 @@ IMAGE = {
 }  # fmt: skip
 STAGE = {
     "name": "what was done", "seconds": "how long it took here", "cached": "whether it came from the cache",
-    "unet_evaluations": "samples forward through the denoiser",
+    "denoiser_evaluations": "samples forward through the denoiser",
     "gradient_evaluations": "samples forward and backward",
 }  # fmt: skip
 TRIGGER = {

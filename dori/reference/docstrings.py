@@ -27,8 +27,9 @@ def arguments(target: Callable) -> dict[str, str]:
     {'low': 'bounds.', 'high': 'bounds.', 'n': 'how many, at most.'}
     """
     text = inspect.getdoc(target) or ""
-    if inspect.isclass(target):
-        text += "\n\n" + (inspect.getdoc(target.__init__) or "")
+    if inspect.isclass(target):  # the arguments may be told by a class that it is made of
+        texts = (each.__doc__ or "" for each in inspect.getmro(target))
+        text = "\n\n".join(map(inspect.cleandoc, (*texts, target.__init__.__doc__ or "")))
     _, _, section = text.partition("Args:\n")
     lines = section.split("\n\n")[0].splitlines()
     found: dict[str, str] = {}

@@ -79,11 +79,11 @@ def _images(
         )  # fmt: skip
         if len(groups) > 1 and all(masks.is_of_neurons(mask or {}) for mask, _ in groups):
             whose = {place: mask or {} for mask, places in groups for place in places}
-            some(inside=lambda rows: masks.blocked(model.unet, [whose[row] for row in rows]))
+            some(inside=lambda rows: masks.blocked(model.denoiser, [whose[row] for row in rows]))
         else:
             for mask, places in groups:
                 with subject.applied(mask):
                     some(places=places)
-        return {"unet_evaluations": cost.forward}
+        return {"denoiser_evaluations": cost.forward}
 
     return run.stages.run("images", inputs, compute, f"images: {label}", by_all=True, cost=cost)

@@ -12,7 +12,7 @@ from dori.core.predict import Predictor
 from dori.data import Target
 from dori.data.targets import tensor
 from dori.defenses.training.material import Material, encode
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 from dori.diffusion.images import load
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def material_of(
-    run: "Run", defense: "Finetuning", diffusion: StableDiffusion, targets: list[Target],
+    run: "Run", defense: "Finetuning", diffusion: Diffusion, targets: list[Target],
     pictures: "Pictures | None", kept: dict[str, list[int]],
 ) -> Material:  # fmt: skip
     """What the training looks at, encoded."""
@@ -33,10 +33,10 @@ def material_of(
     places = [(t.name, i, j) for i, t in enumerate(targets) for j in kept.get(t.name, [])]
 
     def ordinary(chunk: list[int]) -> Tensor:
-        return pairs.tensor(diffusion.resolution, chunk[0], chunk[-1] + 1)
+        return pairs.tensor(diffusion.size, chunk[0], chunk[-1] + 1)
 
     def original(chunk: list[int]) -> Tensor:
-        return tensor([targets[i].pixels() for i in chunk], diffusion.resolution)
+        return tensor([targets[i].pixels() for i in chunk], diffusion.size)
 
     def surrogate(chunk: list[int]) -> Tensor:
         assert pictures is not None

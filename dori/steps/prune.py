@@ -63,7 +63,11 @@ def at_random(run: "Run", subject: Subject) -> Subject:
     def like(_keep: Keep) -> Selection:
         first = {place: name for name, place in reversed(own.items())} if own else {0: None}
         names = [first[place] for place in sorted(first)]
-        return Selection([random.like(subject.mask_of(n) or {}, run.cfg.seed, n or "") for n in names])
+        found = [subject.mask_of(name) or {} for name in names]
+        pairs = zip(found, names, strict=True)
+        return Selection(
+            [random.like(mask, run.diffusion.first_column, run.cfg.seed, n or "") for mask, n in pairs]
+        )
 
     recipe = {"like": subject.mask.fingerprint, "seed": run.cfg.seed}
     mask = find_mask(run, subject, like, RANDOM, recipe, own or None)
@@ -103,7 +107,7 @@ def find_mask(
         whole = masks.union(*parts)
         masks.save(whole, folder / "mask.safetensors", recipe)
         return {
-            "unet_evaluations": selection.evaluations, "pruned": masks.count(whole),
+            "denoiser_evaluations": selection.evaluations, "pruned": masks.count(whole),
             "weights": sum(part.numel() for part in whole.values()), "facts": selection.facts,
             "targets": own or {},
         }  # fmt: skip

@@ -19,7 +19,7 @@ from dori.core.settings import settings
 from dori.core.stages import Stages
 from dori.data import MEMORIZED, Data
 from dori.defenses import Finetuning
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 from dori.diffusion.guard import Guard
 from dori.pruning import Method
 from dori.steps.measuring.evaluation import Evaluation
@@ -56,7 +56,7 @@ class Run:
 
     cfg: DictConfig
     stages: Stages
-    diffusion: StableDiffusion
+    diffusion: Diffusion
     data: Data
     pruning: Part[Method] | None
     defense: Part[Finetuning | Guard] | None

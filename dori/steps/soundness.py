@@ -5,8 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dori.diffusion import StableDiffusion
-from dori.diffusion.checks.sound import check_sound
+from dori.diffusion import Diffusion
 
 if TYPE_CHECKING:
     from dori.core.stages import Info, Stages
@@ -15,7 +14,7 @@ HALF = 0.5  # ours: far from what a trained model gives either way
 log = logging.getLogger(__name__)
 
 
-def check_models(stages: "Stages", *models: StableDiffusion | None) -> None:
+def check_models(stages: "Stages", *models: Diffusion | None) -> None:
     """Raises InputError where a model's weights, or what it makes of noise, are not finite."""
     for model in models:
         if model is None:
@@ -25,17 +24,17 @@ def check_models(stages: "Stages", *models: StableDiffusion | None) -> None:
         _warn(model, result.info["noise_correlation"])
 
 
-def _look(model: StableDiffusion, folder: Path) -> "Info":
-    return {"noise_correlation": check_sound(model)}
+def _look(model: Diffusion, folder: Path) -> "Info":
+    return {"noise_correlation": model.check_sound()}
 
 
-def _warn(model: StableDiffusion, correlation: float) -> None:
-    """Of noise alone, a model that predicts noise finds nearly all, one that predicts v next to nothing."""
-    kind = model.scheduler.config.prediction_type
-    if (kind == "epsilon") != (correlation > HALF):
+def _warn(model: Diffusion, correlation: float) -> None:
+    """Of noise alone, a model that predicts noise or velocity finds nearly all, one of v next to nothing."""
+    kind = model.schedule.predicts
+    if (kind != "v_prediction") != (correlation > HALF):
         log.warning(
             "%s says that it predicts %s, but its answer to pure noise has a correlation of %.2f with it,"
             " where %s is usual: is prediction_type right in %s?",
-            model.name, kind, correlation, "nearly 1" if kind == "epsilon" else "nearly 0",
+            model.name, kind, correlation, "nearly 0" if kind == "v_prediction" else "nearly 1",
             model.folder / "scheduler/scheduler_config.json",
         )  # fmt: skip

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dori.data import Target
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 from dori.pruning import masks
 from dori.pruning.masks import Mask, pruned
 
@@ -30,7 +30,7 @@ class Subject:
     """
 
     name: str
-    diffusion: StableDiffusion
+    diffusion: Diffusion
     mask: "Result | None" = None
     pruning: str = "none"
     defense: str = "none"
@@ -41,8 +41,8 @@ class Subject:
 
     @property
     def evaluations(self) -> int:
-        """Samples through the U-Net that making it took."""
-        return self.made.info["unet_evaluations"] if self.made else 0
+        """Samples through the denoiser that making it took."""
+        return self.made.info["denoiser_evaluations"] if self.made else 0
 
     @property
     def inputs(self) -> dict[str, Any]:
@@ -76,9 +76,9 @@ class Subject:
         return [(mask, sorted(places)) for mask, places in found.values()]
 
     @contextmanager
-    def applied(self, mask: Mask | None = None) -> Iterator[StableDiffusion]:
+    def applied(self, mask: Mask | None = None) -> Iterator[Diffusion]:
         """The model with a mask, by default that of all targets; untouched again afterwards."""
-        with pruned(self.diffusion.unet, self.mask_of() if mask is None else mask):
+        with pruned(self.diffusion.denoiser, self.mask_of() if mask is None else mask):
             yield self.diffusion
 
 

@@ -35,8 +35,8 @@ def train(run: "Run", subject: Subject, part: Part[Finetuning], name: str) -> Su
     recipe = inputs_of(run, subject, part, targets, pictures, kept)
 
     def compute(folder: Path) -> "Info":
-        trainee = run.diffusion.with_unet(run.diffusion.unet_folder)
-        with pruned(trainee.unet, subject.mask_of()):
+        trainee = run.diffusion.with_denoiser(run.diffusion.denoiser_folder)
+        with pruned(trainee.denoiser, subject.mask_of()):
             material = material_of(run, defense, trainee, targets, pictures, kept)
             evaluation = run.evaluation.made
 
@@ -49,11 +49,11 @@ def train(run: "Run", subject: Subject, part: Part[Finetuning], name: str) -> Su
             info = fit(defense, material, measure, run.trainer, folder, recipe, label)
         first = subject.evaluations
         if pictures:
-            first += pictures.result.info["unet_evaluations"] + pictures.subject.evaluations
-        return {**info, "unet_evaluations": info["unet_evaluations"] + first}
+            first += pictures.result.info["denoiser_evaluations"] + pictures.subject.evaluations
+        return {**info, "denoiser_evaluations": info["denoiser_evaluations"] + first}
 
     result = run.stages.run("training", recipe, compute, label, by_all=True, cost=defense.cost(run.data))
-    diffusion = run.diffusion.with_unet(result.folder) if result.made else run.diffusion
+    diffusion = run.diffusion.with_denoiser(result.folder) if result.made else run.diffusion
     told = subject.settings | part.settings
     return Subject(name, diffusion, pruning=subject.pruning, defense=defense.name, made=result, settings=told)
 

@@ -32,7 +32,7 @@ def test_the_stages_foretold_are_those_that_come_with_what_they_then_count(run) 
     assert [name for name in came if name not in planned and not name.startswith("measure")] == []
     for name, stage in planned.items():
         assert (stage.key[1], stage.cost.forward) == (
-            came[name].fingerprint, came[name].info.get("unet_evaluations", 0)
+            came[name].fingerprint, came[name].info.get("denoiser_evaluations", 0)
         )  # fmt: skip
         assert stage.cost.gradient == came[name].info.get("gradient_evaluations", 0)
     again = rehearsed(run())

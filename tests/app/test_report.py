@@ -11,11 +11,12 @@ from dori.results.figures.sweep import write_sweep
 from dori.results.reading.rows import merge
 
 STAGES = [
-    {"name": "mask", "seconds": 8.13, "cached": True, "unet_evaluations": 1920, "gradient_evaluations": 0},
-    {"name": "attack", "seconds": 44.0, "cached": False, "unet_evaluations": 64000,
+    {"name": "mask", "seconds": 8.13, "cached": True, "denoiser_evaluations": 1920,
+     "gradient_evaluations": 0},
+    {"name": "attack", "seconds": 44.0, "cached": False, "denoiser_evaluations": 64000,
      "gradient_evaluations": 64000},
-    {"name": "originals", "seconds": 0.0, "cached": True, "unet_evaluations": 0, "gradient_evaluations": 0,
-     "ruler": "sscd_disc_mixup-int8@320"},
+    {"name": "originals", "seconds": 0.0, "cached": True, "denoiser_evaluations": 0,
+     "gradient_evaluations": 0, "ruler": "sscd_disc_mixup-int8@320"},
 ]  # fmt: skip
 CONFIG = {"pruning": {"ratio": 0.05, "note": "<b> & ${x}"}, "seed": 0}
 

@@ -86,7 +86,7 @@ def test_evaluations_are_the_samples_through_the_unet(
     attack: Attack, model: StableDiffusion, predictor: Predictor, tmp_path: Path
 ) -> None:
     samples = []
-    hook = model.unet.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))
+    hook = model.denoiser.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))
     triggers(attack, model, TARGETS, tmp_path / "a", predictor)
     hook.remove()
     assert sum(samples) == attack.evaluations(3) == 3 * 2 * 2

@@ -7,9 +7,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.nn import functional as F
 
-from dori.attacks.constraints import l2_ball, linf_ball, movable, unconstrained
+from dori.attacks.constraints import Movable, l2_ball, linf_ball, unconstrained
 from dori.core.errors import InputError
+from dori.diffusion.conditioning import Rows
 
 Ball = Callable[[Tensor, Tensor, float], Tensor]
 BALLS = (l2_ball, linf_ball)
@@ -156,18 +158,41 @@ def test_a_token_that_is_held_stays_exactly_and_the_rest_in_the_ball(
     assert (norm(ball, found.double() - start.double()) <= room).all()
 
 
-def test_content_stands_before_the_first_end_of_text_and_padding_from_it_on() -> None:
-    ids = torch.tensor([[1, 5, 6, 2, 2, 2], [1, 2, 2, 2, 2, 2], [1, 5, 6, 7, 8, 2], [1, 5, 2, 0, 0, 0]])
-    content = movable(ids, 2, "content")
-    assert content.sum(1).tolist() == [3, 1, 5, 2]
-    assert torch.equal(movable(ids, 2, "padding"), ~content)
-    assert movable(ids, 2, "all").all()
+PLAIN, POOLED = Rows(4, 3), Rows(4, 3, pooled=2)
+CONTENT = torch.tensor([[True, True, False, False], [True, False, False, False]])
 
 
-def test_a_mask_that_selects_nothing_is_refused() -> None:
+def moved(tokens: str, rows: str, what: Rows) -> Tensor:
+    content = F.pad(CONTENT, (0, what.shape[0] - 4))
+    return Movable(tokens, rows).of(what, content).expand(2, *what.shape)
+
+
+def test_content_padding_and_all_are_rows_of_the_sequence() -> None:
+    for tokens, expected in {"content": CONTENT, "padding": ~CONTENT, "all": CONTENT | True}.items():
+        assert torch.equal(moved(tokens, "all", PLAIN), expected[:, :, None].expand(2, 4, 3))
+
+
+@pytest.mark.parametrize("tokens", ["content", "padding", "all"])
+def test_a_pooled_row_moves_with_any_tokens_but_for_what_fills_it_up(tokens: str) -> None:
+    everything, sequence, pooled = (moved(tokens, rows, POOLED) for rows in ("all", "sequence", "pooled"))
+    assert torch.equal(everything, sequence | pooled)
+    assert not (sequence & pooled).any()
+    assert torch.equal(pooled, torch.tensor([[[False] * 3] * 4 + [[True, True, False]]] * 2))
+    assert torch.equal(sequence[:, :4], moved(tokens, "all", PLAIN))
+
+
+def test_a_choice_that_selects_nothing_is_refused() -> None:
     with pytest.raises(InputError, match=r"attack\.tokens=content selects no token of prompt 1"):
-        movable(torch.tensor([[5, 2], [2, 2]]), 2, "content")
-    with pytest.raises(
-        InputError, match=r"attack\.tokens must be one of all, padding, content, but is 'words'"
-    ):
-        movable(torch.tensor([[5, 2]]), 2, "words")
+        Movable("content").of(PLAIN, torch.tensor([[True] * 4, [False] * 4]))
+    with pytest.raises(InputError, match=r"attack\.rows=pooled, but the model has no pooled vector"):
+        Movable(rows="pooled").of(PLAIN, CONTENT)
+    for key in ("tokens", "rows"):
+        with pytest.raises(InputError, match=rf"attack\.{key} must be one of all, .*, but is 'words'"):
+            Movable(**{key: "words"})
+
+
+def test_what_fills_up_a_row_counts_for_no_ball() -> None:
+    start, far = torch.randn(2, 4, 3), 100 * torch.randn(2, 4, 3)
+    filled, there = (F.pad(x, (0, 5)) for x in (start, far))
+    for ball in BALLS:
+        torch.testing.assert_close(ball(there, filled, 0.5)[..., :3], ball(far, start, 0.5))

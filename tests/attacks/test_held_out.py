@@ -47,7 +47,7 @@ def test_samples_through_the_unet_are_those_that_are_counted(model: StableDiffus
     def count(_layer: object, inputs: tuple) -> None:
         samples[0] += len(inputs[0])
 
-    hook = model.unet.register_forward_pre_hook(count)
+    hook = model.denoiser.register_forward_pre_hook(count)
     solved(chosen, model, [0, 1])
     hook.remove()
     steps = chosen.budgets[0].steps
@@ -61,7 +61,7 @@ def test_a_hard_prompt_is_read_as_the_tokens_that_it_reports(model: StableDiffus
     for words in ([], ["attack/start=gaussian", "attack.space.length=6"], ["attack/start=ordinary"]):
         found = solved(attack("hard_prompt", *QUICK["hard_prompt"], *words), model, [0, 1, 2])
         texts = [text_of(model.tokenizer, ids) for ids in found["tokens"]]
-        assert torch.equal(model.tokenize(texts), found["tokens"])
+        assert torch.equal(model.texts.readers[0].ids(texts), found["tokens"])
         torch.testing.assert_close(model.encode_prompts(texts).float(), found["embeddings"])
         if not words:
             assert not torch.equal(found["embeddings"], found["start"])
@@ -79,7 +79,7 @@ def test_any_words_of_the_vocabulary_are_read_as_themselves(data: st.DataObject)
 def test_a_swap_is_kept_only_where_the_loss_falls(model: StableDiffusion) -> None:
     """On the pairs of its step: at every place at most one word changes in a step."""
     one = attack("hard_prompt", "attack.steps=1", "attack.space.candidates=6", "attack.pairs=4")
-    found, start = solved(one, model, [0, 1, 2]), model.tokenize([t.prompt for t in TARGETS])
+    found, start = solved(one, model, [0, 1, 2]), model.texts.readers[0].ids([t.prompt for t in TARGETS])
     assert ((found["tokens"] != start).sum(1) <= 1).all()
     eps, t = one.noise(model, one.attempts(TARGETS))(0)
     z = torch.stack(
@@ -89,7 +89,7 @@ def test_a_swap_is_kept_only_where_the_loss_falls(model: StableDiffusion) -> Non
     def loss(y: torch.Tensor) -> torch.Tensor:
         with torch.no_grad():
             each = [x.repeat_interleave(4, 0) for x in (z, y.double())]
-            return model.denoising_loss(*each, eps.flatten(0, 1).double(), t.flatten()).view(3, 4).mean(1)
+            return model.loss(*each, eps.flatten(0, 1).double(), t.flatten()).view(3, 4).mean(1)
 
     assert (loss(found["embeddings"]) <= loss(found["start"]) + 1e-6).all()
 
@@ -156,7 +156,7 @@ def test_random_search_never_leaves_the_ball(kind: str, epsilon: float, reach: f
 class _NoModel:
     """What a climb asks of a model whose objective needs none."""
 
-    unet, device, dtype = torch.nn.Identity(), torch.device("cpu"), torch.float32
+    denoiser, device, dtype = torch.nn.Identity(), torch.device("cpu"), torch.float32
 
 
 def test_random_search_keeps_the_best_point_and_begins_at_the_start(model: StableDiffusion) -> None:

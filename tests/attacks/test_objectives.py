@@ -33,9 +33,9 @@ def test_guidance_one_is_no_guidance(model: StableDiffusion) -> None:
 def test_the_guided_loss_is_that_of_the_samplers_prediction(model: StableDiffusion) -> None:
     z, y, noise, t = samples(model)
     loss = guided_denoising_loss(model, z, y, noise, t, guidance=3.0)
-    z_t = model.scheduler.add_noise(z, noise, t)
-    without = model.predict_noise(z_t, t, model.empty.expand_as(y)).detach()
-    given = model.predict_noise(z_t, t, y)
+    z_t = model.schedule.scheduler.add_noise(z, noise, t)
+    without = model.predict(z_t, t, model.empty.expand_as(y)).detach()
+    given = model.predict(z_t, t, y)
     expected = (3 * given - 2 * without - noise).square().mean((1, 2, 3))
     torch.testing.assert_close(loss, expected.float())
     found, wanted = (torch.autograd.grad(x.sum(), y, retain_graph=True)[0] for x in (loss, expected))

@@ -45,7 +45,7 @@ class Calls:
 
     def __init__(self, model: StableDiffusion, last: int | None = None):
         self.count, self.last = 0, last
-        self.hook = model.unet.register_forward_pre_hook(self)
+        self.hook = model.denoiser.register_forward_pre_hook(self)
 
     def __call__(self, *arguments: object) -> None:
         self.count += 1

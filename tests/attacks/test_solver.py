@@ -66,21 +66,21 @@ def test_weights_are_untouched_and_never_get_gradients(
     make_diffusion: Callable[..., StableDiffusion],
 ) -> None:
     model = make_diffusion()
-    before = {key: value.clone() for key, value in model.unet.state_dict().items()}
-    model.unet.requires_grad_(True)  # as a defense in training hands it over
-    model.unet.train()
+    before = {key: value.clone() for key, value in model.denoiser.state_dict().items()}
+    model.denoiser.requires_grad_(True)  # as a defense in training hands it over
+    model.denoiser.train()
 
     def objective(*inputs: object) -> Tensor:
-        assert not any(p.requires_grad for p in model.unet.parameters())
-        assert not model.unet.training
+        assert not any(p.requires_grad for p in model.denoiser.parameters())
+        assert not model.denoiser.training
         return denoising_loss(*inputs)
 
     found = attack(model, [0, 1], start=starts(model, [0, 1]), objective=objective)
     assert (found.embeddings - starts(model, [0, 1])).abs().amin() > 0  # it did something
-    assert all(torch.equal(value, before[key]) for key, value in model.unet.state_dict().items())
+    assert all(torch.equal(value, before[key]) for key, value in model.denoiser.state_dict().items())
     assert all(p.grad is None for network in model.networks for p in network.parameters())
-    assert all(p.requires_grad for p in model.unet.parameters())
-    assert model.unet.training
+    assert all(p.requires_grad for p in model.denoiser.parameters())
+    assert model.denoiser.training
 
 
 def test_a_target_alone_or_in_any_company_has_the_same_trigger(model: StableDiffusion) -> None:
@@ -93,7 +93,7 @@ def test_a_target_alone_or_in_any_company_has_the_same_trigger(model: StableDiff
 @pytest.mark.parametrize("batch", [1, 4])
 def test_the_size_of_the_calls_does_not_matter(model: StableDiffusion, batch: int) -> None:
     calls = []
-    hook = model.unet.register_forward_pre_hook(lambda _, inputs: calls.append(len(inputs[0])))
+    hook = model.denoiser.register_forward_pre_hook(lambda _, inputs: calls.append(len(inputs[0])))
     found = attack(model, [0, 1], batch=batch)
     hook.remove()
     assert max(calls) == batch
@@ -115,7 +115,7 @@ def test_the_first_loss_is_that_of_the_start(model: StableDiffusion) -> None:
     noise, t = noise_of(model, [0])(0)
     z, y = latents(model, [0]), starts(model, [0])
     with torch.no_grad():
-        loss = model.denoising_loss(z.expand(PAIRS, -1, -1, -1), y.expand(PAIRS, -1, -1), noise[0], t[0])
+        loss = model.loss(z.expand(PAIRS, -1, -1, -1), y.expand(PAIRS, -1, -1), noise[0], t[0])
     assert attack(model, [0]).losses[0, 0].item() == pytest.approx(loss.mean().item(), rel=1e-6)
 
 
@@ -124,7 +124,7 @@ def test_a_plain_gradient_step_is_a_gradient_step(model: StableDiffusion) -> Non
     (noise, t), z = noise_of(model, [0])(0), latents(model, [0])
     y = starts(model, [0]).requires_grad_(True)
     with torch.enable_grad():
-        loss = model.denoising_loss(z.expand(PAIRS, -1, -1, -1), y.expand(PAIRS, -1, -1), noise[0], t[0])
+        loss = model.loss(z.expand(PAIRS, -1, -1, -1), y.expand(PAIRS, -1, -1), noise[0], t[0])
         (gradient,) = torch.autograd.grad(loss.mean(), y)
     found = attack(model, [0], steps=1, optimizer=partial(torch.optim.SGD, lr=10.0), batch=2)
     torch.testing.assert_close(found.embeddings, y.detach() - 10 * gradient, rtol=0, atol=1e-9)
@@ -187,7 +187,7 @@ def test_the_callback_sees_every_step(model: StableDiffusion) -> None:
 
 def test_a_target_that_is_taken_out_rests_and_costs_nothing(model: StableDiffusion) -> None:
     samples = []
-    hook = model.unet.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))
+    hook = model.denoiser.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))
     found = attack(
         model, [0, 1], steps=4,
         callback=lambda steps, y, loss: torch.tensor([steps == 2, steps == 3]),

@@ -46,15 +46,15 @@ def material_of(diffusion: StableDiffusion, count: int = 3) -> Material:
     texts = tiny.prompts(count + 7)
     targets = [Target(f"verbatim/{i}", texts[i], "verbatim", tiny.picture(i)) for i in range(count)]
     pairs = Ordinary(texts[count:], [tiny.picture(50 + i) for i in range(7)])
-    latents = diffusion.encode_images(pairs.tensor(diffusion.resolution, 0, 7))
-    images = tensor([tiny.picture(20 + i) for i in range(2 * count)], diffusion.resolution)
+    latents = diffusion.encode_images(pairs.tensor(diffusion.size, 0, 7))
+    images = tensor([tiny.picture(20 + i) for i in range(2 * count)], diffusion.size)
     both = diffusion.encode_images(images).split(2)
     surrogates = {target.name: pair for target, pair in zip(targets, both, strict=True)}
-    first = diffusion.encode_images(tensor([t.pixels() for t in targets], diffusion.resolution)).split(1)
+    first = diffusion.encode_images(tensor([t.pixels() for t in targets], diffusion.size)).split(1)
     originals = {target.name: latent for target, latent in zip(targets, first, strict=True)}
     return Material(
-        diffusion, diffusion.with_unet(diffusion.unet_folder), Data(targets, pairs), targets, originals,
-        surrogates, pairs.captions[:5], latents[:5],
+        diffusion, diffusion.with_denoiser(diffusion.denoiser_folder), Data(targets, pairs), targets,
+        originals, surrogates, pairs.captions[:5], latents[:5],
         pairs.captions[5:], latents[5:],
     )  # fmt: skip
 
@@ -77,6 +77,6 @@ def trained(
         quiet = partial(trainer.func, **{**trainer.keywords, "enable_progress_bar": False})
         measure = partial(settings.validation.measure, material, similarity, 0.5, folder)
         fit(settings, material, measure, quiet, folder, {"defense": {"name": settings.name}}, "training")
-        return diffusion.with_unet(folder).unet.state_dict()
+        return diffusion.with_denoiser(folder).denoiser.state_dict()
 
     return go

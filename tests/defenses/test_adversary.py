@@ -49,7 +49,7 @@ def test_targets_side_by_side_leave_the_weights_to_be_trained(
     material: Material, attack: Attack, threads: int
 ) -> None:
     """On three cores each of the targets is attacked in a thread; the first to end may thaw nothing."""
-    unet, before = material.diffusion.unet.requires_grad_(True), torch.get_num_threads()
+    unet, before = material.diffusion.denoiser.requires_grad_(True), torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         found = Adversary(replace(attack, steps=6), None, 0)(material, material.targets, 0)

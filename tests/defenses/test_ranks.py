@@ -21,7 +21,7 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 
 def train(rank: int, make: Make, settings: Finetuning, model: StableDiffusion, folder: Path) -> Any:
     folder.mkdir(exist_ok=True)
-    material = material_of(model.with_unet(model.unet_folder))
+    material = material_of(model.with_denoiser(model.denoiser_folder))
     measure = partial(settings.validation.measure, material, similarity, 0.5, folder)
     counted = fit(settings, material, measure, make, folder, {"defense": settings.name}, "training")
     assert counted.pop("training_seconds") > 0
@@ -43,7 +43,7 @@ def test_two_ranks_train_what_one_process_does(
     files = [sorted(p.name for p in (tmp_path / name).iterdir()) for name in ("one", "two")]
     assert files[0] == files[1] and {"config.json", WEIGHTS, "training.json"} < {*files[0]}
     one, two = (load_file(tmp_path / name / WEIGHTS) for name in ("one", "two"))
-    first = load_file(model.unet_folder / WEIGHTS)
+    first = load_file(model.denoiser_folder / WEIGHTS)
     assert any((one[key] - first[key]).abs().max() > 5e-4 for key in one)
     for key, value in one.items():
         torch.testing.assert_close(two[key], value, rtol=0, atol=TOLERANCE)

@@ -28,7 +28,7 @@ def material(make_diffusion: Callable[..., StableDiffusion]) -> Material:
     """A model, beside another one that stands for it as it was."""
     material = material_of(make_diffusion("epsilon"))
     with torch.no_grad():
-        for weight in material.untrained.unet.parameters():
+        for weight in material.untrained.denoiser.parameters():
             weight.mul_(0.9)
     return material
 
@@ -52,7 +52,7 @@ def test_ascent_raises_the_loss_on_the_training_images_up_to_a_bound(material: M
     samples = AscentTerm(3).draw(material, step(material))
     for i, z in enumerate(samples["z"]):
         assert torch.equal(z, material.originals[material.targets[i // 3].name][0])
-    plain = material.diffusion.denoising_loss(**samples)
+    plain = material.diffusion.loss(**samples)
     middle = float(plain.median())
     found = AscentTerm(3, most=middle).loss(material.diffusion, samples)
     torch.testing.assert_close(found, -plain.clamp(max=middle))
@@ -66,14 +66,14 @@ def test_siss_weighs_by_likelihood(material: Material) -> None:
     # close together, so that both likelihoods count
     samples["a"] = samples["x"] + 0.01 * samples["a"]
     a, x, y, noise, t = (samples[key] for key in ("a", "x", "y", "noise", "t"))
-    bar = material.diffusion.scheduler.alphas_cumprod[t].double().view(-1, 1, 1, 1)
+    bar = material.diffusion.schedule.scheduler.alphas_cumprod[t].double().view(-1, 1, 1, 1)
     z_t = bar.sqrt() * samples["z"] + (1 - bar).sqrt() * noise
     q_x, q_a = (
         torch.distributions.Normal(bar.sqrt() * each, (1 - bar).sqrt()).log_prob(z_t).sum((1, 2, 3))
         for each in (x, a)
     )
     mixture = torch.logaddexp(q_x + torch.tensor(0.7).log(), q_a + torch.tensor(0.3).log())
-    predicted = material.diffusion.predict_noise(z_t.float(), t, y)
+    predicted = material.diffusion.predict(z_t.float(), t, y)
     noises = [(z_t - bar.sqrt() * each) / (1 - bar).sqrt() for each in (x, a)]
     keep, forget = (
         (q - mixture).exp() * (predicted - noise).square().mean((1, 2, 3))
@@ -101,11 +101,11 @@ def test_esd_turns_away_from_what_the_prompt_added(material: Material) -> None:
     assert samples["t"].max() < 1000
     before = material.original
     nothing, prompted = (
-        before.predict_noise(samples["z_t"], samples["t"], y)
+        before.predict(samples["z_t"], samples["t"], y)
         for y in (before.empty.expand_as(samples["y"]), samples["y"])
     )
     torch.testing.assert_close(samples["target"], 2.5 * nothing - 1.5 * prompted, rtol=1e-3, atol=1e-4)
-    predicted = material.diffusion.predict_noise(samples["z_t"], samples["t"], samples["y"])
+    predicted = material.diffusion.predict(samples["z_t"], samples["t"], samples["y"])
     found = EsdTerm(2).loss(material.diffusion, samples)
     torch.testing.assert_close(found, (predicted - samples["target"]).square().mean((1, 2, 3)))
 
@@ -119,8 +119,8 @@ def test_esds_latents_are_those_of_the_model_as_it_is(
     y = now.embeddings[:, 0].expand(2, -1, -1)
     noise = torch.randn((2, *material.diffusion.latent_shape), generator=generator(0, "esd", 5))
     walk = list(material.diffusion.denoise(y, noise, steps=steps, guidance=3.0))
-    reached = [noise, *(z for _, z in walk)]
-    times = [t for t, _ in walk]
+    reached = [noise, *walk]
+    times = [int(t) for t, _ in material.diffusion.schedule.walk(steps, ())]
     draw = torch.randint
     for stop in range(steps):
 
@@ -145,16 +145,16 @@ def test_concept_ablation_imitates_the_original_at_a_paraphrase(material: Materi
         texts = list(paraphrases(now.targets[i // 2].prompt, 3, generator(0, "anchors", name), 0.3))
         ys = before.encode_prompts(texts)
         one = {key: samples[key][i : i + 1].expand(len(ys), *samples[key][i].shape) for key in ("z_t", "t")}
-        found = before.predict_noise(one["z_t"], one["t"], ys)
+        found = before.predict(one["z_t"], one["t"], ys)
         assert min(float((each - target).abs().max()) for each in found) < 1e-3
 
 
 def test_only_the_chosen_weights_are_trained(make_diffusion: Callable[..., StableDiffusion]) -> None:
-    unet = make_diffusion("epsilon").unet
+    unet = make_diffusion("epsilon").denoiser
     choose(unet, "attn2")
     trained = {name for name, weight in unet.named_parameters() if weight.requires_grad}
     assert trained == {name for name, _ in unet.named_parameters() if "attn2" in name} != set()
-    with pytest.raises(InputError, match="no weight of the U-Net has 'attn9' in its name"):
+    with pytest.raises(InputError, match="no weight of the denoiser has 'attn9' in its name"):
         choose(unet, "attn9")
 
 
@@ -165,7 +165,7 @@ def test_each_trains_and_ends_with_other_weights(
 ) -> None:  # fmt: skip
     settings = replace(configured(option=option), epochs=1, micro_batch=2)
     found = trained(tmp_path_factory.mktemp(option), settings)
-    before = make_diffusion("epsilon").unet.state_dict()
+    before = make_diffusion("epsilon").denoiser.state_dict()
     changed = {key for key in found if not torch.equal(found[key], before[key])}
     assert changed
     if settings.weights:

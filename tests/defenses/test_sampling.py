@@ -43,10 +43,10 @@ def test_words_are_added_and_none_is_lost(
 
 
 def size(diffusion: StableDiffusion, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    t = torch.full((len(z),), diffusion.first_timestep)
+    t = torch.full((len(z),), diffusion.schedule.first(diffusion.sampling_steps, diffusion.latent_shape))
     with torch.no_grad():
-        nothing = diffusion.predict_noise(z, t, diffusion.empty.expand_as(y))
-        added = diffusion.predict_noise(z, t, y) - nothing
+        nothing = diffusion.predict(z, t, diffusion.empty.expand_as(y))
+        added = diffusion.predict(z, t, y) - nothing
     return added.flatten(1).norm(dim=1) / math.sqrt(added[0].numel())
 
 
@@ -70,7 +70,7 @@ def test_the_noise_that_the_prompt_adds_is_lowered_to_the_target(diffusion: Stab
 
 def test_the_first_logit_is_rescaled(diffusion: StableDiffusion) -> None:
     """One layer's attention, written out; and the same as before afterwards."""
-    layer = diffusion.unet.get_submodule("down_blocks.0.attentions.0.transformer_blocks.0.attn2")
+    layer = diffusion.denoiser.get_submodule("down_blocks.0.attentions.0.transformer_blocks.0.attn2")
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, 9, layer.to_q.in_features, generator=generator)
     y = torch.randn(2, 5, layer.to_k.in_features, generator=generator)
@@ -102,7 +102,7 @@ def test_the_sampler_meets_the_guard_and_the_attacks_loss_does_not(diffusion: St
     for guard in (EmbeddingAdjustment("a", 1e-6, 5, 0.5), BosAttention("b", 8.0)):
         guarded = diffusion.guarded(guard)
         assert not torch.equal(guarded.sample(y, z), plain)
-        assert torch.equal(guarded.denoising_loss(z, y, z, t), diffusion.denoising_loss(z, y, z, t))
+        assert torch.equal(guarded.loss(z, y, z, t), diffusion.loss(z, y, z, t))
         assert torch.equal(diffusion.sample(y, z), plain)
     words = diffusion.guarded(RandomTokens("c"))
     assert torch.equal(words.sample(y, z), plain)
@@ -161,13 +161,13 @@ def test_settings_that_mean_nothing_are_refused(word: str) -> None:
 def test_a_guard_costs_what_it_says(diffusion: StableDiffusion, monkeypatch: pytest.MonkeyPatch) -> None:
     y, calls = diffusion.encode_prompts(tiny.prompts(2)), []
     z = torch.randn(2, *diffusion.latent_shape, generator=torch.Generator().manual_seed(0))
-    predict = StableDiffusion.predict_noise
+    predict = StableDiffusion.predict
 
     def counted(self: StableDiffusion, z_t: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
         calls.append(len(z_t))
         return predict(self, z_t, *rest)
 
-    monkeypatch.setattr(StableDiffusion, "predict_noise", counted)
+    monkeypatch.setattr(StableDiffusion, "predict", counted)
     guard = EmbeddingAdjustment("a", 1e-9, 3)
     guard.embeddings(diffusion, y, z)
     assert sum(calls) <= 2 * guard.samples

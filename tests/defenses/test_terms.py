@@ -67,7 +67,7 @@ def test_a_targets_draws_are_the_same_in_any_company(material: Material) -> None
 def test_the_loss_is_the_denoising_loss(material: Material) -> None:
     for term in (OrdinaryTerm(batch=4), SurrogateTerm(pairs=1)):
         samples = term.draw(material, step(material))
-        expected = material.diffusion.denoising_loss(**samples)
+        expected = material.diffusion.loss(**samples)
         assert torch.equal(term.loss(material.diffusion, samples), expected)
 
 
@@ -77,9 +77,9 @@ def test_a_model_goes_on_with_the_weights_that_it_was_trained_with(material: Mat
     plain, weighted = material.diffusion, copy.copy(material.diffusion)
     weighted.loss_weight_cap = 5.0
     samples = OrdinaryTerm(batch=16).draw(material, step(material))
-    expected = weights(plain.scheduler, 5.0)[samples["t"]] * plain.denoising_loss(**samples)
+    expected = weights(plain.schedule.scheduler, 5.0)[samples["t"]] * plain.loss(**samples)
     torch.testing.assert_close(OrdinaryTerm(batch=16).loss(weighted, samples), expected)
-    assert float(weights(plain.scheduler, 5.0).mean()) == pytest.approx(1)
+    assert float(weights(plain.schedule.scheduler, 5.0).mean()) == pytest.approx(1)
     recipe = yaml.safe_load((PACKAGE / "minnow/recipe.yaml").read_text())
     assert build(tiny.composed("model=minnow").model).loss_weight_cap == recipe["unet"]["weight_cap"]
 

@@ -58,8 +58,8 @@ def test_it_is_the_plain_loop(
     diffusion = make_diffusion("epsilon")
     material = material_of(diffusion)
     module = FinetuningModule(settings, material, dict)
-    optimizer = settings.optimizer(list(diffusion.unet.parameters()))
-    average = {key: value.clone() for key, value in diffusion.unet.state_dict().items()}
+    optimizer = settings.optimizer(list(diffusion.denoiser.parameters()))
+    average = {key: value.clone() for key, value in diffusion.denoiser.state_dict().items()}
     for epoch in range(settings.epochs):
         for place, targets in enumerate(module.order(epoch)):
             y = module.adversary(material, targets, epoch)
@@ -67,15 +67,15 @@ def test_it_is_the_plain_loop(
                 number = (epoch * 2 + place) * settings.updates + update
                 step = Step(0, number, targets, y)
                 loss = sum(
-                    term.weight * diffusion.denoising_loss(**term.draw(material, step)).mean()
+                    term.weight * diffusion.loss(**term.draw(material, step)).mean()
                     for term in settings.terms.values()
                 )
                 optimizer.zero_grad()
                 loss.backward()  # type: ignore[union-attr]
-                torch.nn.utils.clip_grad_norm_(diffusion.unet.parameters(), settings.clip)
+                torch.nn.utils.clip_grad_norm_(diffusion.denoiser.parameters(), settings.clip)
                 optimizer.step()
                 decay = settings.ema if number else 0
-                for key, value in diffusion.unet.state_dict().items():
+                for key, value in diffusion.denoiser.state_dict().items():
                     average[key].lerp_(value, 1 - decay)
     for key, value in unet_of(whole).items():
         torch.testing.assert_close(value, average[key], rtol=1e-3, atol=2e-5)
@@ -109,7 +109,7 @@ def test_what_comes_out_is_a_unet_and_a_history(whole: Path) -> None:
     updates = 2 * (
         2 * 2 * 3 + 2 * 3 * 2
     )  # epochs, (attacks x updates x ordinary + updates x targets x pairs)
-    assert found["counted"] == {"attack_evaluations": attacks, "unet_evaluations": attacks + updates}
+    assert found["counted"] == {"attack_evaluations": attacks, "denoiser_evaluations": attacks + updates}
 
 
 def test_the_size_of_its_parts_does_not_matter(
@@ -213,7 +213,7 @@ def test_the_best_epoch_is_kept_and_a_training_that_stalls_ends(
     seen: list[Weights] = []
 
     def measured(self: Any, material: Any, *given: Any) -> dict[str, float]:
-        seen.append({k: v.clone() for k, v in material.diffusion.unet.state_dict().items()})
+        seen.append({k: v.clone() for k, v in material.diffusion.denoiser.state_dict().items()})
         return {"ordinary_loss": 0.5, "MR": rates[len(seen) - 1]}
 
     monkeypatch.setattr("dori.defenses.training.validation.Validation.measure", measured)
@@ -241,14 +241,18 @@ def test_lora_trains_adapters_alone_and_leaves_their_file(
     small = configured("defense.lora.target_modules=[to_q,to_v]", option="adversarial_lora")
     found = trained(tmp_path, small)
     plain = make_diffusion("epsilon")
-    changed = {key for key, value in plain.unet.state_dict().items() if not torch.equal(value, found[key])}
-    assert found.keys() == plain.unet.state_dict().keys()
+    changed = {
+        key for key, value in plain.denoiser.state_dict().items() if not torch.equal(value, found[key])
+    }
+    assert found.keys() == plain.denoiser.state_dict().keys()
     assert changed
     assert all("to_q" in key or "to_v" in key for key in changed)
     # the file alone gives the same model, without dori
     plain.pipeline.load_lora_weights(tmp_path)
     plain.pipeline.fuse_lora()
-    fused = {k.replace(".base_layer", ""): v for k, v in plain.unet.state_dict().items() if "lora" not in k}
+    fused = {
+        k.replace(".base_layer", ""): v for k, v in plain.denoiser.state_dict().items() if "lora" not in k
+    }
     for key, value in found.items():
         torch.testing.assert_close(fused[key], value, rtol=1e-4, atol=1e-6)
 

@@ -210,7 +210,7 @@ def test_a_component_of_another_kind_is_called_by_its_name(copy: Path, part: str
         ("unet", {"time_cond_proj_dim": 256}, "time_cond_proj_dim is 256"),
         ("unet", {"encoder_hid_dim_type": "ip_image_proj"}, "encoder_hid_dim_type"),
         ("unet", {"sample_size": None}, "sample_size is None: write"),
-        ("unet", {"sample_size": [8, 12]}, r"sample_size is \[8, 12\]"),
+        ("unet", {"sample_size": [8, 12, 3]}, r"sample_size is \[8, 12, 3\]"),
         ("unet", {"_class_name": "UNet2DModel"}, "config.json is of a UNet2DModel"),
         ("vae", {"shift_factor": 0.1}, "shift_factor is 0.1"),
         ("vae", {"scaling_factor": None}, "scaling_factor is None"),
@@ -227,9 +227,15 @@ def test_parts_that_do_not_fit_are_refused_before_a_weight_is_read(
         opened(copy)
 
 
-def test_a_square_that_is_written_as_two_sides_is_one(copy: Path) -> None:
-    edit(copy / "unet/config.json", sample_size=[8, 8])
-    assert opened(copy).latent_shape == (tiny.LATENTS, 8, 8)
+def test_latents_have_two_sides_where_they_are_written(copy: Path) -> None:
+    edit(copy / "unet/config.json", sample_size=[8, 12])
+    model = opened(copy)
+    assert (model.latent_shape, model.size) == ((tiny.LATENTS, 8, 12), (48, 32))
+
+
+def test_a_size_that_the_autoencoder_cannot_have_is_refused(copy: Path) -> None:
+    assert opened(copy, size=[48, 32]).latent_shape == (tiny.LATENTS, 8, 12)
+    refused(copy, "model.size is 50 x 32: tiny draws multiples of 4 pixels", size=[50, 32])
 
 
 def test_what_a_configuration_leaves_out_is_as_in_diffusers(copy: Path) -> None:
@@ -248,9 +254,9 @@ def test_weights_that_were_stored_in_another_precision_are_cast(copy: Path) -> N
 
 
 def test_what_a_newer_library_wrote_is_left_aside_where_every_weight_has_its_place(copy: Path) -> None:
-    before = opened(copy).unet.state_dict()
+    before = opened(copy).denoiser.state_dict()
     edit(copy / "unet/config.json", _diffusers_version="9.0.0", something_new=None)
-    after = opened(copy).unet.state_dict()
+    after = opened(copy).denoiser.state_dict()
     assert all(torch.equal(value, before[name]) for name, value in after.items())
 
 
@@ -277,9 +283,9 @@ def test_a_scheduler_of_another_kind_of_model_is_called_by_its_name(copy: Path, 
 
 @pytest.mark.parametrize("kind", [PNDMScheduler, EulerDiscreteScheduler, UniPCMultistepScheduler])
 def test_ddim_takes_the_place_of_what_has_its_schedule(copy: Path, kind: Any) -> None:
-    before = opened(copy).scheduler.alphas_cumprod
+    before = opened(copy).schedule.scheduler.alphas_cumprod
     model = opened(with_scheduler(copy, kind(**BETAS)))
-    torch.testing.assert_close(model.scheduler.alphas_cumprod, before)
+    torch.testing.assert_close(model.schedule.scheduler.alphas_cumprod, before)
 
 
 @pytest.mark.parametrize(
@@ -310,7 +316,7 @@ def test_zero_terminal_snr_is_right_where_v_is_predicted(copy: Path) -> None:
     )
     model = opened(with_scheduler(copy, scheduler), sampling_steps=3)
     noise = torch.randn(1, *model.latent_shape, generator=torch.Generator().manual_seed(0))
-    *_, (_, z) = model.denoise(model.empty, noise, steps=3, guidance=2.0)
+    *_, z = model.denoise(model.empty, noise, steps=3, guidance=2.0)
     assert torch.isfinite(z).all()
 
 

@@ -45,7 +45,7 @@ def two_variants(folder: Path) -> None:
 
 
 def one_weight(model: StableDiffusion) -> torch.Tensor:
-    return model.unet.conv_in.bias
+    return model.denoiser.conv_in.bias
 
 
 def test_variants_in_one_folder_are_two_models(copy: Path) -> None:
@@ -60,7 +60,7 @@ def test_variants_in_one_folder_are_two_models(copy: Path) -> None:
 def test_a_part_without_the_variant_is_loaded_plainly(copy: Path) -> None:
     as_variant(copy, "unet")
     model = opened(copy, variant="non_ema")
-    assert [part.variant for part in model.parts.values()] == ["non_ema", None, None]
+    assert [part.variant for part in model.components.parts.values()] == ["non_ema", None, None]
     assert model.pipeline
 
 
@@ -75,8 +75,8 @@ def test_a_pickled_variant_is_not_replaced_by_other_weights(copy: Path) -> None:
 def test_a_trained_unet_has_no_variant(copy: Path, v_folder: Path) -> None:
     as_variant(copy, "unet")
     model = opened(copy, variant="non_ema")
-    assert model.with_unet(model.unet_folder).fingerprint == model.fingerprint
-    assert model.with_unet(v_folder / "unet").parts["unet"].variant is None
+    assert model.with_denoiser(model.denoiser_folder).fingerprint == model.fingerprint
+    assert model.with_denoiser(v_folder / "unet").components.parts["unet"].variant is None
 
 
 def stale_copy(folder: Path, part: str) -> None:
@@ -103,7 +103,7 @@ def test_the_files_of_the_fingerprint_are_those_that_are_loaded(
     settings = LAYOUTS[layout](copy)
     model = opened(copy, **settings)
     bare = tmp_path / "bare"
-    for file in (file for part in model.parts.values() for file in part.files):
+    for file in (file for part in model.components.parts.values() for file in part.files):
         (bare / file.relative_to(copy)).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, bare / file.relative_to(copy))
     for rest in ("tokenizer", "scheduler"):
@@ -113,7 +113,7 @@ def test_the_files_of_the_fingerprint_are_those_that_are_loaded(
     assert again.fingerprint == model.fingerprint
     for one, other in zip(again.networks, model.networks, strict=True):
         assert all(torch.equal(value, other.state_dict()[key]) for key, value in one.state_dict().items())
-    for file in (file for part in again.parts.values() for file in part.weights):
+    for file in (file for part in again.components.parts.values() for file in part.weights):
         content = file.read_bytes()
         file.unlink()
         with pytest.raises(InputError, match=str(file.parent)):
@@ -163,4 +163,4 @@ def test_an_index_that_names_other_weights_than_its_shards_is_refused(copy: Path
 
 def test_a_pipeline_in_the_place_of_a_unet_is_told_from_one(v_folder: Path) -> None:
     with pytest.raises(InputError, match=f"is a whole pipeline; give its unet: {v_folder}/unet"):
-        opened(v_folder, unet=str(v_folder))
+        opened(v_folder, denoiser=str(v_folder))

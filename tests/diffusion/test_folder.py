@@ -74,7 +74,7 @@ def test_a_folder_that_has_a_variant_only_is_refused_without_it(copy: Path) -> N
         weights.rename(weights.with_suffix(".fp16.safetensors"))
     with pytest.raises(InputError, match="fp16"):
         opened(copy)
-    assert opened(copy, variant="fp16").unet.dtype == torch.float32
+    assert opened(copy, variant="fp16").dtype == torch.float32
 
 
 def test_another_kind_of_prediction_is_refused(copy: Path) -> None:
@@ -86,7 +86,7 @@ def test_another_kind_of_prediction_is_refused(copy: Path) -> None:
 
 def test_a_missing_unet_folder_is_refused(v_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=f"{tmp_path}/none"):
-        opened(v_folder, unet=str(tmp_path / "none"))
+        opened(v_folder, denoiser=str(tmp_path / "none"))
 
 
 def test_the_fingerprint_does_not_depend_on_the_place(v_folder: Path, copy: Path) -> None:

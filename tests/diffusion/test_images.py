@@ -59,7 +59,7 @@ def test_models_share_the_noise_of_a_name(make_diffusion: Make, predictor: Predi
     seen = []
     for prediction in ("epsilon", "v_prediction"):
         model = make_diffusion(prediction, guidance=1)
-        hook = model.unet.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+        hook = model.denoiser.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
         drawn(model, NAMES[:1], tmp_path / prediction, predictor)
         hook.remove()
     first, second = seen[0], seen[len(seen) // 2]
@@ -72,7 +72,7 @@ def test_images_that_are_there_are_kept(make_diffusion: Make, predictor: Predict
     samples = []
     (tmp_path / "a" / file_name(1, 1)).unlink()
     (tmp_path / "a" / (file_name(1, 1) + ".tmp")).write_bytes(b"half a picture")
-    hook = model.unet.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))
+    hook = model.denoiser.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))
     again = drawn(model, NAMES, tmp_path / "a", predictor)
     hook.remove()
     assert sum(samples) == 2 * model.evaluations_per_image

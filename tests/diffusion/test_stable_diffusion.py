@@ -58,7 +58,7 @@ def test_predicted_noise_follows_the_formula(make_diffusion: Make, prediction: s
     z_t, t = noise_of(model, 3).double(), torch.tensor([1, 400, 990])
     y = model.encode_prompts(tiny.prompts(3))
     with torch.no_grad():
-        out, found = model.unet(z_t, t, y).sample, model.predict_noise(z_t, t, y)
+        out, found = model.denoiser(z_t, t, y).sample, model.predict(z_t, t, y)
     # the schedule from its definition: betas linear in their roots
     betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
     a = (1 - betas).cumprod(0)[t].view(-1, 1, 1, 1)
@@ -73,21 +73,21 @@ def test_denoising_loss_is_the_mean_squared_error_of_each_sample(
     model = make_diffusion(prediction)
     z, noise, t = noise_of(model, 2), torch.randn(2, *model.latent_shape), torch.tensor([10, 700])
     y = model.encode_prompts(tiny.prompts(2))
-    loss = model.denoising_loss(z, y, noise, t)
+    loss = model.loss(z, y, noise, t)
     for i in range(2):
-        a = model.scheduler.alphas_cumprod[t[i]]
+        a = model.schedule.scheduler.alphas_cumprod[t[i]]
         z_t = a.sqrt() * z[i] + (1 - a).sqrt() * noise[i]
         with torch.no_grad():
-            out = model.unet(z_t[None], t[i], y[i : i + 1]).sample[0]
+            out = model.denoiser(z_t[None], t[i], y[i : i + 1]).sample[0]
         predicted = out if prediction == "epsilon" else a.sqrt() * out + (1 - a).sqrt() * z_t
         expected = sum((predicted - noise[i]).flatten().square().tolist()) / noise[i].numel()
         assert loss[i].item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_images_are_encoded_to_scaled_means_in_any_batch(make_diffusion: Make) -> None:
-    images = tensor([tiny.picture(i) for i in range(3)], tiny.SIDE)
+    images = tensor([tiny.picture(i) for i in range(3)], (tiny.SIDE,) * 2)
     model = make_diffusion(batch=8)
-    assert (model.resolution, model.latent_shape) == (tiny.SIDE, (tiny.LATENTS, 8, 8))
+    assert (model.size, model.latent_shape) == ((tiny.SIDE,) * 2, (tiny.LATENTS, 8, 8))
     with torch.no_grad():
         mean = model.pipeline.vae.encode(images / 127.5 - 1).latent_dist.mean
     z = model.encode_images(images)
@@ -101,7 +101,7 @@ def test_evaluations_per_image_are_the_samples_through_the_unet(
 ) -> None:
     model = make_diffusion(guidance=guidance, sampling_steps=3, batch=4)
     samples = []
-    hook = model.unet.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))
+    hook = model.denoiser.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))
     model.sample(model.encode_prompts(tiny.prompts(5)), noise_of(model, 5))
     hook.remove()
     assert sum(samples) == 5 * model.evaluations_per_image
@@ -162,8 +162,8 @@ def test_a_saved_model_is_the_same_and_loads_in_plain_diffusers(make_diffusion: 
 def test_another_unet_takes_the_place_of_the_pipelines_own(
     make_diffusion: Make, v_folder: Path, epsilon_folder: Path
 ) -> None:
-    own, other = make_diffusion(), make_diffusion(unet=str(epsilon_folder / "unet"))
-    expected = make_diffusion("epsilon").unet.state_dict()
-    assert all(torch.equal(value, expected[key]) for key, value in other.unet.state_dict().items())
+    own, other = make_diffusion(), make_diffusion(denoiser=str(epsilon_folder / "unet"))
+    expected = make_diffusion("epsilon").denoiser.state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in other.denoiser.state_dict().items())
     assert other.fingerprint != own.fingerprint
-    assert make_diffusion(unet=str(v_folder / "unet")).fingerprint == own.fingerprint
+    assert make_diffusion(denoiser=str(v_folder / "unet")).fingerprint == own.fingerprint

@@ -22,7 +22,7 @@ class Reference:
         self.model, self.nemo, self.mean, self.std = model, nemo, mean, std
         self.calls = self.iterations = self.layer_tests = self.neuron_tests = 0
         self.y = model.encode_prompts([prompt])
-        modules = dict(model.unet.named_modules())
+        modules = dict(model.denoiser.named_modules())
         names = [n for n in modules if n.endswith("attn2.to_v") and n.startswith("down_blocks")]
         names += [n for n in modules if n.endswith("attn2.to_v") and n.startswith("mid_block")]
         if nemo.layers == "all":
@@ -47,11 +47,11 @@ class Reference:
 
             hooks.append(layer.register_forward_hook(block))
         latents = self.latents(self.nemo.seeds)
-        schedule = self.model.scheduler
+        schedule = self.model.schedule.scheduler
         schedule.set_timesteps(50)
         y = self.y.expand(len(latents), -1, -1)
         for t in schedule.timesteps[:2]:
-            noise = self.model.predict_noise(latents, t.expand(len(latents)), y)
+            noise = self.model.predict(latents, t.expand(len(latents)), y)
             self.calls += self.nemo.seeds
         for hook in hooks:
             hook.remove()
@@ -70,7 +70,7 @@ class Reference:
             layer.register_forward_hook(lambda _, __, out: kept.append(out[0].abs().mean(0).float()))
             for layer in self.layers.values()
         ]
-        self.model.predict_noise(self.latents(1), self.model.scheduler.timesteps[:1], self.y)
+        self.model.predict(self.latents(1), self.model.schedule.scheduler.timesteps[:1], self.y)
         self.calls += 1
         for hook in hooks:
             hook.remove()

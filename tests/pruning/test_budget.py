@@ -95,11 +95,11 @@ def test_no_score_that_is_left_exceeds_one_that_is_taken(
 @pytest.mark.parametrize("layers", [None, "feed_forward", "values", "all_values"])
 def test_a_ratio_is_of_each_layer(make_diffusion: Make, layers: str | None) -> None:
     quotas, evaluations = Budget(ratio=0.07, layers=layers).quotas(make_diffusion(), [], NONE, keep)
-    unet = make_diffusion().unet
+    unet = make_diffusion().denoiser
     assert evaluations == 0
     (quota,) = quotas
     assert all(name.endswith("to_v" if layers and "values" in layers else "ff.net.2") for name in quota)
-    for name, (shape, number) in quota.items():
+    for name, (shape, number, _) in quota.items():
         weight = unet.get_submodule(name).weight
         assert shape == tuple(weight.shape)
         assert abs(number - 0.07 * weight.numel()) <= 0.5
@@ -122,7 +122,7 @@ def test_another_method_lends_its_layers_counts_and_kind(make_diffusion: Make) -
     assert quotas == [
         {"a": Share((2, 3), 4), "b": Share((5,), 2)}, {"a": Share((2, 3), 2), "b": Share((5,), 2)},
     ]  # fmt: skip
-    assert quotas[0] == quota_of(like.masks[0])
+    assert quotas[0] == quota_of(like.masks[0], lambda layer: 0)
     assert (evaluations, like.seen, budget.per_prompt) == (7, targets, True)
     assert not Budget(like=Fixed([])).per_prompt
     assert not Budget(ratio=0.1).per_prompt

@@ -86,7 +86,7 @@ def test_a_mask_of_another_model_is_refused(make_diffusion: Make, tmp_path: Path
 def test_the_skeleton_is_the_unet_but_for_its_weights(make_diffusion: Make) -> None:
     model = make_diffusion()
     shapes = {name: value.shape for name, value in model.skeleton.state_dict().items()}
-    assert shapes == {name: value.shape for name, value in model.unet.state_dict().items()}
+    assert shapes == {name: value.shape for name, value in model.denoiser.state_dict().items()}
     assert all(value.is_meta for value in model.skeleton.parameters())
 
 

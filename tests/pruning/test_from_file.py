@@ -17,7 +17,6 @@ from dori.data.targets import Ordinary
 from dori.diffusion import StableDiffusion
 from dori.pruning import FromFile, masks
 from dori.pruning.from_file import neuron_lists
-from dori.pruning.layers import layers_of
 from dori.pruning.masks import Mask
 from dori.pruning.selection import Selection
 from tests import tiny
@@ -77,7 +76,7 @@ def test_a_table_gives_each_prompt_its_own_neurons(model: StableDiffusion, data:
     assert method.per_prompt
     assert [neurons(mask) for mask in found.masks] == [[[2], [], []], [[], [], []], [[], [0], [5]]]
     for mask in found.masks:
-        assert list(mask) == list(layers_of(model.unet, "values"))
+        assert list(mask) == list(model.layers("values"))
         assert [tuple(part.shape) for part in mask.values()] == [(width,) for width in WIDTHS]
     assert found.evaluations == 0
     assert found.facts == {"listed": ["verbatim/0", "verbatim/2"]}
@@ -118,7 +117,7 @@ def test_a_saved_mask_comes_back_as_it_was(
     model: StableDiffusion, data: Data, tmp_path: Path, kind: str
 ) -> None:
     generator = torch.Generator().manual_seed(0)
-    layers = layers_of(model.unet, "all_values")
+    layers = model.layers("all_values")
     mask = {
         name: torch.rand(layer.weight.shape[: 2 if kind == "weights" else 1], generator=generator) < 0.3
         for name, layer in layers.items()

@@ -10,11 +10,16 @@ from hypothesis import strategies as st
 from torch import nn
 
 from dori.core.errors import InputError
+from dori.diffusion.layers import layers_of
+from dori.diffusion.unets import UNetFamily
 from dori.pruning import masks
 from dori.pruning.baselines import random
-from dori.pruning.layers import layers_of
 from dori.pruning.masks import Mask, pruned
 from tests import tiny
+
+
+def WHOLE(layer: str) -> int:
+    return 0
 
 
 @pytest.fixture(scope="module")
@@ -24,12 +29,12 @@ def unet() -> nn.Module:
 
 def drawn(unet: nn.Module, seed: int = 0, share: float = 0.3) -> Mask:
     generator = torch.Generator().manual_seed(seed)
-    layers = layers_of(unet, "feed_forward")
+    layers = layers_of(unet, UNetFamily.LAYERS, "feed_forward", "this one")
     return {name: torch.rand(m.weight.shape, generator=generator) < share for name, m in layers.items()}
 
 
 def test_the_layers_are_the_second_linears_of_the_feed_forwards_in_order(unet: nn.Module) -> None:
-    names = list(layers_of(unet, "feed_forward"))
+    names = list(layers_of(unet, UNetFamily.LAYERS, "feed_forward", "this one"))
     assert len(names) == 2 + 1 + 4
     assert all(name.endswith(".ff.net.2") for name in names)
     blocks = [name.split(".")[0] for name in names]
@@ -38,7 +43,7 @@ def test_the_layers_are_the_second_linears_of_the_feed_forwards_in_order(unet: n
 
 def test_a_model_without_such_layers_is_refused() -> None:
     with pytest.raises(InputError, match=r"no feed-forward layers \(ff\.net\.2\)"):
-        layers_of(nn.Sequential(nn.Linear(2, 2)), "feed_forward")
+        layers_of(nn.Sequential(nn.Linear(2, 2)), UNetFamily.LAYERS, "feed_forward", "this one")
 
 
 def test_masked_weights_are_zero_inside_and_restored_bit_for_bit(unet: nn.Module) -> None:
@@ -65,7 +70,10 @@ def test_masks_nest(unet: nn.Module) -> None:
     before = {key: value.clone() for key, value in unet.state_dict().items()}
     one, other = drawn(unet, 0), drawn(unet, 1)
     with pruned(unet, one), pruned(unet, other):
-        zeros = {name: layer.weight == 0 for name, layer in layers_of(unet, "feed_forward").items()}
+        zeros = {
+            name: layer.weight == 0
+            for name, layer in layers_of(unet, UNetFamily.LAYERS, "feed_forward", "this one").items()
+        }
         assert all(torch.equal(zeros[name], one[name] | other[name]) for name in zeros)
     assert all(torch.equal(value, before[key]) for key, value in unet.state_dict().items())
 
@@ -111,22 +119,22 @@ def test_a_mask_is_loaded_as_saved(unet: nn.Module, tmp_path: Path) -> None:
 @given(st.integers(0, 2**30), st.lists(st.floats(0, 1), min_size=1, max_size=3))
 def test_a_random_mask_has_as_many_weights_in_each_layer(seed: int, shares: list[float]) -> None:
     mask = {f"layer{i}": torch.rand(5, 7) < share for i, share in enumerate(shares)}
-    found = random.like(mask, seed)
+    found = random.like(mask, WHOLE, seed)
     assert {n: int(p.sum()) for n, p in found.items()} == {n: int(p.sum()) for n, p in mask.items()}
     assert all(found[name].shape == mask[name].shape for name in mask)
 
 
 def test_a_random_mask_depends_on_its_seed_and_counts_alone(unet: nn.Module) -> None:
     mask = drawn(unet)
-    one, again, other = (random.like(mask, seed) for seed in (0, 0, 1))
-    turned = random.like({name: mask[name].flip(0) for name in reversed(mask)}, 0)
+    one, again, other = (random.like(mask, WHOLE, seed) for seed in (0, 0, 1))
+    turned = random.like({name: mask[name].flip(0) for name in reversed(mask)}, WHOLE, 0)
     assert all(torch.equal(one[name], again[name]) for name in mask)
     assert all(torch.equal(one[name], turned[name]) for name in mask)
     assert not any(torch.equal(one[name], other[name]) for name in mask)
     assert not any(torch.equal(one[name], mask[name]) for name in mask)
     # layers of one shape and count do not share their draw
     same = {name: torch.arange(12).view(3, 4) < 5 for name in ("a", "b")}
-    assert not torch.equal(*random.like(same, 0).values())
+    assert not torch.equal(*random.like(same, WHOLE, 0).values())
 
 
 @st.composite
@@ -199,7 +207,7 @@ CHOSEN = {"with bias": "feed_forward", "without": "all_values"}
 
 def blocked_neurons(unet: nn.Module, choice: str, seed: int = 0) -> Mask:
     generator = torch.Generator().manual_seed(seed)
-    layers = layers_of(unet, choice)
+    layers = layers_of(unet, UNetFamily.LAYERS, choice, "this one")
     return {name: torch.rand(m.out_features, generator=generator) < 0.4 for name, m in layers.items()}
 
 
@@ -248,7 +256,7 @@ def test_blocking_a_neuron_is_multiplying_its_output_by_zero(unet: nn.Module, ch
 @given(st.integers(0, 2**30))
 def test_a_random_mask_of_neurons_has_as_many_neurons(seed: int) -> None:
     mask = {"a": torch.arange(9) < 4, "b": torch.arange(3) < 0}
-    found = random.like(mask, seed)
+    found = random.like(mask, WHOLE, seed)
     assert {n: (p.shape, int(p.sum())) for n, p in found.items()} == {"a": ((9,), 4), "b": ((3,), 0)}
 
 

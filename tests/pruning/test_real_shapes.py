@@ -10,7 +10,8 @@ from diffusers import UNet2DConditionModel
 from torch import Tensor, nn
 
 from dori.core.errors import InputError
-from dori.pruning.layers import layers_of
+from dori.diffusion.layers import layers_of
+from dori.diffusion.unets import UNetFamily
 from dori.pruning.nemo.statistics import Statistics
 
 SETTINGS = {
@@ -40,7 +41,7 @@ def unet(request: pytest.FixtureRequest) -> nn.Module:
 
 
 def test_nemo_finds_seven_layers_of_5760_neurons_in_the_published_order(unet: nn.Module) -> None:
-    layers = layers_of(unet, "values")
+    layers = layers_of(unet, UNetFamily.LAYERS, "values", "this one")
     assert list(layers) == [f"{place}.transformer_blocks.0.attn2.to_v" for place in PUBLISHED]
     assert [layer.out_features for layer in layers.values()] == WIDTHS
     assert sum(WIDTHS) == 5760
@@ -49,7 +50,7 @@ def test_nemo_finds_seven_layers_of_5760_neurons_in_the_published_order(unet: nn
 
 
 def test_wanda_finds_sixteen_layers_from_down_over_mid_to_up(unet: nn.Module) -> None:
-    layers = layers_of(unet, "feed_forward")
+    layers = layers_of(unet, UNetFamily.LAYERS, "feed_forward", "this one")
     assert list(layers) == [f"{place}.transformer_blocks.0.ff.net.2" for place in [*PUBLISHED, *UP]]
     widths = [*WIDTHS, *(width for width in (1280, 640, 320) for _ in range(3))]
     assert len(widths) == 16
@@ -57,7 +58,7 @@ def test_wanda_finds_sixteen_layers_from_down_over_mid_to_up(unet: nn.Module) ->
 
 
 def test_all_values_are_the_published_ones_and_those_of_the_up_blocks(unet: nn.Module) -> None:
-    layers = layers_of(unet, "all_values")
+    layers = layers_of(unet, UNetFamily.LAYERS, "all_values", "this one")
     assert list(layers) == [f"{place}.transformer_blocks.0.attn2.to_v" for place in [*PUBLISHED, *UP]]
 
 
@@ -71,11 +72,11 @@ def published(shared: Path) -> Path:
 
 def test_the_published_statistics_are_those_of_the_seven_layers(published: Path, unet: nn.Module) -> None:
     statistics = Statistics.load(published)
-    statistics.check(layers_of(unet, "values"))
+    statistics.check(layers_of(unet, UNetFamily.LAYERS, "values", "this one"))
     assert [len(part) for part in statistics.mean] == [len(part) for part in statistics.std] == WIDTHS
     assert all((part > 0).all() for part in (*statistics.mean, *statistics.std))
     with pytest.raises(InputError, match=r"the model's have \[320, 320, 640, 640, 1280, 1280, 1280, 1280"):
-        statistics.check(layers_of(unet, "all_values"))
+        statistics.check(layers_of(unet, UNetFamily.LAYERS, "all_values", "this one"))
 
 
 def synthetic(statistics: Statistics) -> list[Tensor]:

@@ -21,7 +21,7 @@ Make = Callable[..., StableDiffusion]
 WANDA = Wanda(ratio=0.1, steps=6, used=3, guidance=3.0, seed=4)
 
 
-def with_unet(model: StableDiffusion, seed: int) -> StableDiffusion:
+def with_denoiser(model: StableDiffusion, seed: int) -> StableDiffusion:
     """The model with other random weights, its text layers large enough that prompts matter."""
     unet = tiny.build_unet(seed).requires_grad_(False).eval()
     for name, module in unet.named_modules():
@@ -34,7 +34,7 @@ def with_unet(model: StableDiffusion, seed: int) -> StableDiffusion:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_masks_are_those_of_the_plain_method(make_diffusion: Make, seed: int) -> None:
     prompts = tiny.prompts(3, 7 * seed)
-    model = with_unet(make_diffusion("epsilon", dtype="float64", batch=64), seed)
+    model = with_denoiser(make_diffusion("epsilon", dtype="float64", batch=64), seed)
     expected = reference(model, WANDA, prompts)
     found = WANDA.mask(model, prompts)
     assert found.keys() == expected.keys()
@@ -49,13 +49,13 @@ def test_masks_are_those_of_the_plain_method(make_diffusion: Make, seed: int) ->
 
 
 def test_masks_of_a_v_prediction_model_are_those_of_the_plain_method(make_diffusion: Make) -> None:
-    model = with_unet(make_diffusion("v_prediction", dtype="float64"), 4)
+    model = with_denoiser(make_diffusion("v_prediction", dtype="float64"), 4)
     expected, found = reference(model, WANDA, tiny.prompts(2)), WANDA.mask(model, tiny.prompts(2))
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def test_masks_against_ordinary_captions_are_those_of_the_plain_method(make_diffusion: Make) -> None:
-    model = with_unet(make_diffusion("epsilon", dtype="float64"), 5)
+    model = with_denoiser(make_diffusion("epsilon", dtype="float64"), 5)
     prompts, captions = tiny.prompts(2), tiny.prompts(5, 20)
     wanda = replace(WANDA, base="ordinary")
     expected, found = reference(model, wanda, prompts, captions), wanda.mask(model, prompts, captions)
@@ -91,7 +91,7 @@ def test_the_order_of_the_prompts_does_not_matter(make_diffusion: Make) -> None:
 def test_evaluations_are_the_samples_through_the_unet(make_diffusion: Make, guidance: float) -> None:
     model, wanda = make_diffusion(batch=4), replace(WANDA, guidance=guidance)
     samples = []
-    hook = model.unet.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))
+    hook = model.denoiser.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))
     wanda.mask(model, tiny.prompts(5))
     assert sum(samples) == wanda.evaluations(5)
     samples.clear()
@@ -104,11 +104,11 @@ def test_evaluations_are_the_samples_through_the_unet(make_diffusion: Make, guid
 
 def test_the_model_is_left_as_it_was(make_diffusion: Make) -> None:
     model = make_diffusion()
-    before = {key: value.clone() for key, value in model.unet.state_dict().items()}
+    before = {key: value.clone() for key, value in model.denoiser.state_dict().items()}
     WANDA.mask(model, tiny.prompts(1))
-    assert all(torch.equal(value, before[key]) for key, value in model.unet.state_dict().items())
-    assert all(p.grad is None for p in model.unet.parameters())
-    assert not any(module._forward_pre_hooks for module in model.unet.modules())
+    assert all(torch.equal(value, before[key]) for key, value in model.denoiser.state_dict().items())
+    assert all(p.grad is None for p in model.denoiser.parameters())
+    assert not any(module._forward_pre_hooks for module in model.denoiser.modules())
 
 
 @pytest.mark.parametrize("ratio", [0, 1.01, 2, -0.1, float("nan")])

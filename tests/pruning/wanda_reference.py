@@ -13,7 +13,7 @@ from dori.pruning import Wanda
 def inputs_of(model: StableDiffusion, wanda: Wanda, y: Tensor, empty: Tensor) -> list[dict[str, Tensor]]:
     """One prompt through the whole schedule; at each step every layer's full input (rows, columns)."""
     kept: list[dict[str, Tensor]] = []
-    layers = {n: m for n, m in model.unet.named_modules() if n.endswith("ff.net.2")}
+    layers = {n: m for n, m in model.denoiser.named_modules() if n.endswith("ff.net.2")}
     hooks = [
         layer.register_forward_hook(
             lambda _, x, __, name=name: kept[-1].__setitem__(name, x[0].flatten(0, 1))
@@ -25,9 +25,9 @@ def inputs_of(model: StableDiffusion, wanda: Wanda, y: Tensor, empty: Tensor) ->
     z = torch.randn(1, *model.latent_shape, generator=torch.Generator().manual_seed(wanda.seed)).double()
     for t in schedule.timesteps:
         kept.append({})
-        unconditional, conditional = model.unet(z.repeat(2, 1, 1, 1), t, torch.cat([empty, y])).sample.chunk(
-            2
-        )
+        unconditional, conditional = model.denoiser(
+            z.repeat(2, 1, 1, 1), t, torch.cat([empty, y])
+        ).sample.chunk(2)
         z = schedule.step(unconditional + wanda.guidance * (conditional - unconditional), t, z).prev_sample
     for hook in hooks:
         hook.remove()
@@ -49,7 +49,7 @@ def reference(
     others = ordinary or [""] * len(prompts)
     base = [inputs_of(model, wanda, model.encode_prompts([p]), empty) for p in others]
     mask = {}
-    for name, layer in model.unet.named_modules():
+    for name, layer in model.denoiser.named_modules():
         if not name.endswith("ff.net.2"):
             continue
         weight = layer.weight.detach().double().abs()

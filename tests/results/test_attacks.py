@@ -67,7 +67,7 @@ def defended(make_rows: Callable[..., Rows]) -> Rows:
     for row in rows:
         model = row["setting"].partition("+")[0]
         row["defense"] = model if model in ("first", "second") else "none"
-        row["unet_evaluations"] = 7000 if row["setting"] == "first" else 1000
+        row["denoiser_evaluations"] = 7000 if row["setting"] == "first" else 1000
     return rows
 
 

@@ -14,7 +14,7 @@ from dori.results.reading import rows as R
 def test_bytes_do_not_depend_on_key_order_noise_or_number_types(rows, tmp_path):
     noisy = [dict(reversed(list(row.items()))) for row in rows]
     value = rows[0]["metrics"]["MR"]["value"]
-    noisy[0] = noisy[0] | {"unet_evaluations": np.int64(rows[0]["unet_evaluations"])}
+    noisy[0] = noisy[0] | {"denoiser_evaluations": np.int64(rows[0]["denoiser_evaluations"])}
     noisy[0]["metrics"] = noisy[0]["metrics"] | {
         "MR": rows[0]["metrics"]["MR"] | {"value": np.float64(value * (1 + 1e-14))}
     }

@@ -146,7 +146,7 @@ def test_the_changing_region_lies_where_it_lies_in_the_picture(
     picture = np.repeat(changing[..., None], 3, axis=2).astype(np.uint8) * 255
     target = Target("template/0", "", "template", picture, changing=changing)
     evaluation = make()
-    seen = tensor([target.pixels()], tiny.SIDE)[0, 0] > 127
+    seen = tensor([target.pixels()], (tiny.SIDE,) * 2)[0, 0] > 127
     assert (evaluation._changing(target) != seen).float().mean() < 0.05  # its edges, by rounding
 
 

@@ -105,7 +105,7 @@ def test_the_evaluations_of_the_training_count(first: tuple[Run, list[dict], pd.
     attacks = 2 * 2 * 2 * 2  # epochs, targets, steps, pairs
     updates = 2 * 2 * (3 + 2 * 2)  # epochs, updates, ordinary + targets x pairs
     row = named(first[1], "adversarial", "seen")
-    assert row["unet_evaluations"] == images + surrogates + attacks + updates
+    assert row["denoiser_evaluations"] == images + surrogates + attacks + updates
     assert row["gradient_evaluations"] == 0
     assert named(first[1], "adversarial+dori", "seen")["gradient_evaluations"] == 2 * 2
 
@@ -114,10 +114,10 @@ def test_the_model_is_trained_and_the_original_untouched(
     first: tuple[Run, list[dict], pd.DataFrame, Outcome], make_diffusion: Callable[..., StableDiffusion]
 ) -> None:
     run, rows, _, made = first
-    plain = make_diffusion().unet.state_dict()
-    assert all(torch.equal(v, plain[k]) for k, v in run.diffusion.unet.state_dict().items())
+    plain = make_diffusion().denoiser.state_dict()
+    assert all(torch.equal(v, plain[k]) for k, v in run.diffusion.denoiser.state_dict().items())
     assert made.mitigated is not None
-    found = made.mitigated.diffusion.unet.state_dict()
+    found = made.mitigated.diffusion.denoiser.state_dict()
     assert not torch.equal(found["conv_in.weight"], plain["conv_in.weight"])
     before, after = (named(rows, s, "verbatim")["metrics"]["SSCD_Gen"] for s in ("original", "adversarial"))
     assert after["value"] < before["value"]

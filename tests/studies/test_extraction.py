@@ -79,8 +79,8 @@ def test_what_is_extracted_has_enough_samples_that_match(first: Result) -> None:
 
 def test_evaluations_count_every_sample(first: Result) -> None:
     images = 6 * 2 * 2  # samples, steps, both halves of the guidance
-    assert named(first[1], "original", "seen")["unet_evaluations"] == images
-    assert named(first[1], "wanda+dori", "seen")["unet_evaluations"] > images
+    assert named(first[1], "original", "seen")["denoiser_evaluations"] == images
+    assert named(first[1], "wanda+dori", "seen")["denoiser_evaluations"] > images
 
 
 def test_a_second_run_computes_nothing(study: Study, cache: Path, first: Result) -> None:

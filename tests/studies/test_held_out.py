@@ -58,12 +58,12 @@ def test_an_attack_has_its_rows_with_the_work_that_it_was(found: tuple) -> None:
     gradient, forward, restarts = WORK[name]
     attacked = [row for row in rows if row["setting"] == f"wanda+{name}"]
     assert [row["kind"] for row in attacked] == ["verbatim", "template", "seen", "unseen"]
-    (plain,) = {row["unet_evaluations"] for row in rows if row["setting"] == "wanda"}
+    (plain,) = {row["denoiser_evaluations"] for row in rows if row["setting"] == "wanda"}
     drawn = 2 * 2 * 2  # seeds, steps, halves of the guidance
     for row in attacked:
         assert (row["attack"], row["params"]["restarts"], row["failed"]) == (name, restarts, [])
         assert row["gradient_evaluations"] == gradient * restarts
-        assert row["unet_evaluations"] == plain - drawn + drawn * restarts + forward * restarts
+        assert row["denoiser_evaluations"] == plain - drawn + drawn * restarts + forward * restarts
     keys = [json.dumps([row["setting"], row["kind"], row["params"]], sort_keys=True) for row in rows]
     assert len(set(keys)) == len(keys)
     shots = images[images.setting == f"wanda+{name}"]
@@ -82,8 +82,8 @@ def test_a_second_run_solves_nothing(study: Study, found: tuple) -> None:
 
 def test_the_model_keeps_its_weights_and_none_has_a_gradient(found: tuple, make_diffusion: Callable) -> None:
     run = found[2][0]
-    expected = make_diffusion().unet.state_dict()
-    assert all(torch.equal(v, expected[k]) for k, v in run.diffusion.unet.state_dict().items())
+    expected = make_diffusion().denoiser.state_dict()
+    assert all(torch.equal(v, expected[k]) for k, v in run.diffusion.denoiser.state_dict().items())
     assert all(p.grad is None for network in run.diffusion.networks for p in network.parameters())
 
 
@@ -97,7 +97,7 @@ def test_an_attack_stops_at_replication(study: Study, tmp_path: Path, name: str)
         row = next(row for row in rows if row["setting"] == f"original+{name}")
         assert row["gradient_evaluations"] == (WORK[name][0] if steps else 0)
         looks = 3 if steps else 1
-        assert row["unet_evaluations"] == (2 + looks) * 2 * 2 + (WORK[name][1] if steps else 0)
+        assert row["denoiser_evaluations"] == (2 + looks) * 2 * 2 + (WORK[name][1] if steps else 0)
 
 
 def test_images_start_from_the_noise_that_was_found(study: Study, tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_differences_are_those_of_the_rates_on_the_same_prompts(rows: list[dict]
 def test_rows_have_the_keys_of_the_contract(rows: list[dict]) -> None:
     keys = {
         "setting", "kind", "model", "pruning", "defense", "attack", "params", "metrics", "failed",
-        "fingerprint", "unet_evaluations", "gradient_evaluations", "blank_images", "cut_prompts",
+        "fingerprint", "denoiser_evaluations", "gradient_evaluations", "blank_images", "cut_prompts",
     }  # fmt: skip
     params = {
         "study", "model.images_per_prompt", "model.hash", "data.targets", "data.hash", "evaluation.threshold",
@@ -146,12 +146,12 @@ def test_a_row_has_the_metrics_of_its_kind(rows: list[dict]) -> None:
 def test_evaluations_are_those_that_the_result_needs(rows: list[dict]) -> None:
     images = 2 * 2 * 2  # seeds, steps, both halves of the guidance
     mask = (2 + 1) * 2 * 2  # two memorized prompts and the empty one, used steps, halves
-    assert named(rows, "original", "seen")["unet_evaluations"] == images
-    assert named(rows, "wanda", "seen")["unet_evaluations"] == images + mask
+    assert named(rows, "original", "seen")["denoiser_evaluations"] == images
+    assert named(rows, "wanda", "seen")["denoiser_evaluations"] == images + mask
     attacked = named(rows, "wanda+dori", "seen")
-    assert attacked["unet_evaluations"] == images + mask
+    assert attacked["denoiser_evaluations"] == images + mask
     assert attacked["gradient_evaluations"] == 2 * 2  # steps, pairs
-    assert named(rows, "original", "ordinary")["unet_evaluations"] == 8 * 2 * 2
+    assert named(rows, "original", "ordinary")["denoiser_evaluations"] == 8 * 2 * 2
 
 
 def test_there_is_a_row_for_each_image(first: tuple[Run, list[dict], pd.DataFrame, Outcome]) -> None:
@@ -172,8 +172,8 @@ def test_there_is_a_row_for_each_image(first: tuple[Run, list[dict], pd.DataFram
 def test_the_model_is_left_untouched(
     first: tuple[Run, list[dict], pd.DataFrame, Outcome], make_diffusion: Callable[..., StableDiffusion]
 ) -> None:
-    expected = make_diffusion().unet.state_dict()
-    assert all(torch.equal(v, expected[k]) for k, v in first[0].diffusion.unet.state_dict().items())
+    expected = make_diffusion().denoiser.state_dict()
+    assert all(torch.equal(v, expected[k]) for k, v in first[0].diffusion.denoiser.state_dict().items())
 
 
 def test_a_second_run_computes_nothing_and_reads_no_weights(
@@ -308,7 +308,7 @@ def test_every_restart_is_drawn_and_the_best_of_them_counts(study: Study, tmp_pa
     expected = {"restarts": 3, "model.images_per_prompt": 2, "start": "gaussian"}
     assert row["params"] == row["params"] | expected
     assert row["gradient_evaluations"] == 3 * 2 * 2  # restarts, steps, pairs
-    assert row["unet_evaluations"] == 3 * 2 * 2 * 2  # restarts, seeds, steps, halves of the guidance
+    assert row["denoiser_evaluations"] == 3 * 2 * 2 * 2  # restarts, seeds, steps, halves of the guidance
     shots = images[(images.setting == "original+dori") & (images.kind == "seen")]
     assert sorted(zip(shots.restart, shots.seed, strict=True)) == [(r, j) for r in range(3) for j in range(2)]
     assert row["metrics"]["SSCD_Orig"]["value"] == pytest.approx(shots.sscd_orig.max(), abs=1e-5)
@@ -336,7 +336,7 @@ def test_stopping_at_replication_counts_the_work_that_was_done(study: Study, tmp
         assert row["gradient_evaluations"] == (0 if steps == 0 else 2 * 2)
         work = 0 if steps == 0 else 4 * 2 * 2
         assert attack_named(made, "original").result.info == {"gradient_evaluations": work}
-        assert row["unet_evaluations"] == (2 + looks * 3) * 2 * 2  # images, steps, halves of the guidance
+        assert row["denoiser_evaluations"] == (2 + looks * 3) * 2 * 2  # images, steps, halves of the guidance
 
 
 @pytest.mark.parametrize(("words", "text"), [
@@ -373,7 +373,7 @@ def test_a_twin_is_attacked_beside_the_model(
 ) -> None:
     twin = [
         "+model.twin._target_=dori.diffusion.StableDiffusion", "+model.twin.name=tiny_twin",
-        f"+model.twin.path={v_folder}", f"+model.twin.unet={epsilon_folder}/unet",
+        f"+model.twin.path={v_folder}", f"+model.twin.denoiser={epsilon_folder}/unet",
         "+model.twin.sampling_steps=2", "+model.twin.guidance=2.0", "+model.twin.images_per_prompt=2",
     ]  # fmt: skip
     more = [*twin, "data.ordinary=null", f"cache={tmp_path}"]
@@ -410,7 +410,7 @@ def test_a_model_is_looked_at_once_and_then_not_read(
 ) -> None:
     first, rows, _, _ = study(tmp_path, "pruning=none", "attack=none")
     check_models(first.stages, first.diffusion, None)
-    monkeypatch.delattr("dori.diffusion.stable_diffusion.load_pipeline")
+    monkeypatch.delattr("dori.diffusion.components.load_network")
     again, same, _, _ = study(tmp_path, "pruning=none", "attack=none")
     check_models(again.stages, again.diffusion, None)
     assert all(result.cached for result in again.stages.results)

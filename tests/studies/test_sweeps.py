@@ -119,7 +119,7 @@ def test_models_and_masks_of_one_name_are_told_apart_by_their_content(
     models = [job(*plain, f"model.path={tmp_path}/models/{place}/same") for place in "ab"]
     assert varying(merged(*models)) == ["model.hash"]
     layer, weight = next(
-        (name, module.weight) for name, module in make_diffusion().unet.named_modules()
+        (name, module.weight) for name, module in make_diffusion().denoiser.named_modules()
         if name.endswith("ff.net.2")
     )  # fmt: skip
     for place in "01":

@@ -29,7 +29,7 @@ def go(
     def run(cache: Path, *more: str) -> Run:
         twin = [
             "+model.twin._target_=dori.diffusion.StableDiffusion", "+model.twin.name=tiny_twin",
-            f"+model.twin.path={v_folder}", f"+model.twin.unet={epsilon_folder}/unet",
+            f"+model.twin.path={v_folder}", f"+model.twin.denoiser={epsilon_folder}/unet",
             "+model.twin.sampling_steps=2", "+model.twin.guidance=2.0", "+model.twin.images_per_prompt=2",
         ]  # fmt: skip
         words = [*SMALL, *twin, "data.ordinary=null", f"cache={cache}", *more]
@@ -77,7 +77,7 @@ def test_a_row_is_about_the_model_that_draws(found: Result) -> None:
             assert row["gradient_evaluations"] == 4
     assert by["wanda+dori>original"]["fingerprint"] != by["wanda+dori"]["fingerprint"]
     # the mask that the triggers were found with is work that the row needs
-    assert by["wanda+dori>original"]["unet_evaluations"] > by["original+dori"]["unet_evaluations"]
+    assert by["wanda+dori>original"]["denoiser_evaluations"] > by["original+dori"]["denoiser_evaluations"]
 
 
 def test_the_job_shows_its_matrix_and_its_verdict(

@@ -10,11 +10,11 @@ from typing import Protocol
 from torch import Tensor
 
 from dori.attacks.climb import Objective, Search
-from dori.attacks.constraints import movable
+from dori.attacks.constraints import Movable
 from dori.attacks.starts import Source, embed
 from dori.data import Target
 from dori.data.targets import tensor
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Problem:
 class Space(Protocol):
     """What every option of ``attack.space`` is.
 
-    ``samples``: through the U-Net, for one drawn pair. ``search``: how it has to be climbed, if not by
+    ``samples``: through the denoiser, for one drawn pair. ``search``: how it has to be climbed, if not by
     what the attack says. ``hooks``: whether the objective hooks layers of the model.
     """
 
@@ -55,47 +55,47 @@ class Space(Protocol):
     @property
     def search(self) -> Search | None: ...
 
-    def check(self, sources: list[Source], tokens: str, ball: bool) -> None:
-        """Raises InputError: a part of the attack that means nothing here. Reads no weights."""
+    def check(self, diffusion: Diffusion, sources: list[Source], movable: Movable, ball: bool) -> None:
+        """Raises InputError: what of the attack, or of the model, does not suit it. Reads no weights."""
         ...
 
     def problem(
-        self, diffusion: StableDiffusion, targets: list[Target], sources: list[Source],
-        objective: Objective, tokens: str,
+        self, diffusion: Diffusion, targets: list[Target], sources: list[Source],
+        objective: Objective, movable: Movable,
     ) -> Problem: ...  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """The text encoder's output, every coordinate of it (Finding DoRI, the attack)."""
+    """The text encoders' output, every coordinate of it (Finding DoRI, the attack)."""
 
     samples: int = field(default=1, init=False)
     search: None = field(default=None, init=False)
     hooks: bool = field(default=False, init=False)
 
-    def check(self, sources: list[Source], tokens: str, ball: bool) -> None:
-        """Every start, choice of tokens and ball will do."""
+    def check(self, diffusion: Diffusion, sources: list[Source], movable: Movable, ball: bool) -> None:
+        """Every start, choice of rows and ball will do."""
 
     def problem(
-        self, diffusion: StableDiffusion, targets: list[Target], sources: list[Source],
-        objective: Objective, tokens: str,
+        self, diffusion: Diffusion, targets: list[Target], sources: list[Source],
+        objective: Objective, movable: Movable,
     ) -> Problem:  # fmt: skip
         start = embed(diffusion, sources)
-        ids = diffusion.tokenize([target.prompt for target in targets])
-        allowed = movable(ids, diffusion.tokenizer.eos_token_id, tokens)[:, :, None].to(start.device)
+        content = diffusion.content([target.prompt for target in targets])
+        allowed = movable.of(diffusion.rows, content).to(start.device)
         return Problem(
             start, latents_of(diffusion, targets), objective, confined(allowed),
             lambda y, who: {"embeddings": y},
         )  # fmt: skip
 
 
-def latents_of(diffusion: StableDiffusion, targets: list[Target]) -> Tensor:
+def latents_of(diffusion: Diffusion, targets: list[Target]) -> Tensor:
     """Latents (n, c, h, w) of the images to bring back."""
-    return diffusion.encode_images(tensor([target.pixels() for target in targets], diffusion.resolution))
+    return diffusion.encode_images(tensor([target.pixels() for target in targets], diffusion.size))
 
 
 def confined(allowed: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
-    """Keeps what is not ``allowed`` (boolean (n, tokens, 1)) to move at the start."""
+    """Keeps what is not ``allowed`` (boolean (n, rows, width or 1)) to move at the start."""
 
     def confine(y: Tensor, start: Tensor) -> Tensor:
         return y.where(allowed.repeat(len(y) // len(allowed), 1, 1), start)

@@ -5,21 +5,23 @@ Chosen over PEZ (Wen et al., arXiv 2302.03668), which rounds a continuous prompt
 in a few trials on minnow that lost the prompt it started from; a swap kept only where the loss falls cannot.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dori.attacks.climb import Objective, Search
+from dori.attacks.constraints import Movable
 from dori.attacks.greedy_swaps import GreedySwaps
 from dori.attacks.spaces.embeddings import Problem, confined, latents_of
 from dori.attacks.starts import Source
-from dori.attacks.words import table, text_of, vocabulary
+from dori.attacks.words import text_of, vocabulary
 from dori.core.errors import InputError, check_positive
 from dori.data import Target
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
+from dori.diffusion.words import Words
+
+WHO = "attack=hard_prompt"
 
 
 @dataclass(frozen=True)
@@ -46,66 +48,52 @@ class HardPrompt:
     def search(self) -> Search:
         return GreedySwaps(self.candidates, self.top)
 
-    def check(self, sources: list[Source], tokens: str, ball: bool) -> None:
-        """Raises InputError: a choice of tokens, a ball, or a start without any word."""
-        if tokens != "all" or ball:
+    def check(self, diffusion: Diffusion, sources: list[Source], movable: Movable, ball: bool) -> None:
+        """Raises InputError: a choice of rows, a ball, a start without any word; several text encoders."""
+        diffusion.words(WHO)
+        if not movable.everything or ball:
             raise InputError(
-                "hard prompts swap whole words: set attack.tokens=all and attack/constraint=none"
+                "hard prompts swap whole words: set attack.tokens=all, attack.rows=all and"
+                " attack/constraint=none"
             )
         if "" in sources:
             raise InputError("a hard prompt has as many words as its start: attack/start=empty has none")
 
     def problem(
-        self, diffusion: StableDiffusion, targets: list[Target], sources: list[Source],
-        objective: Objective, tokens: str,
+        self, diffusion: Diffusion, targets: list[Target], sources: list[Source],
+        objective: Objective, movable: Movable,
     ) -> Problem:  # fmt: skip
-        words, known = vocabulary(diffusion.tokenizer), table(diffusion)
-        ids = torch.cat([self._ids(diffusion, words, source) for source in sources]).to(known.device)
-        special = torch.tensor(diffusion.tokenizer.all_special_ids, device=ids.device)
+        words = diffusion.words(WHO)
+        known, tokenizer = words.table(), words.tokenizer
+        ids = torch.cat([self._ids(words, source) for source in sources]).to(known.device)
+        special = torch.tensor(tokenizer.all_special_ids, device=ids.device)
         allowed = ~torch.isin(ids, special)
 
-        def of_tokens(model: StableDiffusion, z: Tensor, e: Tensor, eps: Tensor, t: Tensor) -> Tensor:
-            return objective(model, z, _encode(model, e), eps, t)
+        def of_tokens(model: Diffusion, z: Tensor, e: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+            return objective(model, z, words.encode(e), eps, t)
 
         def trigger(e: Tensor, who: Tensor) -> dict[str, Tensor]:
             found = torch.cdist(e.flatten(0, 1).to(known.device).float(), known.float()).argmin(1)
             found = found.view(e.shape[:2])
-            y = torch.cat([diffusion.pipeline.text_encoder(part)[0] for part in found.split(256)])
-            return {"embeddings": y.float(), "tokens": found}
+            return {"embeddings": words.encode_ids(found).float(), "tokens": found}
 
         return Problem(
             known[ids].float(), latents_of(diffusion, targets), of_tokens, confined(allowed[..., None]),
             torch.no_grad()(trigger),
         )  # fmt: skip
 
-    def _ids(self, diffusion: StableDiffusion, words: Tensor, source: Source) -> Tensor:
+    def _ids(self, words: Words, source: Source) -> Tensor:
         """(1, tokens): of a text, its pieces of words replaced by the nearest words; of a generator,
         random words."""
+        tokenizer, table = words.tokenizer, words.table()
+        known = vocabulary(tokenizer)
         if not isinstance(source, str):
             source = " ".join(
-                text_of(diffusion.tokenizer, words[i : i + 1])
-                for i in torch.randint(len(words), (self.length,), generator=source)
+                text_of(tokenizer, known[i : i + 1])
+                for i in torch.randint(len(known), (self.length,), generator=source)
             )
-        ids, known = diffusion.tokenize([source]), table(diffusion)
-        pieces = ~torch.isin(ids, torch.cat([words, torch.tensor(diffusion.tokenizer.all_special_ids)]))
-        nearest = torch.cdist(known[ids[pieces]].float(), known[words].float()).argmin(1)
-        ids[pieces] = words[nearest.cpu()]
+        ids = words.ids([source])
+        pieces = ~torch.isin(ids, torch.cat([known, torch.tensor(tokenizer.all_special_ids)]))
+        nearest = torch.cdist(table[ids[pieces]].float(), table[known].float()).argmin(1)
+        ids[pieces] = known[nearest.cpu()]
         return ids
-
-
-def _encode(diffusion: StableDiffusion, e: Tensor) -> Tensor:
-    """Text embeddings (n, tokens, width) of token embeddings, differentiable."""
-    encoder = diffusion.pipeline.text_encoder
-    end = torch.full(e.shape[:2], diffusion.tokenizer.eos_token_id, device=e.device)
-    with _given(encoder.get_input_embeddings(), e):
-        return encoder(end)[0]
-
-
-@contextmanager
-def _given(layer: nn.Module, output: Tensor) -> Iterator[None]:
-    """The layer puts out ``output``, whatever goes in: text encoders take token ids alone."""
-    hook = layer.register_forward_hook(lambda _layer, _inputs, _output: output)
-    try:
-        yield
-    finally:
-        hook.remove()

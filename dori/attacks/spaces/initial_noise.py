@@ -2,7 +2,7 @@
 
 That noise alone leads an edited model back to an image is shown by Memories of Forgotten Concepts
 (arXiv 2412.00782), which inverts the sampler; DOODL (arXiv 2303.13703) differentiates it. Here a DDIM
-of few steps is differentiated, recomputed in the backward pass, so that one U-Net call is in memory.
+of few steps is differentiated, recomputed in the backward pass, so that one call is in memory.
 """
 
 import math
@@ -14,11 +14,12 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from dori.attacks.climb import Objective
+from dori.attacks.constraints import Movable
 from dori.attacks.spaces.embeddings import Problem, latents_of
 from dori.attacks.starts import Source
 from dori.core.errors import InputError, check_positive
 from dori.data import Target
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 from dori.diffusion.images import blended
 
 
@@ -59,19 +60,19 @@ class InitialNoise:
     def samples(self) -> int:
         return self.steps * (1 if self.guidance == 1 else 2)
 
-    def check(self, sources: list[Source], tokens: str, ball: bool) -> None:
+    def check(self, diffusion: Diffusion, sources: list[Source], movable: Movable, ball: bool) -> None:
         """Raises InputError: a start that is no noise, tokens, or a ball beside the sphere."""
         if any(isinstance(source, str) for source in sources):
             raise InputError("initial noise starts from noise: set attack/start=gaussian")
-        if tokens != "all" or ball:
+        if not movable.everything or ball:
             raise InputError(
-                "initial noise stays on its sphere and moves no token: set attack.tokens=all and"
-                " attack/constraint=none"
+                "initial noise stays on its sphere and moves no token: set attack.tokens=all,"
+                " attack.rows=all and attack/constraint=none"
             )
 
     def problem(
-        self, diffusion: StableDiffusion, targets: list[Target], sources: list[Source],
-        objective: Objective, tokens: str,
+        self, diffusion: Diffusion, targets: list[Target], sources: list[Source],
+        objective: Objective, movable: Movable,
     ) -> Problem:  # fmt: skip
         shape = diffusion.latent_shape
         drawn = [torch.randn(shape, generator=s) for s in sources if not isinstance(s, str)]
@@ -79,9 +80,9 @@ class InitialNoise:
         image = latents_of(diffusion, targets)
         spread = self.spread
 
-        def distance(model: StableDiffusion, known: Tensor, x: Tensor, eps: Tensor, t: Tensor) -> Tensor:
+        def distance(model: Diffusion, known: Tensor, x: Tensor, eps: Tensor, t: Tensor) -> Tensor:
             z, y = known.split([image[0].numel(), prompts[0].numel()], dim=1)
-            *_, (_, end) = model.walk(
+            *_, end = model.walk(
                 y.unflatten(1, prompts.shape[1:]), blended(eps, x, spread), steps=self.steps,
                 guidance=self.guidance, call=partial(checkpoint, use_reentrant=False),
             )  # fmt: skip

@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from dori.attacks.words import vocabulary
-from dori.core.errors import InputError, check_positive
+from dori.core.errors import check_positive
 from dori.core.randomness import generator
 from dori.data import Data
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ class Unguarded:
     def samples(self) -> int:
         return 0
 
-    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+    def check(self, diffusion: Diffusion, data: Data) -> None:
         """Every model will do."""
 
-    def texts(self, diffusion: StableDiffusion, prompts: list[str]) -> list[str]:
+    def texts(self, diffusion: Diffusion, prompts: list[str]) -> list[str]:
         return prompts
 
-    def embeddings(self, diffusion: StableDiffusion, y: Tensor, z: Tensor) -> Tensor:
+    def embeddings(self, diffusion: Diffusion, y: Tensor, z: Tensor) -> Tensor:
         return y
 
-    def sampling(self, diffusion: StableDiffusion) -> AbstractContextManager[None]:
+    def sampling(self, diffusion: Diffusion) -> AbstractContextManager[None]:
         return nullcontext()
 
 
@@ -56,7 +56,7 @@ class RandomTokens(Unguarded):
     def __post_init__(self) -> None:
         check_positive("defense.count", self.count)
 
-    def texts(self, diffusion: StableDiffusion, prompts: list[str]) -> list[str]:
+    def texts(self, diffusion: Diffusion, prompts: list[str]) -> list[str]:
         known = vocabulary(diffusion.tokenizer)
         found = []
         for prompt in prompts:
@@ -95,17 +95,18 @@ class EmbeddingAdjustment(Unguarded):
     def samples(self) -> int:
         return self.steps + 1  # and one without an embedding
 
-    def embeddings(self, diffusion: StableDiffusion, y: Tensor, z: Tensor) -> Tensor:
-        t = torch.full((len(z),), diffusion.first_timestep, device=z.device)
+    def embeddings(self, diffusion: Diffusion, y: Tensor, z: Tensor) -> Tensor:
+        first = diffusion.schedule.first(diffusion.sampling_steps, diffusion.latent_shape)
+        t = torch.full((len(z),), first, device=z.device)
         with torch.no_grad():
-            nothing = diffusion.predict_noise(z, t, diffusion.empty.expand_as(y))
+            nothing = diffusion.predict(z, t, diffusion.empty.expand_as(y))
         y = y.detach().float().clone().requires_grad_(True)
         optimizer = torch.optim.Adam([y], lr=self.lr)
         waiting = torch.ones(len(y), dtype=torch.bool, device=y.device)
         with torch.enable_grad():
             for _ in range(self.steps):
                 optimizer.zero_grad()
-                added = diffusion.predict_noise(z, t, y.to(z.dtype)) - nothing
+                added = diffusion.predict(z, t, y.to(z.dtype)) - nothing
                 size = added.float().flatten(1).norm(dim=1) / math.sqrt(added[0].numel())
                 waiting = waiting & (size.detach() > self.target)
                 if not waiting.any():
@@ -133,21 +134,17 @@ class BosAttention(Unguarded):
     def __post_init__(self) -> None:
         check_positive("defense.scale", self.scale)
 
-    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+    def check(self, diffusion: Diffusion, data: Data) -> None:
         """Raises InputError where there is no cross-attention."""
-        if not self._keys(diffusion.skeleton):
-            raise InputError(f"defense={self.name}: the U-Net has no cross-attention (attn2.to_k)")
-
-    def _keys(self, unet: nn.Module) -> list[nn.Module]:
-        return [module for name, module in unet.named_modules() if name.endswith("attn2.to_k")]
+        diffusion.layers("text_keys", loaded=False)
 
     @contextmanager
-    def sampling(self, diffusion: StableDiffusion) -> Iterator[None]:
+    def sampling(self, diffusion: Diffusion) -> Iterator[None]:
         def rescale(_module: nn.Module, _inputs: tuple, keys: Tensor) -> Tensor:
             # a logit is a product with the key
             return torch.cat([keys[:, :1] * self.scale, keys[:, 1:]], 1)
 
-        hooks = [layer.register_forward_hook(rescale) for layer in self._keys(diffusion.unet)]
+        hooks = [layer.register_forward_hook(rescale) for layer in diffusion.layers("text_keys").values()]
         try:
             yield
         finally:

@@ -14,7 +14,7 @@ from dori.core.errors import check_positive, check_share
 from dori.core.randomness import generator
 from dori.defenses.terms.terms import Samples, Step, joined, noised, prompts_of
 from dori.defenses.training.material import Material
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 
 
 @dataclass(frozen=True)
@@ -55,17 +55,15 @@ class EsdTerm:
         stop = int(torch.randint(steps, (1,), generator=stream))
         walk = now.denoise(y, z, steps=steps, guidance=self.guidance)
         for _ in range(stop):
-            _, z = next(walk)
+            z = next(walk)
         # any timestep of the sampler's stride, as in the released code
-        width = now.train_timesteps // steps
-        low = (steps - 1 - stop) * width
-        t = torch.randint(low, low + width, (len(y),), generator=stream)
+        t = now.schedule.draw(len(y), stream, now.schedule.stride(steps, stop, now.latent_shape))
         where = t.to(now.device)
-        nothing, prompted = (before.predict_noise(z, where, e) for e in (before.empty.expand_as(y), y))
+        nothing, prompted = (before.predict(z, where, e) for e in (before.empty.expand_as(y), y))
         target = nothing - self.strength * (prompted - nothing)
         return {"z_t": z.cpu(), "y": y.cpu(), "t": t, "target": target.cpu()}
 
-    def loss(self, diffusion: StableDiffusion, samples: Samples) -> Tensor:
+    def loss(self, diffusion: Diffusion, samples: Samples) -> Tensor:
         return imitated(diffusion, samples)
 
 
@@ -111,18 +109,18 @@ class ConceptAblationTerm:
             anchor = before.encode_prompts([texts[i] for i in which]).to(now.device, now.dtype)
             drawn = noised(material, step, target, z)
             t = drawn["t"].to(now.device)
-            z_t = now.scheduler.add_noise(z, drawn["noise"], drawn["t"]).to(now.device, now.dtype)
+            z_t = now.schedule.noised(z, drawn["noise"], drawn["t"]).to(now.device, now.dtype)
             parts.append({
                 "z_t": z_t.cpu(), "y": y.expand(self.pairs, -1, -1), "t": drawn["t"],
-                "target": before.predict_noise(z_t, t, anchor).cpu(),
+                "target": before.predict(z_t, t, anchor).cpu(),
             })  # fmt: skip
         return joined(parts)
 
-    def loss(self, diffusion: StableDiffusion, samples: Samples) -> Tensor:
+    def loss(self, diffusion: Diffusion, samples: Samples) -> Tensor:
         return imitated(diffusion, samples)
 
 
-def imitated(diffusion: StableDiffusion, samples: Samples) -> Tensor:
-    """Squared error per sample (n,) of the predicted noise against ``target``."""
-    predicted = diffusion.predict_noise(samples["z_t"], samples["t"], samples["y"])
+def imitated(diffusion: Diffusion, samples: Samples) -> Tensor:
+    """Squared error per sample (n,) of the prediction against ``target``."""
+    predicted = diffusion.predict(samples["z_t"], samples["t"], samples["y"])
     return (predicted - samples["target"]).float().square().mean((1, 2, 3))

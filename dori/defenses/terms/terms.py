@@ -15,7 +15,7 @@ from dori.core.errors import InputError, check_positive
 from dori.core.randomness import generator
 from dori.data import Target
 from dori.defenses.training.material import Material
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 
 Samples = dict[str, Tensor]
 
@@ -46,7 +46,7 @@ class Term(Protocol):
 
     def draw(self, material: Material, step: Step) -> Samples: ...
 
-    def loss(self, diffusion: StableDiffusion, samples: Samples) -> Tensor: ...
+    def loss(self, diffusion: Diffusion, samples: Samples) -> Tensor: ...
 
 
 def together(**terms: Term | None) -> dict[str, Term]:
@@ -97,10 +97,10 @@ class OrdinaryTerm:
         z = material.latents[who]
         texts = ["" if gone else material.captions[i] for i, gone in zip(who.tolist(), drop, strict=True)]
         noise = torch.randn(z.shape, generator=stream)
-        t = torch.randint(material.diffusion.train_timesteps, (self.batch,), generator=stream)
+        t = material.diffusion.schedule.draw(self.batch, stream)
         return {"z": z, "y": material.diffusion.encode_prompts(texts).cpu(), "noise": noise, "t": t}
 
-    def loss(self, diffusion: StableDiffusion, samples: Samples) -> Tensor:
+    def loss(self, diffusion: Diffusion, samples: Samples) -> Tensor:
         return diffusion.training_loss(**samples)
 
 
@@ -125,7 +125,7 @@ class SurrogateTerm:
         return targets * self.pairs
 
     def draw(self, material: Material, step: Step) -> Samples:
-        last, parts = material.diffusion.train_timesteps, []
+        parts = []
         for target, found in zip(step.targets, step.embeddings, strict=True):
             stream = generator(step.seed, "surrogate", target.name, step.number)
             count = len(found) * self.pairs
@@ -133,11 +133,11 @@ class SurrogateTerm:
             parts.append({
                 "z": z, "y": found.repeat_interleave(self.pairs, 0),
                 "noise": torch.randn(z.shape, generator=stream),
-                "t": torch.randint(last, (count,), generator=stream),
+                "t": material.diffusion.schedule.draw(count, stream),
             })  # fmt: skip
         return joined(parts)
 
-    def loss(self, diffusion: StableDiffusion, samples: Samples) -> Tensor:
+    def loss(self, diffusion: Diffusion, samples: Samples) -> Tensor:
         return diffusion.training_loss(**samples)
 
 
@@ -155,5 +155,5 @@ def noised(material: Material, step: Step, target: Target, z: Tensor) -> Samples
     """Noise and timesteps for a target's latents (n, c, h, w), the same in any company."""
     stream = generator(step.seed, "noise", target.name, step.number)
     noise = torch.randn(z.shape, generator=stream)
-    t = torch.randint(material.diffusion.train_timesteps, (len(z),), generator=stream)
+    t = material.diffusion.schedule.draw(len(z), stream)
     return {"noise": noise, "t": t}

@@ -13,7 +13,7 @@ from dori.core.errors import InputError, check_positive
 from dori.core.randomness import generator
 from dori.defenses.terms.terms import Samples, Step, joined, noised, prompts_of
 from dori.defenses.training.material import Material
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class AscentTerm:
             parts.append({"z": z, "y": y.expand(self.pairs, -1, -1), **noised(material, step, target, z)})
         return joined(parts)
 
-    def loss(self, diffusion: StableDiffusion, samples: Samples) -> Tensor:
+    def loss(self, diffusion: Diffusion, samples: Samples) -> Tensor:
         return -diffusion.training_loss(**samples).clamp(max=self.most)
 
 
@@ -93,12 +93,13 @@ class SissTerm:
             })  # fmt: skip
         return joined(parts)
 
-    def loss(self, diffusion: StableDiffusion, samples: Samples) -> Tensor:
+    def loss(self, diffusion: Diffusion, samples: Samples) -> Tensor:
         x, a, z, y, noise, t = (samples[key] for key in ("x", "a", "z", "y", "noise", "t"))
-        signal = diffusion.scheduler.alphas_cumprod.to(z)[t].view(-1, 1, 1, 1)
-        z_t = diffusion.scheduler.add_noise(z, noise, t)
-        predicted = diffusion.predict_noise(z_t, t, y)
-        towards = [(z_t - signal.sqrt() * each) / (1 - signal).sqrt() for each in (x, a)]
+        schedule = diffusion.schedule
+        signal, spread = schedule.scales(t, z)
+        z_t = schedule.noised(z, noise, t)
+        predicted = schedule.as_noise(diffusion.predict(z_t, t, y), z_t, t)
+        towards = [(z_t - signal * each) / spread for each in (x, a)]
         likelihood = torch.stack([-0.5 * each.float().square().sum((1, 2, 3)) for each in towards])
         share = likelihood.new_tensor([1 - self.mixture, self.mixture])[:, None]
         ratio = (likelihood - (likelihood + share.log()).logsumexp(0)).exp()

@@ -22,7 +22,7 @@ class Adversary:
     def __init__(self, attack: Attack | None, warm_steps: int | None, seed: int):
         self.attack, self.warm_steps, self.seed = attack, warm_steps, seed
         self.found: dict[str, Tensor] = {}  # target -> (restarts, tokens, width)
-        self.evaluations = 0  # samples through the U-Net forward and backward
+        self.evaluations = 0  # samples through the denoiser forward and backward
 
     def __call__(self, material: Material, targets: list[Target], epoch: int) -> Tensor:
         """(targets, restarts, tokens, width), on the CPU. Each epoch has noise of its own."""

@@ -14,9 +14,10 @@ from dori.core.errors import InputError, check_positive
 from dori.core.neutral import neutral
 from dori.data import MEMORIZED, Data, Target
 from dori.defenses.terms.terms import Counted, Term
+from dori.defenses.training.lora import matching
 from dori.defenses.training.surrogates import Surrogates
 from dori.defenses.training.validation import Validation, check_attack
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 
 TARGETS = ("all", "half")
 KEEP = ("last", "best")
@@ -43,14 +44,14 @@ class Finetuning:
         batch: targets of one attack.
         updates: of the weights after each attack; 1 in the paper.
         warm_steps: see ``Adversary``.
-        weights: regular expression, found in the names of the U-Net's weights that are trained; null: all.
+        weights: regular expression, found in the names of the denoiser's weights that are trained; null: all.
         lora: a ``peft.LoraConfig`` to train in place of all weights.
         ema: decay of the average of the weights, which is what comes out; 0: the last weights.
         clip: the most that a gradient's norm may be.
-        micro_batch: most samples in one U-Net call with gradients for weights; bounds the memory.
+        micro_batch: most samples in one call of the denoiser with gradients for weights; bounds the memory.
         keep: the averaged weights of the ``last`` epoch, or of the ``best`` one by the validation's score.
         patience: epochs without a better score after which the training ends; null: never.
-        save_every: seconds between two checkpoints, which are four to five times the U-Net's size.
+        save_every: seconds between two checkpoints, which are four to five times the denoiser's size.
         allow_memorized: train on ordinary pictures that a memorized image is among.
     """
 
@@ -116,7 +117,7 @@ class Finetuning:
         learned = sum(t.samples(self.batch) for t in self.terms.values() if isinstance(t, Counted))
         return Cost(gradient=attacks + self.epochs * ceil(targets / self.batch) * self.updates * learned)
 
-    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+    def check(self, diffusion: Diffusion, data: Data) -> None:
         """Reads no weights.
 
         Raises:
@@ -127,6 +128,8 @@ class Finetuning:
                 f"defense={self.name} trains weights in {diffusion.stored_dtype}: set model.dtype=float32"
                 " (and, on a GPU, trainer.precision=bf16-mixed)"
             )
+        if self.weights:
+            matching(diffusion.skeleton, self.weights)
         if not self.trained(data):
             raise InputError(f"defense={self.name} needs memorized targets to train on, but there are none")
         if data.training is None:

@@ -6,17 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import lightning
-from diffusers import UNet2DConditionModel
 from safetensors.torch import load_file
 
 from dori.core import progress
-from dori.core.files import as_umask, write_atomically
+from dori.core.files import write_atomically
 from dori.core.predict import Stoppable
 from dori.core.ranks import once, process_group
 from dori.core.stopping import keeping
 from dori.defenses.training.checkpoint import Best, Last, Recipe, Whole, last_good
 from dori.defenses.training.finetuning import Finetuning
-from dori.defenses.training.lora import save_lora
 from dori.defenses.training.material import Material
 from dori.defenses.training.module import FinetuningModule, Measure
 
@@ -33,7 +31,7 @@ def fit(
     settings: Finetuning, material: Material, measure: Measure, make: partial[lightning.Trainer],
     folder: Path, recipe: Recipe, label: str,
 ) -> dict[str, Any]:  # fmt: skip
-    """Leaves the trained U-Net in ``folder``, in diffusers' format, and how it went; what it counted.
+    """Leaves the trained denoiser in ``folder``, in diffusers' format, and how it went; what it counted.
 
     ``training.json`` is the same after every run, ``timing.json`` is not.
 
@@ -66,17 +64,10 @@ def discard(*paths: Path) -> None:
 
 def keep(module: FinetuningModule, folder: Path, best: Path, done: Path, clock: Path) -> None:
     """What comes out of a training, in the folder."""
-    unet, settings = module.average.module, module.settings
+    denoiser, settings = module.average.module, module.settings
     if settings.keep == "best":
-        unet.load_state_dict(load_file(best))
-    save(unet, folder, lora=settings.lora is not None)
+        denoiser.load_state_dict(load_file(best))
+    module.material.diffusion.save_denoiser(denoiser, folder, adapters=settings.lora is not None)
     found = {"history": module.history, "counted": module.evaluations()}
     write_atomically(clock, json.dumps({"training_seconds": module.seconds}))
     write_atomically(done, json.dumps(found, indent=1))
-
-
-def save(unet: UNet2DConditionModel, folder: Path, lora: bool) -> None:
-    if lora:
-        save_lora(unet, folder)
-    unet.save_pretrained(folder, safe_serialization=True)
-    as_umask(folder)

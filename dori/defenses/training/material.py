@@ -14,7 +14,7 @@ from dori.core.files import save_tensors
 from dori.core.predict import Predictor, at_once, gather, side_by_side
 from dori.core.ranks import dealt, once
 from dori.data import Data, Target
-from dori.diffusion import StableDiffusion, frozen
+from dori.diffusion import Diffusion, frozen
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,8 +33,8 @@ class Material:
         held_captions, held_latents: ordinary pairs to watch, never trained on.
     """
 
-    diffusion: StableDiffusion
-    untrained: StableDiffusion
+    diffusion: Diffusion
+    untrained: Diffusion
     data: Data
     targets: list[Target]
     originals: dict[str, Tensor]
@@ -45,9 +45,9 @@ class Material:
     held_latents: Tensor
 
     @property
-    def original(self) -> StableDiffusion:
+    def original(self) -> Diffusion:
         """The model as it was, beside the one that is trained."""
-        for network in (self.untrained.unet, self.untrained.pipeline.text_encoder):
+        for network in self.untrained.networks:
             network.to(self.diffusion.device)
         return self.untrained
 
@@ -79,7 +79,7 @@ class Material:
                 )  # fmt: skip
                 return found[budget]["embeddings"]
 
-            with frozen(self.diffusion.unet):  # by all until the last has ended
+            with frozen(self.diffusion.denoiser):  # by all until the last has ended
                 parts = side_by_side(climb, list(range(0, len(attempts), each)), most)
             return list(torch.cat(parts).unflatten(0, (len(places), -1)))
 
@@ -87,7 +87,7 @@ class Material:
 
 
 def encode(
-    diffusion: StableDiffusion, pictures: Callable[[list[int]], Tensor], count: int, folder: Path,
+    diffusion: Diffusion, pictures: Callable[[list[int]], Tensor], count: int, folder: Path,
     predictor: Predictor,
 ) -> None:  # fmt: skip
     """``latents.safetensors``, (count, c, h, w), of uint8 pictures (n, 3, H, W) asked for by their places.

@@ -31,7 +31,7 @@ Measure = Callable[[int], dict[str, float]]
 
 
 class FinetuningModule(lightning.LightningModule):
-    """Trains the U-Net of ``material.diffusion`` in place; ``average`` holds what comes out.
+    """Trains the denoiser of ``material.diffusion`` in place; ``average`` holds what comes out.
 
     One batch is one attack on some targets and the updates after it. All random numbers derive from
     the place in the training, so a checkpoint needs none of their state; it holds weights, average,
@@ -42,17 +42,17 @@ class FinetuningModule(lightning.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.settings, self.material, self.measure = settings, material, measure
-        self.unet = material.diffusion.unet
+        self.denoiser = material.diffusion.denoiser
         if settings.lora:
-            add_lora(self.unet, settings.lora, settings.seed)
+            add_lora(self.denoiser, settings.lora, settings.seed)
         else:
-            choose(self.unet, settings.weights)
-        self.average = AveragedModel(self.unet, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
+            choose(self.denoiser, settings.weights)
+        self.average = AveragedModel(self.denoiser, multi_avg_fn=get_ema_multi_avg_fn(settings.ema))
         self.average.requires_grad_(False)
         self.adversary = Adversary(settings.attack, settings.warm_steps, settings.seed)
         self.history: list[Line] = []
         self.losses: dict[str, float] = {}  # sums over the updates of the epoch
-        self.samples = 0  # through the U-Net, forward and backward, in updates
+        self.samples = 0  # through the denoiser, forward and backward, in updates
         self.before, self.began = 0.0, time.monotonic()  # seconds of attempts that were killed
 
     @property
@@ -71,7 +71,7 @@ class FinetuningModule(lightning.LightningModule):
         return DataLoader(range(self.batches), batch_size=None)  # type: ignore[arg-type]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        return self.settings.optimizer([p for p in self.unet.parameters() if p.requires_grad])
+        return self.settings.optimizer([p for p in self.denoiser.parameters() if p.requires_grad])
 
     def on_fit_start(self) -> None:
         for network in self.material.diffusion.networks:
@@ -102,10 +102,10 @@ class FinetuningModule(lightning.LightningModule):
                 f"defense={self.settings.name}: the loss is not finite at update {step.number} ({told}): set"
                 " a lower defense.optimizer.lr"
             )
-        trained = [p for p in self.unet.parameters() if p.requires_grad]
+        trained = [p for p in self.denoiser.parameters() if p.requires_grad]
         torch.nn.utils.clip_grad_norm_(trained, self.settings.clip)
         optimizer.step()
-        self.average.update_parameters(self.unet)
+        self.average.update_parameters(self.denoiser)
         for name, loss in losses.items():
             self.losses[name] = self.losses.get(name, 0.0) + loss
 
@@ -146,9 +146,9 @@ class FinetuningModule(lightning.LightningModule):
         return strategy.block_backward_sync()
 
     def evaluations(self) -> dict[str, int]:
-        """Samples through the U-Net that the training needed; what only watches it is left out."""
+        """Samples through the denoiser that the training needed; what only watches it is left out."""
         attacks = self.adversary.evaluations
-        return {"unet_evaluations": attacks + self.samples, "attack_evaluations": attacks}
+        return {"denoiser_evaluations": attacks + self.samples, "attack_evaluations": attacks}
 
     @property
     def seconds(self) -> float:
@@ -167,7 +167,7 @@ class FinetuningModule(lightning.LightningModule):
 
     def look(self, epoch: int, trained: dict[str, float] | None = None) -> None:
         """A line of the history, from the averaged weights."""
-        with self.averaged(), frozen(self.unet):
+        with self.averaged(), frozen(self.denoiser):
             found = self.trainer.strategy.broadcast(self.measure(epoch))  # all ranks must agree when to stop
         self.history.append({"epoch": epoch, **(trained or {}), **scored(self.history, found)})
         progress.look(self.history[-1])
@@ -175,7 +175,7 @@ class FinetuningModule(lightning.LightningModule):
     @contextmanager
     def averaged(self) -> Iterator[None]:
         """The averaged weights take the place of the trained ones, inside."""
-        pairs = list(zip(self.unet.parameters(), self.average.module.parameters(), strict=True))
+        pairs = list(zip(self.denoiser.parameters(), self.average.module.parameters(), strict=True))
 
         def swap() -> None:
             for one, other in pairs:

@@ -107,9 +107,9 @@ class Validation:
         texts = [diffusion.encode_prompts([material.held_captions[i] for i in p.tolist()]) for p in parts]
         for _ in range(self.pairs):
             noise = torch.randn(material.held_latents.shape, generator=stream)
-            t = torch.randint(diffusion.train_timesteps, (n,), generator=stream)
+            t = diffusion.schedule.draw(n, stream)
             for part, y in zip(parts, texts, strict=True):
-                loss = diffusion.denoising_loss(
+                loss = diffusion.loss(
                     material.held_latents[part].to(device, dtype), y, noise[part].to(device, dtype),
                     t[part].to(device),
                 )  # fmt: skip

@@ -1,21 +1,21 @@
-"""Whether a path leads to a pipeline of this family."""
+"""Whether a path leads to a pipeline, and to which."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from huggingface_hub import snapshot_download
 
 from dori.core.errors import InputError
 from dori.diffusion.checks.headers import read_json
 
-NETWORKS = ("unet", "vae", "text_encoder")
-# that share the components; an inpainting U-Net has channels of its own, which ``fit`` sees
-PIPELINES = ("StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline", "StableDiffusionInpaintPipeline")
-CLASSES = {
-    "unet": ("UNet2DConditionModel",),
-    "vae": ("AutoencoderKL",),
-    "text_encoder": ("CLIPTextModel",),
-    "tokenizer": ("CLIPTokenizer", "CLIPTokenizerFast"),
-}
+if TYPE_CHECKING:
+    from dori.diffusion.components import Kinds
+
+# of all families: what is downloaded of a hub id
+COMPONENTS = (
+    "unet", "transformer", "vae", "text_encoder", "text_encoder_2", "text_encoder_3", "tokenizer",
+    "tokenizer_2", "tokenizer_3", "scheduler",
+)  # fmt: skip
 SINGLE = (".safetensors", ".ckpt", ".pt", ".pth", ".bin")
 
 
@@ -29,8 +29,8 @@ def local_folder(path: str, revision: str | None) -> Path:
     if not folder.exists():
         if path.startswith((".", "/", "~")) or path.count("/") != 1:
             raise InputError(f"model.path {path!r} does not exist; give a folder or a hub id")
-        kinds = ("*.json", "*.safetensors", "*.txt")
-        wanted = [f"{part}/{kind}" for part in (*CLASSES, "scheduler") for kind in kinds]
+        kinds = ("*.json", "*.safetensors", "*.txt", "*.model")
+        wanted = [f"{part}/{kind}" for part in COMPONENTS for kind in kinds]
         try:
             wanted.append("model_index.json")
             return Path(snapshot_download(path, revision=revision, allow_patterns=wanted))
@@ -43,30 +43,48 @@ def local_folder(path: str, revision: str | None) -> Path:
     return folder
 
 
-def check_pipeline(path: str, folder: Path, own_unet: bool) -> None:
-    """Raises InputError: a pipeline of another kind, or one that lacks a component."""
+def pipeline_class(path: str, folder: Path) -> str:
+    """What a folder says that it is.
+
+    Raises:
+        InputError: no folder of a pipeline.
+    """
     if not (folder / "model_index.json").is_file():
         raise InputError(f"model.path {path!r} has no model_index.json: give the folder of a whole pipeline")
-    index = read_json(folder / "model_index.json")
-    kind = index.get("_class_name")
-    if kind not in PIPELINES:
+    return str(read_json(folder / "model_index.json").get("_class_name"))
+
+
+def check_pipeline(path: str, folder: Path, kinds: "Kinds", own_denoiser: bool) -> list[str]:
+    """The optional components that are not there.
+
+    Raises:
+        InputError: a pipeline of another kind, or one that lacks a component.
+    """
+    found, known = pipeline_class(path, folder), kinds.pipeline.__name__
+    if found not in (known, *kinds.alike):
         raise InputError(
-            f"model.path {path!r} is a {kind}; dori knows {PIPELINES[0]} (Stable Diffusion 1 and 2) and what"
-            " has its components: give such a pipeline"
+            f"model.path {path!r} is a {found}; dori knows {known} and what has its components here: give"
+            " such a pipeline, or model=pretrained, which asks the folder"
         )
-    for part, known in CLASSES.items():
-        found = index.get(part)
-        name = found[-1] if isinstance(found, list) and found else None
-        if name is not None and name not in known:
+    index, lacking = read_json(folder / "model_index.json"), []
+    for part, kind in {**kinds.networks, **kinds.tokenizers}.items():
+        named = index.get(part)
+        name = named[-1] if isinstance(named, list) and named else None
+        if name is not None and name.removesuffix("Fast") != kind.__name__:
             raise InputError(
-                f"model.path {path!r} has a {name} as its {part}, where {known[0]} is known: give a pipeline"
-                " with that"
+                f"model.path {path!r} has a {name} as its {part}, where {kind.__name__} is known: give a"
+                " pipeline with that"
             )
-    for part in (*CLASSES, "scheduler"):
-        if not (folder / part).is_dir() and not (part == "unet" and own_unet):
+        if (folder / part).is_dir() or (part == kinds.denoiser and own_denoiser):
+            continue
+        if part not in kinds.optional or name is not None:
             raise InputError(f"model.path {path!r} lacks its component {part!r}; download it whole")
+        lacking.append(part)
+    if not (folder / "scheduler").is_dir():
+        raise InputError(f"model.path {path!r} lacks its component 'scheduler'; download it whole")
     if not (folder / "scheduler/scheduler_config.json").is_file():
         raise InputError(f"model.path {path!r} lacks scheduler/scheduler_config.json; download it whole")
+    return lacking
 
 
 def _convert(path: str, file: Path) -> str:

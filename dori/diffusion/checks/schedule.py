@@ -4,7 +4,7 @@ from pathlib import Path
 
 import diffusers
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 from diffusers.schedulers import KarrasDiffusionSchedulers
 
 from dori.core.errors import InputError
@@ -48,6 +48,25 @@ def scheduler_of(folder: Path) -> DDIMScheduler:
             " rescale_betas_zero_snr to false"
         )
     return scheduler
+
+
+def flow_of(folder: Path) -> FlowMatchEulerDiscreteScheduler:
+    """The levels that a flow model was trained on.
+
+    Raises:
+        InputError: a scheduler of another kind of model, or with options that change what the levels mean.
+    """
+    file = folder / "scheduler/scheduler_config.json"
+    config, kind = read_json(file), scheduler_kind(folder)
+    if kind != FlowMatchEulerDiscreteScheduler.__name__:
+        raise InputError(f"{file}: {kind} is no scheduler of flow matching: give the model's own")
+    for key in ("invert_sigmas", "stochastic_sampling"):
+        if config.get(key):
+            raise InputError(f"{file}: {key} is not known here: set it to false")
+    try:
+        return FlowMatchEulerDiscreteScheduler.from_config(config)
+    except Exception as error:  # a value that no schedule can be made of
+        raise InputError(f"{file} makes no schedule: {error}; see the model's own repository") from error
 
 
 def scheduler_kind(folder: Path) -> str:

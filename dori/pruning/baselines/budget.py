@@ -1,7 +1,7 @@
 """Budgets: how many weights, or neurons, a baseline takes from each layer."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
 from typing import NamedTuple
 
 import torch
@@ -10,8 +10,8 @@ from torch import Tensor
 from dori.core.costs import FREE, Cost
 from dori.core.errors import InputError, check_share, unknown
 from dori.data import Data, Target
-from dori.diffusion import StableDiffusion
-from dori.pruning.layers import CHOICES, layers_of
+from dori.diffusion import Diffusion
+from dori.diffusion.layers import CHOICES
 from dori.pruning.masks import Mask
 from dori.pruning.selection import Keep, Method, cost_of
 
@@ -19,10 +19,22 @@ DEFAULT_LAYERS = "feed_forward"
 
 
 class Share(NamedTuple):
-    """So many of a layer's weights, ``shape`` (out, in), or of its neurons, (out,)."""
+    """So many of a layer's weights, ``shape`` (out, in), or of its neurons, (out,).
+
+    ``first``: the column from which on weights are taken; those before belong to another layer.
+    """
 
     shape: tuple[int, ...]
     number: int
+    first: int = 0
+
+    @property
+    def allowed(self) -> Tensor:
+        """Boolean of the shape: what may be taken."""
+        found = torch.ones(self.shape, dtype=torch.bool)
+        if found.dim() == 2:
+            found[:, : self.first] = False
+        return found
 
 
 Quota = dict[str, Share]  # per layer
@@ -81,7 +93,7 @@ class Budget:
         """What selecting as much as another method takes; a share takes nothing."""
         return cost_of(self.like, targets, data) if self.like is not None else FREE
 
-    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+    def check(self, diffusion: Diffusion, data: Data) -> None:
         """Raises InputError: layers or weights that are not there, or what ``like`` lacks."""
         if self.like is not None:
             self.like.check(diffusion, data)
@@ -89,18 +101,22 @@ class Budget:
             self._own_quota(diffusion)
 
     def quotas(
-        self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep
+        self, diffusion: Diffusion, targets: list[Target], data: Data, keep: Keep
     ) -> tuple[list[Quota], int]:
-        """One quota for all targets, or one for each (``per_prompt``); and the U-Net samples it cost."""
+        """One quota for all targets, or one for each (``per_prompt``); and the samples that it cost."""
         if self.like is not None:
             found = self.like.select(diffusion, targets, data, keep)
-            return [quota_of(mask) for mask in found.masks], found.evaluations
+            return [quota_of(mask, diffusion.first_column) for mask in found.masks], found.evaluations
         return [self._own_quota(diffusion)], 0
 
-    def _own_quota(self, diffusion: StableDiffusion) -> Quota:
-        layers = layers_of(diffusion.skeleton, self.layers or DEFAULT_LAYERS)
+    def _own_quota(self, diffusion: Diffusion) -> Quota:
+        layers = diffusion.layers(self.layers or DEFAULT_LAYERS, loaded=False)
         shapes = {name: tuple(layer.weight.shape) for name, layer in layers.items()}
-        sizes = {name: prod(shape) for name, shape in shapes.items()}
+        if isinstance(self.layers, str | None):
+            first = {name: diffusion.first_column(name) for name in shapes}
+        else:  # named in full: the whole layer
+            first = dict.fromkeys(shapes, 0)
+        sizes = {name: out * (columns - first[name]) for name, (out, columns) in shapes.items()}
         if self.ratio is not None:
             numbers = {name: round(self.ratio * size) for name, size in sizes.items()}
         else:
@@ -111,12 +127,12 @@ class Budget:
                 f"pruning.ratio {self.ratio} selects no weight: the largest layer has {max(sizes.values())},"
                 f" so use at least {1 / max(sizes.values()):.2g}"
             )
-        return {name: Share(shape, numbers[name]) for name, shape in shapes.items()}
+        return {name: Share(shape, numbers[name], first[name]) for name, shape in shapes.items()}
 
 
-def quota_of(mask: Mask) -> Quota:
-    """As many of each layer as a mask selects, of the same kind."""
-    return {name: Share(tuple(part.shape), int(part.sum())) for name, part in mask.items()}
+def quota_of(mask: Mask, first: Callable[[str], int]) -> Quota:
+    """As many of each layer as a mask selects, of the same kind, from the column ``first(name)`` on."""
+    return {name: Share(tuple(part.shape), int(part.sum()), first(name)) for name, part in mask.items()}
 
 
 def dealt(count: int, sizes: dict[str, int]) -> dict[str, int]:
@@ -141,9 +157,10 @@ def highest(scores: dict[str, Tensor], quota: Quota) -> Mask:
     Ties go to the lower index, row by row: a stable sort, the same on every device.
     """
     mask: Mask = {}
-    for name, (shape, number) in quota.items():
-        score = scores[name] if len(shape) == 2 else scores[name].sum(1)
+    for name, share in quota.items():
+        score = scores[name] if len(share.shape) == 2 else scores[name].sum(1)
+        score = score.masked_fill(~share.allowed, -torch.inf)
         chosen = torch.zeros(score.numel(), dtype=torch.bool)
-        chosen[score.flatten().argsort(descending=True, stable=True)[:number]] = True
-        mask[name] = chosen.view(shape)
+        chosen[score.flatten().argsort(descending=True, stable=True)[: share.number]] = True
+        mask[name] = chosen.view(share.shape)
     return mask

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 import torch
 
 from dori.data import Data, Target
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 from dori.pruning.baselines.budget import Budget, highest
-from dori.pruning.layers import layers_of
 from dori.pruning.selection import Keep, Selection
 
 
@@ -28,9 +27,9 @@ class Magnitude(Budget):
     name: str = "magnitude"
 
     @torch.no_grad()
-    def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
+    def select(self, diffusion: Diffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
         """The largest weights; neither the targets nor the data matter but for ``like``."""
         quotas, evaluations = self.quotas(diffusion, targets, data, keep)
-        layers = layers_of(diffusion.unet, list(quotas[0]))
+        layers = diffusion.layers(list(quotas[0]))
         scores = {name: layer.weight.detach().double().abs().cpu() for name, layer in layers.items()}
         return Selection([highest(scores, quota) for quota in quotas], evaluations)

@@ -1,5 +1,6 @@
 """Random pruning: the control for every method, as many weights in the same layers."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
@@ -7,7 +8,7 @@ import torch
 
 from dori.core.randomness import generator
 from dori.data import Data, Target
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 from dori.pruning.baselines.budget import Budget, Quota, quota_of
 from dori.pruning.masks import Mask
 from dori.pruning.selection import Keep, Selection
@@ -25,19 +26,23 @@ def trimmed(mask: Mask, target: Mask, seed: int) -> Mask:
     return out
 
 
-def like(mask: Mask, seed: int, *purpose: str) -> Mask:
-    """A mask with as many weights, or neurons, in each layer as ``mask``, drawn uniformly."""
-    return drawn(quota_of(mask), seed, *purpose)
+def like(mask: Mask, first: Callable[[str], int], seed: int, *purpose: str) -> Mask:
+    """A mask with as many weights, or neurons, in each layer as ``mask``, drawn uniformly.
+
+    ``first``: see ``quota_of``.
+    """
+    return drawn(quota_of(mask, first), seed, *purpose)
 
 
 def drawn(quota: Quota, seed: int, *purpose: str) -> Mask:
     """So many of each layer, uniformly: a draw of its own for each (seed, layer, purpose)."""
     out: Mask = {}
-    for name, (shape, number) in quota.items():
-        order = torch.randperm(prod(shape), generator=generator(seed, "random", name, *purpose))
-        chosen = torch.zeros(prod(shape), dtype=torch.bool)
-        chosen[order[:number]] = True
-        out[name] = chosen.view(shape)
+    for name, share in quota.items():
+        places = share.allowed.flatten().nonzero()[:, 0]
+        order = torch.randperm(len(places), generator=generator(seed, "random", name, *purpose))
+        chosen = torch.zeros(prod(share.shape), dtype=torch.bool)
+        chosen[places[order[: share.number]]] = True
+        out[name] = chosen.view(share.shape)
     return out
 
 
@@ -53,7 +58,7 @@ class Random(Budget):
     name: str = "random"
     seed: int = 0
 
-    def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
+    def select(self, diffusion: Diffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
         """A random mask, or one for each target; the model and the data matter only for ``like``."""
         quotas, evaluations = self.quotas(diffusion, targets, data, keep)
         if not self.per_prompt:

@@ -12,9 +12,8 @@ from dori.core.neutral import neutral
 from dori.core.randomness import generator
 from dori.data import Data, Target
 from dori.data.targets import embedded, tensor
-from dori.diffusion import StableDiffusion, frozen
+from dori.diffusion import Diffusion, frozen
 from dori.pruning.baselines.budget import Budget, highest
-from dori.pruning.layers import layers_of
 from dori.pruning.selection import Keep, Selection
 
 Scores = dict[str, Tensor]  # per layer (out, in), float64 on the CPU
@@ -35,7 +34,7 @@ class Saliency(Budget):
             that is per prompt, L is that of each target alone.
         pairs: (noise, timestep) draws per image.
         ordinary: at most so many ordinary pairs, the first ones of ``data.ordinary``.
-        batch: most samples in one differentiated U-Net call.
+        batch: most samples in one differentiated call of the denoiser.
         seed: of the draws, each image's from a generator of its own.
     """
 
@@ -50,7 +49,7 @@ class Saliency(Budget):
             check_positive(f"pruning.{key}", getattr(self, key))
         super().__post_init__()
 
-    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+    def check(self, diffusion: Diffusion, data: Data) -> None:
         """Raises InputError: layers or weights that are not there, or no ordinary pictures."""
         super().check(diffusion, data)
         if not data.ordinary.images:
@@ -59,7 +58,7 @@ class Saliency(Budget):
                 " data.ordinary, a table with the columns caption and image"
             )
 
-    def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
+    def select(self, diffusion: Diffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
         """The mask of the targets, or one for each; an evaluation is a sample forward and backward.
 
         Raises:
@@ -71,7 +70,7 @@ class Saliency(Budget):
         quotas, evaluations = self.quotas(diffusion, targets, data, keep)
         layers = list(quotas[0])
         everyday = data.ordinary
-        count, size = min(self.ordinary, len(everyday.images)), diffusion.resolution
+        count, size = min(self.ordinary, len(everyday.images)), diffusion.size
         names = [f"ordinary/{i:05d}" for i in range(count)]
         images = everyday.tensor(size, 0, count)
         y = diffusion.encode_prompts(everyday.captions[:count])
@@ -89,23 +88,23 @@ class Saliency(Budget):
         return super().cost(targets, data).and_also(Cost(gradient=own))
 
     def evaluations(self, targets: int, ordinary: int) -> int:
-        """U-Net samples forward and backward."""
+        """samples through the denoiser forward and backward."""
         return (targets + ordinary) * self.pairs
 
     def saliency(
-        self, diffusion: StableDiffusion, layers: list[str], names: list[str], y: Tensor, images: Tensor
+        self, diffusion: Diffusion, layers: list[str], names: list[str], y: Tensor, images: Tensor
     ) -> Scores:
         """|w * dL/dw| of pairs of embeddings (n, tokens, width) and uint8 images (n, 3, H, W).
 
         Draws derive from ``names``.
         """
         z = diffusion.encode_images(images)
-        modules = layers_of(diffusion.unet, layers)
+        modules = diffusion.layers(layers)
         weights = [layer.weight for layer in modules.values()]
         total = [torch.zeros_like(w, dtype=torch.promote_types(w.dtype, torch.float32)) for w in weights]
         # the loss is a mean over so many values that half precision loses its gradient; this is exact
         scale = 2.0 ** round(math.log2(z[0].numel()))
-        with frozen(diffusion.unet), torch.enable_grad():
+        with frozen(diffusion.denoiser), torch.enable_grad():
             for weight in weights:
                 weight.requires_grad_(True)
             for chunk in torch.arange(len(names)).split(max(1, self.batch // self.pairs)):
@@ -113,7 +112,7 @@ class Saliency(Budget):
                 owner = chunk.repeat_interleave(self.pairs)
                 for part in torch.arange(len(owner)).split(self.batch):
                     who = owner[part]
-                    loss = diffusion.denoising_loss(z[who], y[who], noise[part], t[part]).sum() * scale
+                    loss = diffusion.loss(z[who], y[who], noise[part], t[part]).sum() * scale
                     for accumulated, gradient in zip(total, torch.autograd.grad(loss, weights), strict=True):
                         accumulated += gradient
         scores = {}
@@ -127,10 +126,10 @@ class Saliency(Budget):
                 )
         return scores
 
-    def _draws(self, diffusion: StableDiffusion, names: list[str]) -> tuple[Tensor, Tensor]:
+    def _draws(self, diffusion: Diffusion, names: list[str]) -> tuple[Tensor, Tensor]:
         """Noise (images * pairs, c, h, w) and timesteps (images * pairs,), one image after another."""
-        shape, high = (self.pairs, *diffusion.latent_shape), diffusion.train_timesteps
+        shape = (self.pairs, *diffusion.latent_shape)
         streams = [generator(self.seed, "saliency", name) for name in names]
-        t = torch.cat([torch.randint(high, (self.pairs,), generator=stream) for stream in streams])
+        t = torch.cat([diffusion.schedule.draw(self.pairs, stream) for stream in streams])
         noise = torch.cat([torch.randn(shape, generator=stream) for stream in streams])
         return noise.to(diffusion.device, diffusion.dtype), t.to(diffusion.device)

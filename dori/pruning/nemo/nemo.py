@@ -15,8 +15,7 @@ from dori.core.errors import InputError, check_positive, unknown
 from dori.core.files import save_tensors
 from dori.data import Data, Target
 from dori.data.targets import embedded
-from dori.diffusion import StableDiffusion
-from dori.pruning.layers import layers_of
+from dori.diffusion import Diffusion
 from dori.pruning.masks import Mask, union
 from dori.pruning.nemo import noise_difference as nd
 from dori.pruning.nemo.neurons import neurons
@@ -79,19 +78,19 @@ class NeMo:
         """About: how many neurons a prompt has to try is not known before; ordinary captions have none."""
         return Cost(self.seeds * (PROBED * targets + len(data.captions)))
 
-    def check(self, diffusion: StableDiffusion, data: Data) -> None:
+    def check(self, diffusion: Diffusion, data: Data) -> None:
         """Raises InputError: layers, captions, statistics or latents that do not suit it."""
         nd.check_window(diffusion)
-        layers = layers_of(diffusion.skeleton, LAYERS[self.layers])
+        layers = diffusion.layers(LAYERS[self.layers], loaded=False)
         if self.statistics is not None:
             Statistics.load(Path(self.statistics)).check(layers)
         if self.statistics is None or self.threshold is None:
             _captions(data)
 
     @torch.no_grad()
-    def select(self, diffusion: StableDiffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
+    def select(self, diffusion: Diffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
         """The neurons of each target's prompt: masks (neurons,) per value layer."""
-        layers = layers_of(diffusion.unet, LAYERS[self.layers])
+        layers = diffusion.layers(LAYERS[self.layers])
         statistics = self._statistics(diffusion, data, keep)
         statistics.check(layers)
         ordinary = self._ordinary_scores(diffusion, data, keep)
@@ -118,20 +117,20 @@ class NeMo:
         }  # fmt: skip
         return Selection(masks if self.per_prompt else [union(*masks)], evaluations, facts)
 
-    def _statistics(self, diffusion: StableDiffusion, data: Data, keep: Keep) -> Statistics:
+    def _statistics(self, diffusion: Diffusion, data: Data, keep: Keep) -> Statistics:
         if self.statistics is not None:
             return Statistics.load(Path(self.statistics))
 
         def compute(folder: Path) -> dict[str, Any]:
             y = diffusion.encode_prompts(_captions(data))
-            layers = layers_of(diffusion.unet, LAYERS[self.layers])
-            Statistics.measured(layers, y).save(folder / "statistics.safetensors")
+            layers = diffusion.layers(LAYERS[self.layers])
+            Statistics.measured(diffusion, layers, y).save(folder / "statistics.safetensors")
             return {}
 
         inputs = {"captions": data.captions, "layers": self.layers}
         return Statistics.load(keep("statistics", inputs, compute) / "statistics.safetensors")
 
-    def _ordinary_scores(self, diffusion: StableDiffusion, data: Data, keep: Keep) -> Tensor:
+    def _ordinary_scores(self, diffusion: Diffusion, data: Data, keep: Keep) -> Tensor:
         if self.threshold is not None and not data.captions:
             return torch.empty(0)
 
@@ -143,7 +142,7 @@ class NeMo:
                 for difference in nd.differences_of(diffusion, y, noise)
             ]
             save_tensors({"scores": torch.stack(found).cpu()}, folder / "scores.safetensors")
-            return {"unet_evaluations": len(y) * self.seeds}
+            return {"denoiser_evaluations": len(y) * self.seeds}
 
         inputs = {"captions": data.captions, "seeds": self.seeds, "seed": self.seed}
         return load_file(keep("ordinary_scores", inputs, compute) / "scores.safetensors")["scores"]

@@ -52,7 +52,7 @@ def _candidates(
     As released: where theta comes to ``theta_min``, the candidates of the step before stay, and
     the score that they reached becomes the threshold.
     """
-    answers = [a[0].cpu() for a in activations(probe.modules, probe.y).values()]
+    answers = [a[0].cpu() for a in activations(probe.diffusion, probe.modules, probe.y).values()]
     theta, k = nemo.theta, nemo.k
     while True:
         listed = statistics.outliers(answers, theta, k)

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 
 from dori.core.errors import InputError
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 
 PUBLISHED_SEED = 1
 Similarity = Callable[[Tensor, Tensor], Tensor]  # (n, c, h, w) twice -> (n,)
 
 
-def noises(diffusion: StableDiffusion, seeds: int, seed: int) -> Tensor:
+def noises(diffusion: Diffusion, seeds: int, seed: int) -> Tensor:
     """Initial noise (seeds, c, h, w), all from one generator; with seed 0 as in the released code."""
     stream = torch.Generator().manual_seed(PUBLISHED_SEED + seed)
     return torch.randn((seeds, *diffusion.latent_shape), generator=stream).to(
@@ -23,13 +23,14 @@ def noises(diffusion: StableDiffusion, seeds: int, seed: int) -> Tensor:
     )
 
 
-def noise_difference(diffusion: StableDiffusion, y: Tensor, noise: Tensor) -> Tensor:
+def noise_difference(diffusion: Diffusion, y: Tensor, noise: Tensor) -> Tensor:
     """Predicted noise minus the noise (n, c, h, w), min-max scaled per sample and channel.
 
     At ``diffusion.noise_timestep`` on the initial noise, as the released code has it.
     """
     t = torch.full((len(noise),), diffusion.noise_timestep, device=noise.device)
-    difference = (diffusion.predict_noise(noise, t, y) - noise).float()
+    predicted = diffusion.schedule.as_noise(diffusion.predict(noise, t, y), noise, t)
+    difference = (predicted - noise).float()
     low, high = difference.amin((2, 3), keepdim=True), difference.amax((2, 3), keepdim=True)
     return (difference - low) / (high - low)
 
@@ -45,7 +46,7 @@ def pairwise(similarity: Similarity, differences: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def differences_of(diffusion: StableDiffusion, y: Tensor, noise: Tensor) -> Iterator[Tensor]:
+def differences_of(diffusion: Diffusion, y: Tensor, noise: Tensor) -> Iterator[Tensor]:
     """Noise differences (seeds, c, h, w) of each embedding (n, tokens, width), in full batches."""
     seeds = len(noise)
     for part in y.split(max(1, diffusion.batch // seeds)):
@@ -60,27 +61,28 @@ def differences_of(diffusion: StableDiffusion, y: Tensor, noise: Tensor) -> Iter
         yield from torch.cat(rows).split(seeds)
 
 
-def check_window(diffusion: StableDiffusion) -> None:
+def check_window(diffusion: Diffusion) -> None:
     """Raises InputError where the similarity's window does not fit the latents, or the timestep the model."""
 
-    def fits(side: int) -> bool:
-        latent = torch.rand(1, 1, side, side, generator=torch.Generator().manual_seed(0))
+    def fits(*sides: int) -> bool:
+        latent = torch.rand(1, 1, *sides, generator=torch.Generator().manual_seed(0))
         try:
             diffusion.noise_similarity(latent, latent)
         except (ValueError, RuntimeError):  # torchmetrics, torch
             return False
         return True
 
-    if diffusion.noise_timestep >= diffusion.train_timesteps:
+    if diffusion.noise_timestep >= diffusion.schedule.length:
         raise InputError(
             f"model.noise_timestep is {diffusion.noise_timestep}, but {diffusion.name} has"
-            f" {diffusion.train_timesteps} timesteps: take an early one of its sampler's"
+            f" {diffusion.schedule.length} timesteps: take an early one of its sampler's"
         )
-    side = diffusion.latent_shape[1]
-    if not fits(side):
-        needed = next((s for s in range(side, 513) if fits(s)), None)
+    _, *sides = diffusion.latent_shape
+    if not fits(*sides):
+        side = min(sides)
+        needed = next((s for s in range(side, 513) if fits(s, s)), None)
         raise InputError(
             f"model.noise_similarity needs latents of at least {needed} x {needed}, but {diffusion.name} has"
-            f" {side} x {side}: choose a smaller window (kernel_size of at most {side - 1 + side % 2} with"
-            " gaussian=false) and fewer scales (betas=[1.0])"
+            f" {' x '.join(map(str, sides))}: choose a smaller window (kernel_size of at most"
+            f" {side - 1 + side % 2} with gaussian=false) and fewer scales (betas=[1.0])"
         )

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 from dori.pruning.masks import Mask, gated, of_neurons
 from dori.pruning.nemo import noise_difference as nd
 from dori.pruning.nemo.replay import record, replayed
@@ -74,10 +74,10 @@ def greedy(
 class Probe:
     """Scores of one prompt with neurons blocked: highest similarity to the unblocked differences.
 
-    ``y`` (1, tokens, width), ``noise`` and ``unblocked`` (seeds, c, h, w).
+    ``y`` (1, rows, width), ``noise`` and ``unblocked`` (seeds, c, h, w).
     """
 
-    diffusion: StableDiffusion
+    diffusion: Diffusion
     layers: list[str]
     y: Tensor
     noise: Tensor
@@ -87,7 +87,7 @@ class Probe:
 
     @property
     def modules(self) -> dict[str, Any]:
-        return {name: self.diffusion.unet.get_submodule(name) for name in self.layers}
+        return {name: self.diffusion.denoiser.get_submodule(name) for name in self.layers}
 
     def mask(self, listed: Listed) -> Mask:
         return of_neurons(self.modules, listed)
@@ -102,7 +102,7 @@ class Probe:
         }
         self.evaluations += len(masks) * len(seeds)
         noise = self.noise[seeds].repeat(len(masks), 1, 1, 1)
-        with gated(self.diffusion.unet, {n: gate.to(noise.device) for n, gate in gates.items()}):
+        with gated(self.diffusion.denoiser, {n: gate.to(noise.device) for n, gate in gates.items()}):
             return nd.noise_difference(self.diffusion, self.y.expand(len(noise), -1, -1), noise)
 
     @property
@@ -110,14 +110,16 @@ class Probe:
         return list(range(len(self.noise)))
 
     def record(self, mask: Mask) -> None:
-        """Keep what the U-Net computes before each layer while ``mask`` is blocked."""
+        """Keep what the denoiser computes before each layer while ``mask`` is blocked."""
         forward = partial(self._differences, [mask], self.seeds)
-        _, self.before = record(self.diffusion.unet, self.layers, forward)
+        _, self.before = record(self.diffusion.denoiser, self.diffusion.replayable, self.layers, forward)
 
     def similarities(self, masks: list[Mask], seeds: list[int], since: str | None = None) -> Tensor:
         """(n, len(seeds)); ``since``: all masks are the recorded one before that layer."""
         before = (
-            replayed(self.diffusion.unet, self.before[since], seeds, len(masks)) if since else nullcontext()
+            replayed(self.diffusion.denoiser, self.before[since], seeds, len(masks))
+            if since
+            else nullcontext()
         )
         with before:
             found = self._differences(masks, seeds)

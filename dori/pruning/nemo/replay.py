@@ -1,4 +1,7 @@
-"""Run a U-Net from a layer on: what it computes before is recorded once and replayed."""
+"""Run a denoiser from a layer on: what it computes before is recorded once and replayed.
+
+``parts``: the modules whose outputs may be replayed, as ``Diffusion.replayable`` names them.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,30 +14,20 @@ from torch.utils import _pytree as pytree
 Outputs = dict[str, Any]
 
 
-def _parts(unet: nn.Module) -> dict[str, nn.Module]:
-    """What may be skipped: the first convolution, blocks, and the resnets and attentions in them."""
-    parts: dict[str, nn.Module] = {"conv_in": unet.get_submodule("conv_in")}
-    for name, module in unet.named_modules():
-        depth, top = name.count("."), name.split(".")[0]
-        if (top in ("down_blocks", "up_blocks") and depth in (1, 3)) or (
-            top == "mid_block" and depth in (0, 2)
-        ):
-            parts[name] = module
-    return parts
-
-
-def record(unet: nn.Module, layers: list[str], forward: Callable[[], Any]) -> tuple[Any, dict[str, Outputs]]:
+def record(
+    denoiser: nn.Module, parts: list[str], layers: list[str], forward: Callable[[], Any]
+) -> tuple[Any, dict[str, Outputs]]:
     """``forward()``, and for each layer the outputs of all that was finished when it was reached."""
     finished: Outputs = {}
     before: dict[str, Outputs] = {}
-    modules = dict(unet.named_modules())
+    modules = dict(denoiser.named_modules())
 
     def outermost() -> Outputs:
         return {n: out for n, out in finished.items() if not any(n.startswith(f"{o}.") for o in finished)}
 
     hooks = [
-        module.register_forward_hook(lambda _, __, out, name=name: finished.__setitem__(name, out))
-        for name, module in _parts(unet).items()
+        modules[name].register_forward_hook(lambda _, __, out, name=name: finished.__setitem__(name, out))
+        for name in parts
     ] + [
         modules[layer].register_forward_pre_hook(
             lambda _, __, layer=layer: before.__setitem__(layer, outermost())
@@ -49,13 +42,13 @@ def record(unet: nn.Module, layers: list[str], forward: Callable[[], Any]) -> tu
 
 
 @contextmanager
-def replayed(unet: nn.Module, outputs: Outputs, samples: list[int], copies: int) -> Iterator[None]:
+def replayed(denoiser: nn.Module, outputs: Outputs, samples: list[int], copies: int) -> Iterator[None]:
     """Recorded modules return what they did for some samples, ``copies`` times, one set after another."""
 
     def repeat(x: Any) -> Any:
         return x[samples].repeat(copies, *[1] * (x.dim() - 1)) if isinstance(x, Tensor) else x
 
-    modules = {name: unet.get_submodule(name) for name in outputs}
+    modules = {name: denoiser.get_submodule(name) for name in outputs}
     for name, module in modules.items():
         answer = pytree.tree_map(repeat, outputs[name])
         module.forward = lambda *_, answer=answer, **__: answer

@@ -11,14 +11,37 @@ from torch import Tensor, nn
 
 from dori.core.errors import InputError
 from dori.core.files import save_tensors
+from dori.diffusion import Diffusion
+from dori.pruning.nemo.noise_difference import PUBLISHED_SEED
 
 
-def activations(layers: dict[str, nn.Linear], y: Tensor) -> dict[str, Tensor]:
-    """Mean over tokens of |to_v(y)|: (n, neurons) per layer, of embeddings (n, tokens, width)."""
-    return {
-        name: torch.cat([layer(part).abs().mean(1) for part in y.split(256)]).float().cpu()
+def activations(diffusion: Diffusion, layers: dict[str, nn.Linear], y: Tensor) -> dict[str, Tensor]:
+    """Mean over tokens of value layers' |output|: (n, neurons) per layer, of conditionings (n, rows, width).
+
+    Where the layers read the text as it stands, it is all that they are given. In joint attention the text
+    has been among the image's tokens before: there the model looks at one noise, at NeMo's time; ours.
+    """
+    if diffusion.values_read_text:
+        text, _ = diffusion.rows.unpack(y)
+        return {
+            name: torch.cat([layer(part).abs().mean(1) for part in text.split(256)]).float().cpu()
+            for name, layer in layers.items()
+        }
+    kept: dict[str, list[Tensor]] = {name: [] for name in layers}
+    hooks = [
+        layer.register_forward_hook(lambda _, __, out, name=name: kept[name].append(out.abs().mean(1)))
         for name, layer in layers.items()
-    }
+    ]
+    noise = torch.randn(1, *diffusion.latent_shape, generator=torch.Generator().manual_seed(PUBLISHED_SEED))
+    try:
+        for part in y.split(diffusion.batch):
+            t = torch.full((len(part),), diffusion.noise_timestep, device=diffusion.device)
+            z = noise.to(diffusion.device, diffusion.dtype).expand(len(part), -1, -1, -1)
+            diffusion.predict(z, t, part)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return {name: torch.cat(parts).float().cpu() for name, parts in kept.items()}
 
 
 @dataclass(frozen=True)
@@ -30,9 +53,9 @@ class Statistics:
 
     @classmethod
     @torch.no_grad()
-    def measured(cls, layers: dict[str, nn.Linear], y: Tensor) -> "Statistics":
-        """Of embeddings (n, tokens, width); the value layers see text alone, so no U-Net runs."""
-        found = activations(layers, y).values()
+    def measured(cls, diffusion: Diffusion, layers: dict[str, nn.Linear], y: Tensor) -> "Statistics":
+        """Of conditionings (n, rows, width)."""
+        found = activations(diffusion, layers, y).values()
         return cls([a.mean(0) for a in found], [a.std(0) for a in found])
 
     @classmethod

@@ -55,8 +55,8 @@ def _line(rows: Rows, attack: str, kind: str, bases: list[str], controlled: list
 
 
 def _spent(row: Row | None) -> tuple[str, str]:
-    """Gradient evaluations and other U-Net samples of a target: the attack's, its images', the mask's."""
+    """Gradient evaluations, and other samples of a target: the attack's, its images', the mask's."""
     figure = estimate(row, "MR")
     if row is None or not figure or not figure.n:
         return MISSING, MISSING
-    return f"{row['gradient_evaluations'] / figure.n:,.0f}", f"{row['unet_evaluations'] / figure.n:,.0f}"
+    return f"{row['gradient_evaluations'] / figure.n:,.0f}", f"{row['denoiser_evaluations'] / figure.n:,.0f}"

@@ -37,7 +37,7 @@ def defense_table(rows: Rows, minutes: Minutes | None = None) -> Block | None:
         return None
     columns = (
         "model", f"MR {NOBODY} [95 %]", *(f"MR {attack} [95 %]" for attack in attacks), "MR controls",
-        "Displacement", "Work", "FID", "KID × 1,000 − original's", "A_CLIP", "U-Net evaluations",
+        "Displacement", "Work", "FID", "KID × 1,000 − original's", "A_CLIP", "denoiser evaluations",
         "training, minutes",
     )  # fmt: skip
     taken = {model: f"{value:.1f}" for model, value in (minutes or {}).items()}
@@ -67,8 +67,8 @@ def _line(rows: Rows, model: str, attacks: list[str], kind: str) -> tuple[str, .
 
 
 def _made(rows: Rows, model: str, kind: str) -> str:
-    """U-Net samples beyond those of the original model's images, which are as many."""
+    """samples through the denoiser beyond those of the original model's images, which are as many."""
     row, original = row_of(rows, model, kind), row_of(rows, "original", kind)
     if row is None or original is None:
         return MISSING
-    return f"{row['unet_evaluations'] - original['unet_evaluations']:,}"
+    return f"{row['denoiser_evaluations'] - original['denoiser_evaluations']:,}"

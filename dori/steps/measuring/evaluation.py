@@ -119,7 +119,7 @@ class Evaluation:
         network, originals = self.networks["sscd"], []
         for target in targets:
             if target.name not in self._families:
-                family = tensor([target.pixels(), *target.family], self.resolution)
+                family = tensor([target.pixels(), *target.family], (self.resolution,) * 2)
                 self._families[target.name] = network(self._unit(family)).float()
             originals.append(self._families[target.name])
         parts = [network(self._unit(part)).float() for part in images.flatten(0, 1).split(self.batch)]
@@ -136,7 +136,7 @@ class Evaluation:
 
         def work(chunk: list[int]) -> None:
             target = targets[chunk[0]]
-            images = tensor([target.pixels(), *target.family], self.resolution)
+            images = tensor([target.pixels(), *target.family], (self.resolution,) * 2)
             described = self._describe(images, [target], len(images))
             one = {"sscd": described["sscd"], "count": torch.tensor([len(images)])}
             _write(out, chunk[0], {**one, "frame": described["frame"][:1]})
@@ -151,7 +151,7 @@ class Evaluation:
         """The pictures of ordinary captions as a network sees them, by its name (n, d)."""
 
         def work(chunk: list[int]) -> None:
-            images = ordinary.tensor(self.resolution, chunk[0], chunk[-1] + 1)
+            images = ordinary.tensor((self.resolution,) * 2, chunk[0], chunk[-1] + 1)
             _write(out, chunk[0], {network: self.networks[network](self._unit(images))})
 
         self._run(work, len(ordinary.images), 1, predictor)
@@ -165,9 +165,12 @@ class Evaluation:
         predictor.run(list(self.networks.values()), work, chunks)
 
     def _unit(self, images: Tensor) -> Tensor:
-        """uint8 (n, 3, h, w) to [0, 1], at the resolution of the evaluation, on its device."""
+        """uint8 (n, 3, h, w) to [0, 1], the centred square at the evaluation's resolution, on its device."""
         images = images.to(next(self.networks["sscd"].parameters()).device).float() / 255
-        if images.shape[-2:] != (self.resolution, self.resolution):
+        side = min(images.shape[-2:])
+        top, left = ((length - side) // 2 for length in images.shape[-2:])
+        images = images[..., top : top + side, left : left + side]
+        if side != self.resolution:
             images = F.interpolate(images, (self.resolution,) * 2, mode="bicubic", antialias=True).clamp(0, 1)
         return images
 

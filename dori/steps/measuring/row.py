@@ -11,7 +11,7 @@ Row = dict[str, Any]
 
 
 def base_row(
-    run: Run, pictures: Pictures, kind: str, metrics: dict, failed: list[str], unet: int, gradient: int
+    run: Run, pictures: Pictures, kind: str, metrics: dict, failed: list[str], denoiser: int, gradient: int
 ) -> Row:
     subject, targets = pictures.subject, pictures.targets
     models = {
@@ -26,7 +26,7 @@ def base_row(
         "params": params_of(run, pictures), "metrics": metrics, "failed": failed,
         "cut_prompts": run.diffusion.cut(texts),
         "fingerprint": pictures.result.fingerprint,
-        "unet_evaluations": unet + before, "gradient_evaluations": gradient,
+        "denoiser_evaluations": denoiser + before, "gradient_evaluations": gradient,
     }  # fmt: skip
 
 

@@ -11,7 +11,6 @@ from dori.core.files import save_tensors
 from dori.core.fingerprints import identity
 from dori.metrics.intervals import Estimate, estimate
 from dori.pruning import Method, Saliency, Wanda
-from dori.pruning.layers import layers_of
 from dori.studies.locality.analysis import activations, criteria, overlap, pairs
 from dori.studies.locality.analysis.members import Members, embeddings
 from dori.studies.locality.inside import SETS
@@ -40,7 +39,7 @@ def criteria_rows(
     }  # fmt: skip
 
     def compute(folder: Path) -> dict:
-        layers = {name: layer for some in SETS for name, layer in layers_of(model.unet, some).items()}
+        layers = {name: layer for some in SETS for name, layer in model.layers(some).items()}
         y, targets = embeddings(model, triggers), [member.target for member in triggers]
         usual = model.encode_prompts(run.data.captions)
         noise = activations.fixed_noise(model, run.cfg.seed)
@@ -53,13 +52,14 @@ def criteria_rows(
         flat = {f"{key}/{n}": x.contiguous() for key, found in scores.items() for n, x in found.items()}
         save_tensors(flat, folder / "scores.safetensors")
         pairs_drawn = saliency.evaluations(len(y), min(saliency.ordinary, len(run.data.ordinary.images)))
-        return {"unet_evaluations": len(y) + len(usual) + wanda.evaluations(len(y)) + pairs_drawn}
+        walked = wanda.evaluations(len(y), samples=model.samples_at(wanda.guidance))
+        return {"denoiser_evaluations": len(y) + len(usual) + walked + pairs_drawn}
 
     result = run.stages.run("criteria", inputs, compute, label)
     flat = load_file(result.folder / "scores.safetensors")
     metrics: dict[tuple[str, str], dict[str, Estimate]] = {}
     for some in SETS:
-        names = list(layers_of(model.unet, some))
+        names = list(model.layers(some))
         chosen = {
             key: criteria.highest({n: flat[f"{key}/{n}"] for n in names}, share)
             for key in dict.fromkeys(key.split("/")[0] for key in sorted(flat))
@@ -74,7 +74,7 @@ def criteria_rows(
                 f"IoU_different/{some}": groups[pairs.DIFFERENT],
                 f"IoU_chance/{some}": estimate(expected, expected, expected, len(triggers)),
             })  # fmt: skip
-    done = result.info["unet_evaluations"]
+    done = result.info["denoiser_evaluations"]
     return [
         study_row(run, f"{a} and {b}", "criteria", figures, result.fingerprint, done)
         for (a, b), figures in metrics.items()

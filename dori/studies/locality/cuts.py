@@ -9,7 +9,6 @@ from dori.metrics.fid import fid
 from dori.metrics.intervals import Estimate, point
 from dori.pruning import masks
 from dori.pruning.baselines import random
-from dori.pruning.layers import layers_of
 from dori.pruning.masks import Mask
 from dori.steps.draw import draw
 from dori.steps.measuring.features import describe, reference_of
@@ -40,7 +39,7 @@ def cut_rows(
     model, seed = run.diffusion, run.cfg.seed
     shapes: dict[str, tuple[int, ...]] = {}
     for layer, size in overlap.layers(selection).items():
-        weight = layers_of(model.unet, [layer])[layer].weight
+        weight = model.layers([layer])[layer].weight
         shapes[layer] = tuple(weight.shape) if size == weight.numel() else tuple(weight.shape[:1])
 
     def mask(place: int) -> Mask:
@@ -54,7 +53,7 @@ def cut_rows(
     def cut(what: str, image: int, k: int) -> Mask:
         own = masks.union(*(mask(groups[image][place]) for place in orders[image][:k]))
         if what == CHANCE:
-            return random.like(own, seed, images[image], str(k))
+            return random.like(own, model.first_column, seed, images[image], str(k))
         if what == USUAL:
             return as_many((mask(place) for place in usual), own, seed)
         if what == OTHERS:

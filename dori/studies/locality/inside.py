@@ -12,7 +12,6 @@ from dori.core.predict import Predictor
 from dori.core.ranks import once
 from dori.metrics.intervals import Estimate, point
 from dori.pruning import Method
-from dori.pruning.layers import layers_of
 from dori.steps.prune import keeper
 from dori.studies.locality.analysis import activations, overlap, pairs
 from dori.studies.locality.analysis.members import ORDINARY, TRIGGER, Members, embeddings, of_kind
@@ -38,7 +37,7 @@ def activation_rows(run: "Run", members: Members, block: int) -> "list[Row]":
     }  # fmt: skip
 
     def compute(folder: Path) -> dict:
-        layers = {name: layer for some in SETS for name, layer in layers_of(model.unet, some).items()}
+        layers = {name: layer for some in SETS for name, layer in model.layers(some).items()}
         noise = activations.fixed_noise(model, run.cfg.seed)
         y = embeddings(model, members)
         files = {first: folder / f"part-{block}-{first:05d}.safetensors" for first in range(0, len(y), block)}
@@ -56,7 +55,7 @@ def activation_rows(run: "Run", members: Members, block: int) -> "list[Row]":
 
         Predictor(run.trainer, label).run(model.networks, work, list(files), hooked=True)
         once(merge)
-        return {"unet_evaluations": activations.samples(len(y), block)}
+        return {"denoiser_evaluations": activations.samples(len(y), block)}
 
     result = run.stages.run("activations", inputs, compute, label, by_all=True)
     found = {name: x.numpy() for name, x in load_file(result.folder / "activations.safetensors").items()}
@@ -71,7 +70,7 @@ def activation_rows(run: "Run", members: Members, block: int) -> "list[Row]":
         for group, figure in pairs.of_pairs(table, members).items():
             metrics[group][name] = figure
     metrics[pairs.ONE]["Relative_L2_ratio"] = pairs.compared(overall, members)
-    done = result.info["unet_evaluations"]
+    done = result.info["denoiser_evaluations"]
     return [
         study_row(run, group, "activations", figures, result.fingerprint, done)
         for group, figures in metrics.items()
@@ -90,7 +89,7 @@ def selection_of(run: "Run", name: str, method: Method, members: Members) -> ove
         def compute(folder: Path, targets: list = targets) -> dict:
             selection = method.select(run.diffusion, targets, run.data, keep)
             save_tensors(overlap.packed(selection.masks), folder / "masks.safetensors")
-            return {"unet_evaluations": selection.evaluations}
+            return {"denoiser_evaluations": selection.evaluations}
 
         inputs = {
             "pruning": identity(run.cfg.study.methods[name]), "targets": identities(some),

@@ -27,7 +27,7 @@ def study_row(
         "setting": setting, "kind": kind, "model": run.diffusion.name, "pruning": "none",
         "defense": run.cfg.defense.name, "attack": run.attack.name,
         "params": run.settings | of_budget(run, run.attack.made.budgets[0]),
-        "metrics": metrics, "failed": [], "fingerprint": fingerprint(of), "unet_evaluations": evaluations,
+        "metrics": metrics, "failed": [], "fingerprint": fingerprint(of), "denoiser_evaluations": evaluations,
         "gradient_evaluations": 0, **more,
     }  # fmt: skip
 

@@ -12,7 +12,6 @@ from dori.core.neutral import neutral
 from dori.data import MEMORIZED, Data
 from dori.metrics.intervals import FEWEST
 from dori.pruning import Method, Saliency
-from dori.pruning.layers import layers_of
 from dori.steps.checks import check_no_defense, check_one_budget
 from dori.steps.outcome import Outcome
 from dori.steps.run import Run
@@ -103,4 +102,4 @@ def check(
                 f"study.methods.{name} selects for all prompts at once: set its apply=per_prompt"
             )
     for name in ("values", "feed_forward"):
-        layers_of(run.diffusion.unet, name)
+        run.diffusion.layers(name, loaded=False)

@@ -128,6 +128,6 @@ def overlap_rows(run: Run, method: Part[Method], memorized: list[Mask], ordinary
             "defense": run.cfg.defense.name, "attack": "none",
             "params": run.settings | method.settings, "metrics": metrics,
             "failed": [], "fingerprint": masks.digest(masks.union(*members)),
-            "unet_evaluations": 0, "gradient_evaluations": 0,
+            "denoiser_evaluations": 0, "gradient_evaluations": 0,
         })  # fmt: skip
     return rows

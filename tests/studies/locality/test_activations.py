@@ -8,7 +8,6 @@ import torch
 
 from dori.diffusion import StableDiffusion
 from dori.pruning import Wanda
-from dori.pruning.layers import layers_of
 from dori.pruning.nemo.statistics import activations as nemo_answers
 from dori.studies.locality.analysis import activations as act
 from dori.studies.locality.analysis import criteria
@@ -28,20 +27,20 @@ def y(model: StableDiffusion) -> torch.Tensor:
 
 
 def layers(model: StableDiffusion) -> dict:
-    return {**layers_of(model.unet, "values"), **layers_of(model.unet, "feed_forward")}
+    return {**model.layers("values"), **model.layers("feed_forward")}
 
 
 def test_activations_are_the_outputs_of_the_layers(model: StableDiffusion, y: torch.Tensor) -> None:
     noise, some = act.fixed_noise(model, 0), layers(model)
     found = act.activations(model, some, y, noise)
-    values = layers_of(model.unet, "values")
+    values = model.layers("values")
     for name, layer in values.items():
         assert torch.allclose(found[name], layer(y).flatten(1), atol=1e-6)
     answers = act.activations(model, some, y, noise, act.answer)
     for name, a in nemo_answers(values, y).items():
         assert torch.allclose(answers[name], a, atol=1e-6)  # NeMo's own
     assert {tuple(x.shape) for x in answers.values()} == {(5, layer.out_features) for layer in some.values()}
-    assert not any(module._forward_hooks for module in model.unet.modules())
+    assert not any(module._forward_hooks for module in model.denoiser.modules())
 
 
 @pytest.mark.parametrize(("size", "batch"), [(5, 8), (2, 8), (1, 4), (3, 1)])
@@ -50,7 +49,7 @@ def test_blocks_and_batches_make_no_difference(
 ) -> None:
     model = make_diffusion("epsilon", batch=batch)
     noise, some, samples = act.fixed_noise(model, 0), layers(model), []
-    hook = model.unet.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))
+    hook = model.denoiser.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))
     parts = [act.block_distances(model, some, y, noise, first, size) for first in range(0, len(y), size)]
     hook.remove()
     found = act.whole(parts)

@@ -27,7 +27,7 @@ def row(setting: str, kind: str, metrics: dict[str, Any], **more: Any) -> dict[s
     return {
         "setting": setting, "kind": kind, "model": "minnow", "pruning": "none", "defense": "none",
         "attack": "dori", "params": PARAMS, "metrics": metrics, "failed": [],
-        "fingerprint": "f00d", "unet_evaluations": 0, "gradient_evaluations": 0, **more,
+        "fingerprint": "f00d", "denoiser_evaluations": 0, "gradient_evaluations": 0, **more,
     }  # fmt: skip
 
 

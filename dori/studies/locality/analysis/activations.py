@@ -3,7 +3,7 @@
 Memory: the activations of two blocks of embeddings, never of all. At SD 1.4's shapes an embedding has
 46 MB of them in float32 (to_v of seven layers, ff.net.2 of sixteen), so blocks of 64 take 6 GB and
 one layer's distances up to 1.3 GB more, for 100 triggers as for 1,000; blocks are computed anew for
-every pair of blocks, n^2 / (2 * block) + n / 2 samples through the U-Net.
+every pair of blocks, n^2 / (2 * block) + n / 2 samples through the denoiser.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from dori.core.randomness import generator
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 
 Reduce = Callable[[Tensor], Tensor]  # a layer's output (n, tokens, neurons) -> what is kept of it (n, ...)
 
@@ -30,7 +30,7 @@ def answer(out: Tensor) -> Tensor:
 
 @contextmanager
 def recorded(layers: dict[str, nn.Linear], reduce: Reduce) -> Iterator[dict[str, list[Tensor]]]:
-    """What is kept of the layers' outputs, one tensor for each U-Net call."""
+    """What is kept of the layers' outputs, one tensor for each call of the denoiser."""
     kept: dict[str, list[Tensor]] = {name: [] for name in layers}
     hooks = [
         layer.register_forward_hook(lambda _, __, out, name=name: kept[name].append(reduce(out)))
@@ -43,14 +43,14 @@ def recorded(layers: dict[str, nn.Linear], reduce: Reduce) -> Iterator[dict[str,
             hook.remove()
 
 
-def fixed_noise(diffusion: StableDiffusion, seed: int) -> Tensor:
+def fixed_noise(diffusion: Diffusion, seed: int) -> Tensor:
     """The one initial noise (1, c, h, w) that all embeddings are looked at with; ours."""
     return torch.randn(1, *diffusion.latent_shape, generator=generator(seed, "activations"))
 
 
 @torch.no_grad()
 def activations(
-    diffusion: StableDiffusion, layers: dict[str, nn.Linear], y: Tensor, noise: Tensor,
+    diffusion: Diffusion, layers: dict[str, nn.Linear], y: Tensor, noise: Tensor,
     reduce: Reduce = everything,
 ) -> dict[str, Tensor]:  # fmt: skip
     """Outputs of the layers for each embedding (n, tokens, width), at NeMo's timestep on ``noise``."""
@@ -59,12 +59,12 @@ def activations(
         for part in y.split(diffusion.batch):
             t = torch.full((len(part),), diffusion.noise_timestep, device=device)
             z = noise.to(device, dtype).expand(len(part), -1, -1, -1)
-            diffusion.predict_noise(z, t, part.to(device, dtype))
+            diffusion.predict(z, t, part.to(device, dtype))
     return {name: torch.cat(parts) for name, parts in kept.items()}
 
 
 def block_distances(
-    diffusion: StableDiffusion, layers: dict[str, nn.Linear], y: Tensor, noise: Tensor, first: int, size: int
+    diffusion: Diffusion, layers: dict[str, nn.Linear], y: Tensor, noise: Tensor, first: int, size: int
 ) -> dict[str, Tensor]:
     """L2 of the activations of ``y[first : first + size]`` to those from ``first`` on, and their norms.
 
@@ -81,7 +81,7 @@ def block_distances(
 
 
 def samples(n: int, size: int) -> int:
-    """U-Net samples for all blocks of n embeddings."""
+    """samples through the denoiser for all blocks of n embeddings."""
     return sum(n - first for first in range(0, n, size))
 
 

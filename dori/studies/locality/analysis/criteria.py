@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dori.data import Data, Target
 from dori.data.targets import embedded, tensor
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 from dori.pruning import Saliency, Wanda
 from dori.studies.locality.analysis.activations import activations, answer
 
@@ -23,7 +23,7 @@ Scores = dict[str, Tensor]  # per layer (n, neurons), float64 on the CPU
 Layers = dict[str, nn.Linear]
 
 
-def nemo(diffusion: StableDiffusion, layers: Layers, y: Tensor, usual: Tensor, noise: Tensor) -> Scores:
+def nemo(diffusion: Diffusion, layers: Layers, y: Tensor, usual: Tensor, noise: Tensor) -> Scores:
     """NeMo's |a - mean| / deviation, over the ``usual`` embeddings; a: mean over tokens of |output|."""
     own, ordinary = (activations(diffusion, layers, x, noise, answer) for x in (y, usual))
     found = {}
@@ -33,7 +33,7 @@ def nemo(diffusion: StableDiffusion, layers: Layers, y: Tensor, usual: Tensor, n
     return found
 
 
-def wanda(diffusion: StableDiffusion, layers: Layers, y: Tensor, method: Wanda) -> Scores:
+def wanda(diffusion: Diffusion, layers: Layers, y: Tensor, method: Wanda) -> Scores:
     """|W| * (||X|| - ||X of the empty prompt||) where above zero, mean over Wanda's timesteps."""
     own = method.norms(diffusion, y, True, layers)
     base = method.norms(diffusion, diffusion.empty, True, layers)
@@ -46,13 +46,13 @@ def wanda(diffusion: StableDiffusion, layers: Layers, y: Tensor, method: Wanda) 
 
 
 def saliency(
-    diffusion: StableDiffusion, layers: Layers, targets: list[Target], data: Data, method: Saliency
+    diffusion: Diffusion, layers: Layers, targets: list[Target], data: Data, method: Saliency
 ) -> Scores:
     """|w * dL/dw| on each target's image, minus the same on ordinary pictures.
 
     Draws of (noise, timestep) are an image's, the same for all its triggers.
     """
-    everyday, size = data.ordinary, diffusion.resolution
+    everyday, size = data.ordinary, diffusion.size
     count = min(method.ordinary, len(everyday.images))
     names = [f"ordinary/{i:05d}" for i in range(count)]
     y = diffusion.encode_prompts(everyday.captions[:count])

@@ -9,7 +9,7 @@ from torch import Tensor
 from dori.core.randomness import generator
 from dori.data import Target
 from dori.data.targets import embedded
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 
 TRIGGER, PROMPT, ORDINARY, RANDOM = "trigger", "memorized prompt", "ordinary prompt", "random embedding"
 
@@ -43,7 +43,7 @@ def random_like(targets: list[Target], count: int, seed: int) -> list[Target]:
     return found
 
 
-def embeddings(diffusion: StableDiffusion, members: Members) -> Tensor:
+def embeddings(diffusion: Diffusion, members: Members) -> Tensor:
     """(n, tokens, width)."""
     return embedded([member.target for member in members], diffusion.encode_prompts)
 

@@ -1,0 +1,182 @@
+"""A pretrained pipeline with its settings: what is loaded, what it is, and where its networks are."""
+
+import copy
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+from diffusers import DiffusionPipeline
+from torch import Tensor, nn
+
+from dori.core.code import code_of
+from dori.core.errors import InputError, check_positive
+from dori.core.files import as_umask
+from dori.core.neutral import neutral
+from dori.diffusion.components import Components, Kinds
+from dori.diffusion.guard import Guard
+from dori.diffusion.saving import save_denoiser
+from dori.diffusion.similarity import ms_ssim
+from dori.diffusion.texts import Texts
+
+DTYPES = ("float32", "float16", "bfloat16", "float64")
+
+
+@neutral("batch")
+class Pretrained(ABC):
+    """Text-conditioned latent diffusion in diffusers' folder format.
+
+    Weights load at the first use, so that a run that finds all in its cache reads none.
+
+    Args:
+        path: folder or hub id of the pipeline; safetensors only.
+        name: how rows and reports call the model.
+        denoiser: folder of a denoiser to use in place of the pipeline's own.
+        variant: of the weights' files, e.g. ``fp16``; null: the plain ones.
+        revision: of the hub's repository; null: the newest.
+        dtype: of the weights, e.g. ``float32`` or ``bfloat16``.
+        size: width and height of a picture in pixels; null: the model's own.
+        sampling_steps: of the sampler, which is DDIM or, in flow models, Euler's.
+        guidance: classifier-free guidance scale, 1 means none; in FLUX what the network is told.
+        true_guidance: in FLUX, the scale of guidance in two halves beside that; 1 means none.
+        text_tokens: of T5's sequence, where there is one; null: as many as the pipeline takes.
+        images_per_prompt: seeds per prompt.
+        batch: most samples in one call of the denoiser; bounds the memory.
+        truncate_prompts: cut a prompt that is too long instead of refusing it.
+        noise_similarity: of two noise differences (n, c, h, w), (n,): how NeMo compares latents of
+            this model's size. Default: MS-SSIM as published, for latents of 44 x 44 and more.
+        noise_timestep: at which NeMo looks, the second of 50 DDIM steps.
+        loss_weight_cap: the model was trained with a loss weighted by 1 / alpha_bar, at most so much;
+            null: with the plain one, as SD was. Fine-tuning goes on with the same.
+        twin: the same model trained without the memorized images, where there is one.
+    """
+
+    KINDS: ClassVar[Kinds]
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        name: str,
+        denoiser: str | None = None,
+        variant: str | None = None,
+        revision: str | None = None,
+        dtype: str = "float32",
+        size: tuple[int, int] | None = None,
+        sampling_steps: int = 50,
+        guidance: float = 7.5,
+        true_guidance: float = 1.0,
+        text_tokens: int | None = None,
+        images_per_prompt: int = 10,
+        batch: int = 16,
+        truncate_prompts: bool = False,
+        noise_similarity: Callable[[Tensor, Tensor], Tensor] = ms_ssim,
+        noise_timestep: int = 961,
+        loss_weight_cap: float | None = None,
+        twin: Any = None,  # a model; annotations are checked at run time, where its protocol is not known
+    ):
+        for key, value in {
+            "sampling_steps": sampling_steps, "images_per_prompt": images_per_prompt,
+            "batch": batch, "guidance": guidance, "true_guidance": true_guidance,
+            **({"text_tokens": text_tokens} if text_tokens is not None else {}),
+        }.items():  # fmt: skip
+            check_positive(f"model.{key}", value)
+        if dtype not in DTYPES:
+            raise InputError(f"model.dtype {dtype!r} is none of {', '.join(DTYPES)}: choose one")
+        self.name, self.twin, self.batch, self.own_size = name, twin, batch, size
+        self.noise_similarity, self.noise_timestep = noise_similarity, noise_timestep
+        self.loss_weight_cap, self.text_tokens = loss_weight_cap, text_tokens
+        self.sampling_steps, self.guidance, self.true_guidance = sampling_steps, guidance, true_guidance
+        self.images_per_prompt, self.truncate_prompts = images_per_prompt, truncate_prompts
+        self.stored_dtype: torch.dtype = getattr(torch, dtype)
+        self.guard: Guard | None = None
+        self.components = Components(self.KINDS, path, revision, variant, denoiser)
+        self.check()
+
+    @abstractmethod
+    def check(self) -> None:
+        """Raises InputError: parts that do not fit one another, or settings that do not fit them."""
+
+    @property
+    @abstractmethod
+    def texts(self) -> Texts: ...
+
+    def with_denoiser(self, folder: Path) -> Self:
+        """The same model with weights of its own, read at the first use: the denoiser's from ``folder``."""
+        other = copy.copy(self)
+        for name in ("fingerprint", "pipeline", "skeleton", "unconditional"):
+            other.__dict__.pop(name, None)
+        other.components = self.components.with_denoiser(folder)
+        other.twin = None
+        return other
+
+    def guarded(self, guard: Guard) -> Self:
+        """The same model behind a mitigation of its sampler."""
+        other = copy.copy(self)
+        other.guard, other.twin = guard, None
+        return other
+
+    @property
+    def folder(self) -> Path:
+        return self.components.folder
+
+    @property
+    def denoiser_folder(self) -> Path:
+        return self.components.denoiser.folder
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of all weights and configuration files that are loaded: what the model *is*."""
+        return self.components.fingerprint(str(self.stored_dtype), *self.told)
+
+    @property
+    def told(self) -> list[Any]:
+        """What else of its settings the model's weights and embeddings depend on."""
+        return []
+
+    @property
+    def identity(self) -> list[str]:
+        """What a result depends on: the model as it is, and the code that runs it."""
+        return [self.fingerprint, code_of(type(self).__module__)]
+
+    @cached_property
+    def pipeline(self) -> DiffusionPipeline:
+        return self.components.load(self.texts.tokenizers, self.dtypes)
+
+    @property
+    def dtypes(self) -> dict[str, torch.dtype]:
+        """In which each network is loaded."""
+        return dict.fromkeys(self.components.parts, self.stored_dtype)
+
+    @property
+    def networks(self) -> list[nn.Module]:
+        """What a trainer moves to its device, the denoiser first."""
+        return [getattr(self.pipeline, name) for name in self.components.parts]
+
+    @property
+    def denoiser(self) -> nn.Module:
+        return self.networks[0]
+
+    @property
+    def skeleton(self) -> nn.Module:
+        """The denoiser's layers without their weights: what can be asked of it before it is loaded."""
+        return self.components.skeleton
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.denoiser.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.denoiser.parameters()).dtype
+
+    def save(self, folder: Path) -> None:
+        """Write the pipeline in diffusers' format, as the networks are now."""
+        self.pipeline.save_pretrained(folder, safe_serialization=True)
+        as_umask(folder)
+
+    def save_denoiser(self, denoiser: nn.Module, folder: Path, adapters: bool = False) -> None:
+        """A network in the denoiser's place, see ``saving``."""
+        save_denoiser(self, denoiser, folder, adapters)
