@@ -14,4 +14,4 @@ def test_the_site_builds_strictly(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "StableDiffusion" in (tmp_path / "site/api/index.html").read_text()
+    assert "encode_prompts" in (tmp_path / "site/api/index.html").read_text()

@@ -76,6 +76,7 @@ class Attack:
 
     @property
     def budgets(self) -> list[Budget]:
+        """Every budget that one solve gives."""
         return budgets(self.steps, self.snapshots, self.epsilons)
 
     def attempts(self, targets: list[Target]) -> list[Attempt]:

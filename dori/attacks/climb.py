@@ -43,10 +43,14 @@ class Search(Protocol):
     """
 
     @property
-    def gradients(self) -> int: ...
+    def gradients(self) -> int:
+        """Samples forward and backward for each pair and step."""
+        ...
 
     @property
-    def forwards(self) -> int: ...
+    def forwards(self) -> int:
+        """Samples forward alone, for each pair and step."""
+        ...
 
     def __call__(
         self, diffusion: Diffusion, latents: Tensor, start: Tensor, noise: Noise, *, steps: int,

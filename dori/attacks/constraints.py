@@ -68,6 +68,7 @@ class Movable:
 
     @property
     def everything(self) -> bool:
+        """Whether nothing is held at the start."""
         return (self.tokens, self.rows) == ("all", "all")
 
     def of(self, rows: Rows, content: Tensor) -> Tensor:

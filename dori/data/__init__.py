@@ -1,3 +1,5 @@
+"""What a model is asked for: targets, controls, ordinary captions."""
+
 from dori.data.folder import folder
 from dori.data.minnow import minnow
 from dori.data.targets import CONTROLS, KINDS, MEMORIZED, Data, Ordinary, Target, Training

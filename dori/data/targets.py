@@ -69,6 +69,7 @@ class Ordinary:
 
     @cached_property
     def identity(self) -> list:
+        """All that a result may depend on, JSON-able."""
         if not self.images:
             return list(self.captions)
         return [[text, digest(image)] for text, image in zip(self.captions, self.images, strict=True)]
@@ -104,6 +105,7 @@ class Data:
     training: Training | None = None
 
     def of(self, *kinds: str) -> list[Target]:
+        """The targets of these kinds, in their order."""
         return [target for target in self.targets if target.kind in kinds]
 
     @property

@@ -1,3 +1,5 @@
+"""Text-to-image diffusion models, a class for each family."""
+
 from dori.diffusion.choice import pretrained
 from dori.diffusion.flux import Flux
 from dori.diffusion.frozen import frozen

@@ -27,6 +27,7 @@ class Rows:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """(rows, width) of one conditioning."""
         return self.sequence + (self.pooled > 0), self.width
 
     def pack(self, sequence: Tensor, pooled: Tensor | None = None) -> Tensor:

@@ -120,6 +120,7 @@ class Family(Pretrained):
 
     @cached_property
     def unconditional(self) -> Tensor:
+        """The conditioning of the guidance's other half, (1, rows, width)."""
         return self.encode_prompts([""])
 
     # latents

@@ -41,6 +41,7 @@ class Part:
 
     @property
     def config(self) -> Path:
+        """The file that describes the network."""
         return self.folder / "config.json"
 
     @property
@@ -98,6 +99,7 @@ def model_fingerprint(networks: list[Part], folder: Path, tokenizers: list[Path]
 
 
 def has_variant(folder: Path, variant: str) -> bool:
+    """Whether a folder has weights of a variant, e.g. ``fp16``."""
     return any(found.startswith(variant) for found in variants(folder))
 
 

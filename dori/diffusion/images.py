@@ -19,6 +19,7 @@ SEEN = 2  # of 255: less nobody sees
 
 
 def file_name(index: int, seed: int) -> str:
+    """Of the picture of a prompt, by its place, at a seed."""
     return f"{index:05d}_{seed:02d}.png"
 
 

@@ -143,6 +143,7 @@ class Pretrained(ABC):
 
     @cached_property
     def pipeline(self) -> DiffusionPipeline:
+        """The pipeline of diffusers; its weights are read at the first use."""
         return self.components.load(self.texts.tokenizers, self.dtypes)
 
     @property

@@ -63,6 +63,7 @@ class Texts:
 
     @property
     def whole(self) -> list[Reader]:
+        """The readers of whole sequences."""
         return [reader for reader in self.readers if reader.whole]
 
     @property

@@ -24,6 +24,7 @@ class Words:
 
     @property
     def encoder(self) -> Any:
+        """The text encoder."""
         return self.model.pipeline.text_encoder
 
     def ids(self, prompts: list[str]) -> Tensor:

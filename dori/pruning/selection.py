@@ -33,23 +33,31 @@ class Method(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """How rows and reports call it."""
+        ...
 
     @property
-    def per_prompt(self) -> bool: ...
+    def per_prompt(self) -> bool:
+        """Whether it selects for each target on its own."""
+        ...
 
     def check(self, diffusion: Diffusion, data: Data) -> None:
         """Raises InputError: what this model or this data does not have. Reads no weights."""
         ...
 
-    def select(self, diffusion: Diffusion, targets: list[Target], data: Data, keep: Keep) -> Selection: ...
+    def select(self, diffusion: Diffusion, targets: list[Target], data: Data, keep: Keep) -> Selection:
+        """The masks for ``targets``; ``keep`` caches what does not depend on them."""
+        ...
 
 
 @runtime_checkable
 class Priced(Protocol):
     """A method that knows beforehand what selecting takes, about; the others are taken for free."""
 
-    def cost(self, targets: int, data: Data) -> Cost: ...
+    def cost(self, targets: int, data: Data) -> Cost:
+        """What selecting costs, in samples through the denoiser."""
+        ...
 
 
 def cost_of(method: Method, targets: int, data: Data) -> Cost:

@@ -40,6 +40,7 @@ class House:
 
     @cached_property
     def imports(self) -> nx.DiGraph:
+        """The files, and which of them imports which."""
         graph = nx.DiGraph()
         graph.add_nodes_from(self.files)
         for name, path in self.files.items():
@@ -60,6 +61,7 @@ class House:
         return graph
 
     def room(self, name: str) -> str:
+        """The folder of a module; files beside the folders share one."""
         inside = self.files[name].relative_to(self.root / "dori").parts
         return inside[0] if len(inside) > 1 else TOP
 

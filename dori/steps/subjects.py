@@ -134,6 +134,7 @@ class Pictures:
 
     @property
     def restarts(self) -> int:
+        """How many embeddings each target has."""
         return self.attacked.restarts if self.attacked else 1
 
     @property

@@ -47,13 +47,19 @@ class Space(Protocol):
     """
 
     @property
-    def hooks(self) -> bool: ...
+    def hooks(self) -> bool:
+        """Whether the objective hooks layers of the model."""
+        ...
 
     @property
-    def samples(self) -> int: ...
+    def samples(self) -> int:
+        """Samples through the denoiser for one drawn pair."""
+        ...
 
     @property
-    def search(self) -> Search | None: ...
+    def search(self) -> Search | None:
+        """How it has to be climbed; None: as the attack says."""
+        ...
 
     def check(self, diffusion: Diffusion, sources: list[Source], movable: Movable, ball: bool) -> None:
         """Raises InputError: what of the attack, or of the model, does not suit it. Reads no weights."""
@@ -62,7 +68,9 @@ class Space(Protocol):
     def problem(
         self, diffusion: Diffusion, targets: list[Target], sources: list[Source],
         objective: Objective, movable: Movable,
-    ) -> Problem: ...  # fmt: skip
+    ) -> Problem:  # fmt: skip
+        """What a climb is given for these targets and their starts."""
+        ...
 
 
 @dataclass(frozen=True)

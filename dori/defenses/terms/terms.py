@@ -42,11 +42,17 @@ class Term(Protocol):
     uses_surrogates: ClassVar[bool]
 
     @property
-    def weight(self) -> float: ...
+    def weight(self) -> float:
+        """Of its mean in the sum of the terms."""
+        ...
 
-    def draw(self, material: Material, step: Step) -> Samples: ...
+    def draw(self, material: Material, step: Step) -> Samples:
+        """The samples of an update, tensors of one length n, on the CPU."""
+        ...
 
-    def loss(self, diffusion: Diffusion, samples: Samples) -> Tensor: ...
+    def loss(self, diffusion: Diffusion, samples: Samples) -> Tensor:
+        """The loss of each sample, (n,); gradients reach the model's weights."""
+        ...
 
 
 def together(**terms: Term | None) -> dict[str, Term]:

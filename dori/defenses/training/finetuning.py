@@ -101,6 +101,7 @@ class Finetuning:
 
     @property
     def uses_surrogates(self) -> bool:
+        """Whether any term learns surrogates."""
         return any(term.uses_surrogates for term in self.terms.values())
 
     def trained(self, data: Data) -> list[Target]:

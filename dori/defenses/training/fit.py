@@ -58,6 +58,7 @@ def fit(
 
 
 def discard(*paths: Path) -> None:
+    """Remove files of a training that is finished; those that are gone do not matter."""
     for path in paths:
         path.unlink(missing_ok=True)
 

@@ -60,6 +60,7 @@ def check_width(what: str, wanted: Any, given: int, part: "Part") -> None:
 
 
 def called(part: "Part") -> str:
+    """A part as people call it."""
     return "U-Net" if part.name == "unet" else part.name
 
 

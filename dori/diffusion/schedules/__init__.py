@@ -15,13 +15,17 @@ Advance = Callable[[Tensor, Tensor], Tensor]
 
 
 class Schedule(Protocol):
-    """``length``: of the training, in times. ``predicts``: what the network gives, in a word."""
+    """What a time is, and what comes of noise at it."""
 
     @property
-    def length(self) -> int: ...
+    def length(self) -> int:
+        """Of the training, in times."""
+        ...
 
     @property
-    def predicts(self) -> str: ...
+    def predicts(self) -> str:
+        """What the network gives, in a word."""
+        ...
 
     def draw(self, n: int, stream: torch.Generator, window: tuple[int, int] | None = None) -> Tensor:
         """Times (n,), as often as the model was trained at them; of a window [low, high) or of all."""
@@ -35,13 +39,17 @@ class Schedule(Protocol):
         """The shares a and s of z_t = a z + s noise, (n, 1, 1, 1) each."""
         ...
 
-    def noised(self, z: Tensor, noise: Tensor, t: Tensor) -> Tensor: ...
+    def noised(self, z: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """Latents (n, c, h, w) with noise at times (n,)."""
+        ...
 
     def target(self, z: Tensor, noise: Tensor) -> Tensor:
         """What ``predicted`` is compared with in the loss."""
         ...
 
-    def predicted(self, out: Tensor, z_t: Tensor, t: Tensor) -> Tensor: ...
+    def predicted(self, out: Tensor, z_t: Tensor, t: Tensor) -> Tensor:
+        """What the network's output stands for, in the loss's terms."""
+        ...
 
     def as_noise(self, predicted: Tensor, z_t: Tensor, t: Tensor) -> Tensor:
         """The noise that a prediction amounts to."""

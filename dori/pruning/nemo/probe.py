@@ -87,12 +87,15 @@ class Probe:
 
     @property
     def modules(self) -> dict[str, Any]:
+        """The layers by their names."""
         return {name: self.diffusion.denoiser.get_submodule(name) for name in self.layers}
 
     def mask(self, listed: Listed) -> Mask:
+        """The mask of neurons that are listed layer by layer."""
         return of_neurons(self.modules, listed)
 
     def same(self, a: Listed, b: Listed) -> bool:
+        """Whether two lists name the same neurons."""
         return all(set(x) == set(y) for x, y in zip(a, b, strict=True))
 
     def _differences(self, masks: list[Mask], seeds: list[int]) -> Tensor:
@@ -107,6 +110,7 @@ class Probe:
 
     @property
     def seeds(self) -> list[int]:
+        """The places of the noises."""
         return list(range(len(self.noise)))
 
     def record(self, mask: Mask) -> None:
@@ -127,4 +131,5 @@ class Probe:
         return self.diffusion.noise_similarity(unblocked, found).view(len(masks), -1).cpu()
 
     def score(self, mask: Mask) -> float:
+        """The memorization score with a mask applied."""
         return float(self.similarities([mask], self.seeds).max())

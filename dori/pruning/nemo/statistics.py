@@ -80,6 +80,7 @@ class Statistics:
         return cls([x.float() for x in mean], [x.float() for x in std])
 
     def save(self, path: Path) -> None:
+        """Write mean and deviation of each layer as safetensors."""
         tensors = {f"mean.{i}": x for i, x in enumerate(self.mean)}
         save_tensors(tensors | {f"std.{i}": x for i, x in enumerate(self.std)}, path)
 

@@ -13,6 +13,7 @@ Row = dict[str, Any]
 def base_row(
     run: Run, pictures: Pictures, kind: str, metrics: dict, failed: list[str], denoiser: int, gradient: int
 ) -> Row:
+    """A row of a setting and kind: its metrics, and what was done, counted and left out."""
     subject, targets = pictures.subject, pictures.targets
     models = {
         each.name: each for each in (subject, *([pictures.attacked.subject] if pictures.attacked else []))

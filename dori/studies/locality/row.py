@@ -33,4 +33,5 @@ def study_row(
 
 
 def identities(members: "Members") -> list[list]:
+    """What the rows of these members depend on."""
     return [member.target.identity for member in members]
