@@ -27,6 +27,7 @@ class Flux(JointFamily):
     """
 
     EVEN = True
+    GUIDED = True
     KINDS = Kinds(
         FluxPipeline,
         {

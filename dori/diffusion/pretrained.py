@@ -1,6 +1,7 @@
 """A pretrained pipeline with its settings: what is loaded, what it is, and where its networks are."""
 
 import copy
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import cached_property
@@ -17,6 +18,7 @@ from dori.core.files import as_umask
 from dori.core.neutral import neutral
 from dori.diffusion.components import Components, Kinds
 from dori.diffusion.guard import Guard
+from dori.diffusion.lora import adapters, merge
 from dori.diffusion.saving import save_denoiser
 from dori.diffusion.similarity import ms_ssim
 from dori.diffusion.texts import Texts
@@ -36,6 +38,9 @@ class Pretrained(ABC):
         denoiser: folder of a denoiser to use in place of the pipeline's own.
         variant: of the weights' files, e.g. ``fp16``; null: the plain ones.
         revision: of the hub's repository; null: the newest.
+        lora: file, folder or hub id of adapters that are merged into the weights, or several.
+        lora_scale: how much of each, one for all or as many.
+        base: folder or hub id of what the model was made of; null: with ``lora``, the same without it.
         dtype: of the weights, e.g. ``float32`` or ``bfloat16``.
         size: width and height of a picture in pixels; null: the model's own.
         sampling_steps: of the sampler, which is DDIM or, in flow models, Euler's.
@@ -54,6 +59,7 @@ class Pretrained(ABC):
     """
 
     KINDS: ClassVar[Kinds]
+    GUIDED: ClassVar[bool] = False  # whether the network, and so its loss, is told the guidance
 
     def __init__(
         self,
@@ -63,6 +69,9 @@ class Pretrained(ABC):
         denoiser: str | None = None,
         variant: str | None = None,
         revision: str | None = None,
+        lora: str | list[str] | None = None,
+        lora_scale: float | list[float] = 1.0,
+        base: str | None = None,
         dtype: str = "float32",
         size: tuple[int, int] | None = None,
         sampling_steps: int = 50,
@@ -93,7 +102,20 @@ class Pretrained(ABC):
         self.stored_dtype: torch.dtype = getattr(torch, dtype)
         self.guard: Guard | None = None
         self.components = Components(self.KINDS, path, revision, variant, denoiser)
+        self.adapters, self.merged = adapters(lora, lora_scale), False
         self.check()
+        self.base: Any = self._made_of(base)
+
+    def _made_of(self, base: str | None) -> Self | None:
+        """What the model was made of by training further, if anybody says so."""
+        if base is None and not self.adapters:
+            return None
+        other = self.fresh()
+        other.name, other.adapters, other.base, other.twin = f"{self.name}_base", [], None, None
+        if base is not None:
+            other.components = Components(self.KINDS, base, None, self.components.variant, None)
+            other.check()
+        return other
 
     @abstractmethod
     def check(self) -> None:
@@ -105,11 +127,17 @@ class Pretrained(ABC):
 
     def with_denoiser(self, folder: Path) -> Self:
         """The same model with weights of its own, read at the first use: the denoiser's from ``folder``."""
-        other = copy.copy(self)
-        for name in ("fingerprint", "pipeline", "skeleton", "unconditional"):
-            other.__dict__.pop(name, None)
+        other = self.fresh()
         other.components = self.components.with_denoiser(folder)
-        other.twin = None
+        other.twin, other.merged = None, True  # adapters were in what it was trained from
+        return other
+
+    def fresh(self) -> Self:
+        """The same model, with networks of its own in memory."""
+        other = copy.copy(self)
+        for name, value in inspect.getmembers_static(type(self)):
+            if isinstance(value, cached_property):
+                other.__dict__.pop(name, None)
         return other
 
     def guarded(self, guard: Guard) -> Self:
@@ -129,12 +157,9 @@ class Pretrained(ABC):
     @cached_property
     def fingerprint(self) -> str:
         """Hash of all weights and configuration files that are loaded: what the model *is*."""
-        return self.components.fingerprint(str(self.stored_dtype), *self.told)
-
-    @property
-    def told(self) -> list[Any]:
-        """What else of its settings the model's weights and embeddings depend on."""
-        return []
+        merged = [[*adapter.identity, self.merged] for adapter in self.adapters]
+        told = [self.text_tokens, self.own_size, merged, self.guidance if self.GUIDED else None]
+        return self.components.fingerprint(str(self.stored_dtype), *told)
 
     @property
     def identity(self) -> list[str]:
@@ -144,7 +169,10 @@ class Pretrained(ABC):
     @cached_property
     def pipeline(self) -> DiffusionPipeline:
         """The pipeline of diffusers; its weights are read at the first use."""
-        return self.components.load(self.texts.tokenizers, self.dtypes)
+        found = self.components.load(self.texts.tokenizers, self.dtypes)
+        if self.adapters:
+            merge(found, self.KINDS.denoiser, self.adapters, self.merged)
+        return found
 
     @property
     def dtypes(self) -> dict[str, torch.dtype]:

@@ -36,6 +36,11 @@ class Settings(Protocol):
     guard: "Guard | None"
     twin: "Diffusion | None"
 
+    @property
+    def base(self) -> "Diffusion | None":
+        """What the model was made of by training further, if anybody says so."""
+        ...
+
 
 class Diffusion(Settings, Protocol):
     """A text-to-image model; ``dori.diffusion`` has a class for each family.
@@ -210,6 +215,10 @@ class Diffusion(Settings, Protocol):
 
     def with_denoiser(self, folder: Path) -> Self:
         """The same model with another denoiser's weights."""
+        ...
+
+    def fresh(self) -> Self:
+        """The same model, with networks of its own in memory."""
         ...
 
     def guarded(self, guard: "Guard") -> Self:

@@ -35,7 +35,7 @@ def train(run: "Run", subject: Subject, part: Part[Finetuning], name: str) -> Su
     recipe = inputs_of(run, subject, part, targets, pictures, kept)
 
     def compute(folder: Path) -> "Info":
-        trainee = run.diffusion.with_denoiser(run.diffusion.denoiser_folder)
+        trainee = run.diffusion.fresh()
         with pruned(trainee.denoiser, subject.mask_of()):
             material = material_of(run, defense, trainee, targets, pictures, kept)
             evaluation = run.evaluation.made

@@ -219,7 +219,7 @@ def test_two_processes_attack_as_one_does(
         torch.testing.assert_close(two, one, rtol=1e-6, atol=1e-7)  # kept in float32
         assert (images[0].int() - images[1].int()).abs().max() <= 1  # of 255: a rounded half
     network = Descriptor(**tiny.DESCRIPTOR, path=str(measures / "descriptor.safetensors")).eval()
-    originals = tensor([target.pixels() for target in TARGETS], tiny.SIDE).repeat_interleave(2, 0)
+    originals = tensor([target.pixels() for target in TARGETS], (tiny.SIDE,) * 2).repeat_interleave(2, 0)
     with torch.no_grad():
         first, second, original = (network(x.float() / 255) for x in (*images, originals))
     assert (sscd(first, original) - sscd(second, original)).abs().max() <= 0.02

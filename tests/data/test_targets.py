@@ -46,7 +46,9 @@ def test_ordinary_pictures_have_an_identity_of_their_own() -> None:
 
 
 def test_an_image_of_the_right_size_is_not_touched() -> None:
-    assert torch.equal(tensor([tiny.picture(0)], 32)[0].permute(1, 2, 0), torch.from_numpy(tiny.picture(0)))
+    assert torch.equal(
+        tensor([tiny.picture(0)], (32, 32))[0].permute(1, 2, 0), torch.from_numpy(tiny.picture(0))
+    )
 
 
 @pytest.mark.parametrize("turn", [False, True])
@@ -55,13 +57,13 @@ def test_the_middle_of_an_oblong_image_is_taken(turn: bool) -> None:
     middle = pixels[:, 8:40]
     if turn:
         pixels, middle = pixels.transpose(1, 0, 2), middle.transpose(1, 0, 2)
-    assert torch.equal(tensor([pixels], 32)[0].permute(1, 2, 0), torch.from_numpy(middle.copy()))
+    assert torch.equal(tensor([pixels], (32, 32))[0].permute(1, 2, 0), torch.from_numpy(middle.copy()))
 
 
 def test_images_are_resized_as_pillow_does() -> None:
     pixels = tiny.picture(0, 64, 64)
     expected = np.asarray(Image.fromarray(pixels).resize((32, 32), Image.Resampling.BICUBIC))
-    found = tensor([pixels], 32)[0].permute(1, 2, 0).numpy()
+    found = tensor([pixels], (32, 32))[0].permute(1, 2, 0).numpy()
     assert np.abs(found.astype(int) - expected).max() <= 1
 
 
