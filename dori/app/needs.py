@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dori.core.disk import CACHE, JOB, amount, existing, free
 from dori.core.errors import InputError
 from dori.data import MEMORIZED
-from dori.defenses import Finetuning
+from dori.defenses import Finetuning, Weights
 
 if TYPE_CHECKING:
     from dori.steps.run import Run
@@ -79,6 +79,8 @@ def in_cache(run: "Run") -> Need:
     if run.defense and isinstance(defense := run.defense.made, Finetuning):
         surrogates = len(defense.trained(run.data)) * defense.surrogates.images
         need += Need(surrogates * each + CHECKPOINT * denoiser, surrogates)
+    if run.defense and isinstance(run.defense.made, Weights):
+        need += Need(denoiser, 2)
     return need
 
 

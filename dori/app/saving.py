@@ -62,7 +62,7 @@ def epochs(subject: "Subject | None") -> dict[int, dict[str, Tensor]]:
 def _trained(subject: "Subject | None") -> Path | None:
     if subject is None or subject.made is None or subject.defense == "none" or subject.guard is not None:
         return None  # made by pruning, or not at all
-    return subject.made.folder
+    return subject.made.folder if (subject.made.folder / "training.json").exists() else None
 
 
 def write_history(path: Path, lines: Sequence[Mapping[str, float]]) -> None:

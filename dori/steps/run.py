@@ -18,7 +18,7 @@ from dori.core.parts import Part
 from dori.core.settings import settings
 from dori.core.stages import Stages
 from dori.data import MEMORIZED, Data
-from dori.defenses import Finetuning
+from dori.defenses import Finetuning, Weights
 from dori.diffusion import Diffusion
 from dori.diffusion.guard import Guard
 from dori.pruning import Method
@@ -44,7 +44,12 @@ def arithmetic(trainer: DictConfig) -> dict[str, Any]:
 def _check_together(cfg: DictConfig, data: Any, pruning: Any, defense: Any) -> None:
     if pruning and data and not data.of(*MEMORIZED):
         raise InputError("pruning needs memorized prompts, but the data has none: set pruning=none")
-    if defense and not isinstance(defense.made, Finetuning) and cfg.save_model:
+    if defense and pruning and isinstance(defense.made, Weights):
+        raise InputError(
+            f"defense={defense.name} has weights of its own, and pruning={pruning.name} is of the model's:"
+            " set pruning=none"
+        )
+    if defense and not isinstance(defense.made, Finetuning | Weights) and cfg.save_model:
         raise InputError(
             f"defense={defense.name} changes no weights, and there are none to save: set save_model=false"
         )
@@ -59,7 +64,7 @@ class Run:
     diffusion: Diffusion
     data: Data
     pruning: Part[Method] | None
-    defense: Part[Finetuning | Guard] | None
+    defense: Part[Finetuning | Weights | Guard] | None
     attack: Part[Attack] | None
     evaluation: Part[Evaluation]
     metrics: dict[str, Part[Metric]]
