@@ -39,7 +39,7 @@ def whole(v_folder: Path, table: Path) -> dict[str, list[str]]:
     masks.save({"layer": torch.ones(2) > 0}, mask, {})
     known = {
         **{f"model={name}": pretrained for name in PRETRAINED}, "data=folder": [f"data.path={table}"],
-        "pruning=from_file": [f"pruning.path={mask}"],
+        "pruning=from_file": [f"pruning.path={mask}"], "defense=weights": [f"defense.path={mask}"],
     }  # fmt: skip
     needs = {}
     for group, option in OPTIONS:
