@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
+from dori.app.course import Course
 from dori.app.finish import Job
 from dori.core.config import build
 from dori.reference import contract
@@ -45,7 +46,7 @@ def job(
             ]
             cfg = tiny.composed(*words, *JOBS[study], f"study={study}", f"logger.save_dir={done[study]}")
             run = Run.configured(cfg)
-            with Job(run, done[study]) as each:
+            with Job(run, done[study], Course()) as each:
                 each.finish(build(cfg.study)(run))
         return done[study]
 

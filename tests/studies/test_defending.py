@@ -14,6 +14,7 @@ from huggingface_hub import metadata_load
 from PIL import Image
 
 import dori
+from dori.app.course import Course
 from dori.app.finish import Job
 from dori.core.config import build
 from dori.core.errors import InputError
@@ -238,7 +239,7 @@ def saved(study: Study, cache: Path, tmp_path_factory: pytest.TempPathFactory) -
         cache, "adversarial_lora", "defense.lora.target_modules=[to_q,to_v]", "save_model=true"
     )
     run.cfg.logger = {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(out)}
-    with Job(run, out) as job:
+    with Job(run, out, Course()) as job:
         job.finish(outcome)
     return out
 

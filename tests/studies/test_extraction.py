@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from dori.app.course import Course
 from dori.app.findings import findings
 from dori.app.finish import Job
 from dori.core.config import build
@@ -142,7 +143,7 @@ def test_the_job_shows_the_verdict_the_table_and_the_figure(
 ) -> None:
     run, _, _, outcome = first
     run.cfg.logger = {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(tmp_path)}
-    with Job(run, tmp_path) as job:
+    with Job(run, tmp_path, Course()) as job:
         job.finish(outcome)
     with Image.open(tmp_path / "extraction.png") as figure:
         assert figure.width > 600

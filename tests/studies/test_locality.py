@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dori.app.course import Course
 from dori.app.findings import findings
 from dori.app.finish import Job
 from dori.core.config import build
@@ -145,7 +146,7 @@ def test_the_job_shows_its_four_figures_and_verdicts(
         f"locality_{kind}.png" for kind in ("embeddings", "activations", "weights", "cuts")
     ]
     run.cfg.logger = {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(tmp_path)}
-    with Job(run, tmp_path) as job:
+    with Job(run, tmp_path, Course()) as job:
         job.finish(Outcome(rows, images))
     for finding in told:
         with Image.open(tmp_path / finding.file) as figure:
@@ -166,7 +167,7 @@ def test_without_any_trigger_it_says_so_and_ends_well(
     assert "0 triggers of 0 images" in str(finding.verdicts[0][1])
     assert "verbatim/" in str(finding.verdicts[0][1]) or "Left out" in str(finding.verdicts[0][1])
     run.cfg.logger = {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(tmp_path)}
-    with Job(run, tmp_path) as job:
+    with Job(run, tmp_path, Course()) as job:
         job.finish(Outcome(rows, images))
     assert not (tmp_path / "locality_embeddings.png").exists()
 
@@ -194,9 +195,7 @@ def test_what_cannot_work_is_refused_early(
 def test_a_model_without_the_layers_is_refused_early(
     go: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "dori.pruning.layers.CHOICES", {"values": lambda name: False, "feed_forward": lambda name: False}
-    )
+    monkeypatch.setattr("dori.diffusion.StableDiffusion.LAYERS", {})
     run = go(tmp_path)
-    with pytest.raises(InputError, match="the U-Net has no"):
+    with pytest.raises(InputError, match=r"has no (values|feed-forward)"):
         build(run.cfg.study)(run)

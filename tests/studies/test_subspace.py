@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from dori.app.course import Course
 from dori.app.findings import findings
 from dori.app.finish import Job
 from dori.core.config import build
@@ -77,7 +78,7 @@ def test_the_job_shows_its_figure_and_its_verdict(
     asked = [line[0] for line in finding.verdicts[0][1].figures.lines]
     assert "overlap above that of ordinary prompts" in asked
     run.cfg.logger = {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(tmp_path)}
-    with Job(run, tmp_path) as job:
+    with Job(run, tmp_path, Course()) as job:
         job.finish(Outcome(rows, images))
     with Image.open(tmp_path / "subspace.png") as figure:
         assert figure.width > 600
