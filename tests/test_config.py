@@ -88,7 +88,8 @@ def test_an_option_composes_and_its_parts_are_built(
                 continue
             assert build(chosen[part]) is not None
     if group == "data":
-        assert build(cfg.data, targets=1, **({"ordinary": 1} if option == "minnow" else {})).targets
+        few = {"minnow": {"targets": 1, "ordinary": 1}, "folder": {"targets": 1}}
+        assert build(cfg.data, **few.get(option, {})).targets
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
