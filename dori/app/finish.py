@@ -15,7 +15,7 @@ from dori.app.needs import check_room
 from dori.app.opening import opened, tell_how_to_sync
 from dori.app.report import write_report
 from dori.app.saving import epochs, history, save_model, write_history
-from dori.app.tracking import Tracked, finish, log_history, log_results
+from dori.app.tracking import Tracked, finish, log_history, log_pages, log_results
 from dori.core.disk import JOB, room
 from dori.core.files import share_file, write_atomically
 from dori.defenses import Finetuning
@@ -30,7 +30,7 @@ from dori.results.verdicts.memory import verdicts
 from dori.results.verdicts.questions import PAGE
 
 if TYPE_CHECKING:
-    from dori.steps.outcome import Outcome
+    from dori.steps.outcome import Outcome, Pages
     from dori.steps.run import Run
 
 
@@ -57,29 +57,42 @@ class Job:
             finish(self.logger, exit_code=0 if kind is None else 1)
 
     def finish(self, outcome: "Outcome") -> None:
-        """rows.json, images.parquet, timing.json, triggers, grid, plots, report, table.md, W&B; prints."""
+        """rows.json, timing.json, triggers; images.parquet, grid, plots, report, table.md, or in their place
+        the study's own pages; W&B; prints."""
         with room(self.output, JOB):
-            self._write(outcome)
-        self._print(outcome.rows)
+            stages = self._write_common(outcome)
+            if outcome.pages:
+                outcome.pages.write(self.output)
+                log_pages(self.logger, outcome.rows, self.output / outcome.pages.files[0])
+            else:
+                self._write(outcome, stages)
+        if outcome.pages:
+            self._print_pages(outcome.pages)
+        else:
+            self._print(outcome.rows)
 
-    def _write(self, outcome: "Outcome") -> None:
-        run, out, rows, images = self.run, self.output, outcome.rows, outcome.images
-        threshold, mitigated = run.evaluation.made.threshold, outcome.mitigated
+    def _write_common(self, outcome: "Outcome") -> list[dict[str, Any]]:
+        """What every study leaves; returns what each stage took."""
         stages = [
             {"name": r.name, "seconds": r.seconds, "cached": r.cached, "denoiser_evaluations": 0,
              "gradient_evaluations": 0, **r.info}
-            for r in run.stages.results
+            for r in self.run.stages.results
         ]  # fmt: skip
+        write_rows(self.output / "rows.json", outcome.rows)
+        write_atomically(self.output / "timing.json", json.dumps(stages, indent=1) + "\n")
+        for attacked in outcome.triggers:
+            own = f"triggers-{attacked.name.replace('/', '-')}.safetensors"  # a name is not a folder
+            share_file(attacked.result.folder / "triggers.safetensors", self.output / own)
+        return stages
+
+    def _write(self, outcome: "Outcome", stages: list[dict[str, Any]]) -> None:
+        run, out, rows, images = self.run, self.output, outcome.rows, outcome.images
+        threshold, mitigated = run.evaluation.made.threshold, outcome.mitigated
         targets = [
             {"name": t.name, "prompt": t.prompt, "kind": t.kind, "image": t.pixels()}
             for t in run.data.targets
         ]
-        write_rows(out / "rows.json", rows)
         write_images(out / "images.parquet", images)
-        write_atomically(out / "timing.json", json.dumps(stages, indent=1) + "\n")
-        for attacked in outcome.triggers:
-            own = out / f"triggers-{attacked.name.replace('/', '-')}.safetensors"  # a name is not a folder
-            share_file(attacked.result.folder / "triggers.safetensors", own)
         if run.cfg.save_model and mitigated:
             save_model(run, mitigated, rows, targets, self.config, out / "model")
         defense = run.defense.made if run.defense else None
@@ -97,6 +110,13 @@ class Job:
             write_history(out / "training.csv", lines)
             log_history(self.logger, lines, out / "training.png", self.tracked.epochs)
         write_atomically(out / "table.md", text(rows))
+
+    def _print_pages(self, pages: "Pages") -> None:
+        console = Console()
+        for line in pages.lines:
+            console.print(line, markup=False, highlight=False)
+        for name in pages.files:
+            console.print(f"{name:20} {self.output / name}", soft_wrap=True)
 
     def _print(self, rows: Rows) -> None:
         console = Console()

@@ -29,6 +29,8 @@ from dori.core.stopping import Stopped, end_with_parent, leave, listen, pass_on,
 if TYPE_CHECKING:
     from dori.steps.run import Run
 
+COPIES = 3  # the exit code of an audit that found more copies than it may
+
 
 def quiet() -> None:
     """The libraries' start-up chatter hides the progress bars and the table."""
@@ -115,13 +117,21 @@ def work(cfg: DictConfig, output: Path, leads: bool = True) -> list[dict]:
     return outcome.rows
 
 
+def too_many(rows: list[dict], most: int | None) -> bool:
+    """Whether an audit found more copies than ``most``; None: any number will do."""
+    found = [row["copies"] for row in rows if "copies" in row]
+    return most is not None and any(copies > most for copies in found)
+
+
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def _job(cfg: DictConfig) -> None:
     listen()  # also in a process that a launcher started
     end_with_parent()
     job = HydraConfig.get()
     try:
-        study(cfg, Path(job.runtime.output_dir))
+        rows = study(cfg, Path(job.runtime.output_dir))
+        if job.mode == RunMode.RUN and too_many(rows, cfg.audit.fail_above):
+            sys.exit(COPIES)
     except Stopped as stopped:
         pass_on(stopped)
         stopped.add_note(f"finished stages are kept in {cfg.cache}")

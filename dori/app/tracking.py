@@ -53,6 +53,20 @@ def log_results(
     )
 
 
+def log_pages(logger: Logger | None, rows: Rows, report: Path) -> None:
+    """The same of a study with a report of its own: figures, and (W&B) that report."""
+    if logger is None:
+        return
+    if not isinstance(logger, WandbLogger):
+        logger.log_metrics(summary(rows))
+        logger.save()
+        return
+    import wandb
+
+    logger.experiment.summary.update(summary(rows))
+    logger.experiment.log({"report": wandb.Html(report.read_text(), inject=False)})
+
+
 def log_sweep(rows: Rows, config: DictConfig, folder: Path, x: str | None = None) -> None:
     """A finished sweep's curves in W&B: a run for each line, with the merged report, under one group."""
     if "WandbLogger" not in config.logger["_target_"]:

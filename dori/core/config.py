@@ -1,6 +1,7 @@
 """The configuration: where it lies, how it is composed, and what is checked before a run starts."""
 
 import inspect
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -29,12 +30,30 @@ OmegaConf.register_new_resolver("times", lambda factor, share: min(1.0, factor *
 OmegaConf.register_new_resolver(
     "terminal", lambda seen, unseen: seen if sys.stdout.isatty() else unseen, replace=True
 )
+# one thing for minnow and for what was made of it, another for everybody else's model
+OmegaConf.register_new_resolver(
+    "minnows", lambda path, own, others: own if is_minnows(path) else others, replace=True
+)
 OmegaConf.register_new_resolver("slug", slug, replace=True)
 OmegaConf.register_new_resolver("cut", lambda most, text: str(text)[:most] or "unnamed", replace=True)
 OmegaConf.register_new_resolver("gpus", lambda accelerator, devices: gpus(accelerator, devices), replace=True)
 # once for a configuration, and for those that Hydra makes of it: they share what was resolved
 OmegaConf.register_new_resolver("fresh", fresh, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("swept", lambda _root_: swept(_root_), replace=True)
+
+
+def is_minnows(path: str | None) -> bool:
+    """Whether a pipeline has minnow's latents; minnow is meant where there is no path."""
+    if path is None:
+        return True
+    folders = (PACKAGE / "minnow/weights/minnow", Path(str(path)))
+    own, other = (folder / "vae/config.json" for folder in folders)
+    return other.is_file() and _settings(other) == _settings(own)
+
+
+def _settings(config: Path) -> dict[str, Any]:
+    """Of a network's ``config.json``, without what diffusers says of itself and of the file."""
+    return {key: value for key, value in json.loads(config.read_text()).items() if not key.startswith("_")}
 
 
 def gpus(accelerator: str, devices: Any) -> int:

@@ -18,6 +18,7 @@ from dori.core.parts import Part
 from dori.core.settings import settings
 from dori.core.stages import Stages
 from dori.data import MEMORIZED, Data
+from dori.data.collection import Collection
 from dori.defenses import Finetuning, Weights
 from dori.diffusion import Diffusion
 from dori.diffusion.guard import Guard
@@ -87,10 +88,11 @@ class Run:
         metrics: Any = {str(name): wrong.none_or(part, cfg, f"metrics.{name}") for name in cfg.metrics}
         if evaluation:
             wrong.none_or(evaluation.made.check)
+            wrong.none_or(evaluation.made.check_whole, isinstance(data, Collection))
         wrong.none_or(build, cfg.margins)
         if diffusion and data:
-            prompts = map(list, zip(*data.prompts, strict=True))
-            wrong.none_or(diffusion.check_prompts, *prompts)
+            if data.prompts:
+                wrong.none_or(diffusion.check_prompts, *map(list, zip(*data.prompts, strict=True)))
             for each in (attack, pruning, defense):
                 if each:
                     wrong.none_or(each.made.check, diffusion, data)

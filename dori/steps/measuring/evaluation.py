@@ -34,7 +34,8 @@ class Evaluation:
 
     Args:
         descriptor: copy detection, images (n, 3, h, w) in [0, 1] to (n, d); has a ``name``.
-        alignment: CLIP, with ``image_features(images)`` and ``text_features(texts)``.
+        alignment: CLIP, with ``image_features(images)`` and ``text_features(texts)``; null, as ``features``,
+            where copies alone are looked for.
         features: for FID and KID, images to (n, d).
         threshold: of SSCD, 0.7 in the papers.
         resolution: side in pixels to which all images are brought before they are described.
@@ -42,8 +43,8 @@ class Evaluation:
     """
 
     descriptor: Callable[[], nn.Module]
-    alignment: Callable[[], nn.Module]
-    features: Callable[[], nn.Module]
+    alignment: Callable[[], nn.Module] | None
+    features: Callable[[], nn.Module] | None
     threshold: float = 0.7
     resolution: int = 512
     batch: int = 64
@@ -62,7 +63,8 @@ class Evaluation:
             InputError: a file that is missing, broken or another one; networks that do not fit.
         """
         for part in ("descriptor", "alignment", "features"):
-            maker = getattr(self, part)
+            if (maker := getattr(self, part)) is None:
+                continue
             headers = {"device": "meta"} if "device" in inspect.signature(maker).parameters else {}
             try:
                 maker(**headers)
@@ -70,10 +72,16 @@ class Evaluation:
                 kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
                 raise InputError(f"evaluation.{part}: {kind}{error}") from error
 
+    def check_whole(self, copies_alone: bool) -> None:
+        """Raises InputError where more than copies is looked for, and there is a descriptor alone."""
+        if not copies_alone and (self.alignment is None or self.features is None):
+            raise InputError("evaluation=copies measures copies alone, for study=audit: choose another")
+
     @cached_property
     def networks(self) -> dict[str, Any]:
         """Built at the first use: a run that finds all in its cache reads no weights."""
-        made = {"sscd": self.descriptor(), "clip": self.alignment(), "quality": self.features()}
+        makers = {"sscd": self.descriptor, "clip": self.alignment, "quality": self.features}
+        made = {name: maker() for name, maker in makers.items() if maker}
         for name, network in made.items():
             if not all(parameter.isfinite().all() for parameter in network.parameters()):
                 raise InputError(f"the network {name!r} of the evaluation has weights that are no numbers")
