@@ -16,7 +16,15 @@ from tests import tiny
 pytestmark = pytest.mark.slow
 # by script: its arguments, and a figure that it must give
 SMALL = {
+    "audit": (
+        ["--fresh", "2", "study.seeds=1", "study.rewordings=0", "study.elicit=0", "study.guidance=null"],
+        "precision_copied",
+    ),
     "attack": (["--targets", "2", "--steps", "2"], "speedup"),
+    "checkpoints": (
+        ["--steps", "0,1", "study.seeds=1", "study.rewordings=0", "study.elicit=0", "study.guidance=null"],
+        "pictures",
+    ),
     "finetune": (["--targets", "1", "--steps", "1"], "step_speedup"),
     "gpu": (
         ["--shape", "minnow", "--device", "cpu", "--dtype", "float32", "--batch", "16", "--steps", "1"],

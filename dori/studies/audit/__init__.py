@@ -1,0 +1,1 @@
+"""Which of its training pictures does a model give back, how easily, and would its base have, too?"""

@@ -1,0 +1,91 @@
+"""A few evaluations of each picture, to say which to look at first. No verdict rests on them.
+
+A loss does not see what a small adapter memorized (AUC of .47 to .51, published); so what it is worth is
+measured against what the audit finds.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from dori.core.files import save_tensors
+from dori.core.predict import Predictor, gather
+from dori.core.randomness import generator
+from dori.core.ranks import once
+from dori.data import Target
+from dori.data.targets import tensor
+from dori.diffusion import StableDiffusion
+from dori.steps.subjects import Subject
+
+if TYPE_CHECKING:
+    from dori.core.stages import Info
+    from dori.steps.run import Run
+
+PAIRS = 4  # (noise, timestep) of each picture, the same in every model
+
+
+def screen(run: "Run", model: Subject, base: Subject | None, targets: list[Target]) -> dict[str, np.ndarray]:
+    """Scores (n,), higher for what is more likely memorized: ``magnitude``, and with a base ``loss_gap``.
+
+    The text-conditional magnitude is that of Wen et al. (ICLR 2024), at the sampler's first step; the gap is
+    how much lower the denoising loss is than the base's, at the same noise.
+    """
+    scores = {"magnitude": (own := _scores(run, model, targets))["magnitude"]}
+    if base:
+        scores["loss_gap"] = _scores(run, base, targets)["loss"] - own["loss"]
+    return scores
+
+
+def _scores(run: "Run", subject: Subject, targets: list[Target]) -> dict[str, np.ndarray]:
+    model, label = subject.diffusion, f"screening: {subject.name}"
+    inputs = {**subject.inputs, "targets": [t.identity for t in targets], "seed": run.cfg.seed}
+
+    def compute(folder: Path) -> "Info":
+        predictor = Predictor(run.trainer, label)
+        chunks = predictor.chunks(list(range(len(targets))), max(1, model.batch // PAIRS))
+        predictor.run(model.networks, partial(_work, model, targets, run.cfg.seed, folder), chunks)
+        once(lambda: gather(folder, "scores"))
+        return {"unet_evaluations": len(targets) * (PAIRS + 2)}
+
+    result = run.stages.run("screening-audit", inputs, compute, label, by_all=True)
+    return {key: value.numpy() for key, value in load_file(result.folder / "scores.safetensors").items()}
+
+
+def _work(model: StableDiffusion, targets: list[Target], seed: int, folder: Path, chunk: list[int]) -> None:
+    some = [targets[place] for place in chunk]
+    loss, magnitude = _measured(model, some, seed)
+    save_tensors({"loss": loss, "magnitude": magnitude}, folder / f"part-{chunk[0]:05d}.safetensors")
+
+
+@torch.no_grad()
+def _measured(model: StableDiffusion, targets: list[Target], seed: int) -> tuple[Tensor, Tensor]:
+    """Mean denoising loss (n,), and ‖ε(z, t, y) - ε(z, t, ∅)‖ / sqrt(values) at the first step (n,)."""
+    y = model.encode_prompts([target.prompt for target in targets]).to(model.device, model.dtype)
+    z = model.encode_images(tensor([target.pixels() for target in targets], model.resolution)).to(
+        model.device, model.dtype
+    )
+    streams = [generator(seed, "screening", target.name) for target in targets]
+    shape = (PAIRS, *model.latent_shape)
+    noise = torch.stack([torch.randn(shape, generator=stream) for stream in streams]).to(
+        model.device, model.dtype
+    )
+    # a stratified draw: one timestep of each quarter
+    drawn = torch.stack([torch.rand(PAIRS, generator=stream) for stream in streams])
+    t = ((torch.arange(PAIRS) + drawn) * model.train_timesteps / PAIRS).long().to(model.device)
+    many_z, many_y = z.repeat_interleave(PAIRS, 0), y.repeat_interleave(PAIRS, 0)
+    loss = model.denoising_loss(many_z, many_y, noise.flatten(0, 1), t.flatten()).view(-1, PAIRS).mean(1)
+    start, first = noise[:, 0], torch.full((len(z),), model.first_timestep, device=model.device)
+    empty = model.empty.to(y).expand_as(y)
+    added = model.predict_noise(start, first, y) - model.predict_noise(start, first, empty)
+    return loss.float().cpu(), added.float().square().mean((1, 2, 3)).sqrt().cpu()
+
+
+def order(scores: dict[str, np.ndarray]) -> np.ndarray:
+    """Places from the most to the least suspect, by the sum of their ranks (n,)."""
+    ranks = sum(score.argsort().argsort() for score in scores.values())
+    return np.argsort(-np.asarray(ranks), kind="stable")
