@@ -88,7 +88,7 @@ class Run:
         metrics: Any = {str(name): wrong.none_or(part, cfg, f"metrics.{name}") for name in cfg.metrics}
         if evaluation:
             wrong.none_or(evaluation.made.check)
-            wrong.none_or(evaluation.made.check_whole, isinstance(data, Collection))
+            wrong.none_or(evaluation.made.check_whole, data is None or isinstance(data, Collection))
         wrong.none_or(build, cfg.margins)
         if diffusion and data:
             if data.prompts:

@@ -20,8 +20,8 @@ def advice(told: Mapping[str, Any]) -> list[str]:
     by_words = [p for p in copied if p["verdict"] in ("caption", "prompt")]
     if by_words:
         found.append(
-            f"{len(by_words)} come from words alone: do not release this checkpoint as it is; audit earlier"
-            " ones (-m model.path=checkpoint-500,checkpoint-1000), or train for fewer steps."
+            f"{len(by_words)} of them take words alone: do not release this checkpoint as it is; audit"
+            " earlier ones (-m model.path=checkpoint-500,checkpoint-1000), or train for fewer steps."
         )
     unique = [p for p in by_words if p["caption_is_unique"]]
     if len(unique) > n // 100 and len(unique) == len(by_words) < n:

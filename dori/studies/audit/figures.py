@@ -54,7 +54,7 @@ def histogram(route: Mapping[str, Any], published: float) -> bytes:
             va="top",
         )
         axes.set(xlabel="similarity of the nearest output", ylabel="share of pictures", xlim=(low, 1))
-        axes.legend(loc="upper left")
+        axes.legend(loc="upper right")
         return _png(figure)
 
 
