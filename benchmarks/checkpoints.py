@@ -53,12 +53,12 @@ def finetune(out: Path, steps: list[int], lr: float, rank: int | None) -> None:
     model = StableDiffusion(
         str(WEIGHTS / "minnow"),
         name="tuned",
-        unet=str(WEIGHTS / "twin/unet"),
+        denoiser=str(WEIGHTS / "twin/unet"),
         loss_weight_cap=50,
         batch=BATCH,
     )
-    targets, network = collection(str(out / "training")).targets, model.unet
-    z = model.encode_images(tensor([target.pixels() for target in targets], model.resolution))
+    targets, network = collection(str(out / "training")).targets, model.denoiser
+    z = model.encode_images(tensor([target.pixels() for target in targets], model.size))
     y, empty = model.encode_prompts([target.prompt for target in targets]), model.empty
     if rank:
         torch.manual_seed(0)  # peft draws from the global generator
@@ -74,7 +74,7 @@ def finetune(out: Path, steps: list[int], lr: float, rank: int | None) -> None:
             save(model, out / f"steps-{step:04d}", rank)
         who = torch.randint(len(targets), (BATCH,), generator=stream)
         noise = torch.randn(BATCH, *model.latent_shape, generator=stream)
-        t = torch.randint(model.train_timesteps, (BATCH,), generator=stream)
+        t = model.schedule.draw(BATCH, stream)
         blank = (torch.rand(BATCH, generator=stream) < EMPTY)[:, None, None]
         loss = model.training_loss(z[who], torch.where(blank, empty, y[who]), noise, t).mean()
         optimizer.zero_grad()
@@ -87,15 +87,15 @@ def save(model: StableDiffusion, folder: Path, rank: int | None) -> None:
     """Of adapters the merged weights, in a pipeline like any other."""
     if not rank:
         return model.save(folder)
-    model.unet.fuse_lora()
+    model.denoiser.fuse_lora()
     state = {
         k.replace(".base_layer", ""): v.clone()
-        for k, v in model.unet.state_dict().items()
+        for k, v in model.denoiser.state_dict().items()
         if ".lora_" not in k
     }
-    model.unet.unfuse_lora()
-    plain = StableDiffusion(str(WEIGHTS / "minnow"), name="plain", unet=str(WEIGHTS / "twin/unet"))
-    plain.unet.load_state_dict(state)
+    model.denoiser.unfuse_lora()
+    plain = StableDiffusion(str(WEIGHTS / "minnow"), name="plain", denoiser=str(WEIGHTS / "twin/unet"))
+    plain.denoiser.load_state_dict(state)
     plain.save(folder)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from dori.defenses.guards.sampling import Unguarded
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 from dori.steps.subjects import Subject
 
 
@@ -16,7 +16,7 @@ from dori.steps.subjects import Subject
 class FromBase(Unguarded):
     """Predicts ε_base + w (ε_fine - ε_base) in the place of ε_fine: what was learned, ``scale`` w times."""
 
-    base: StableDiffusion
+    base: Diffusion
     scale: float
 
     @property
@@ -24,15 +24,18 @@ class FromBase(Unguarded):
         return self.base.evaluations_per_image
 
     @contextmanager
-    def sampling(self, diffusion: StableDiffusion) -> Iterator[None]:
-        network = self.base.unet.to(diffusion.device)
+    def sampling(self, diffusion: Diffusion) -> Iterator[None]:
+        network = self.base.denoiser.to(diffusion.device)
 
         def towards(module: nn.Module, given: tuple, named: dict[str, Any], output: Any) -> Any:
-            other = network(*given, **named).sample
-            output.sample = other + self.scale * (output.sample - other)
+            """What a network gives is a tuple in some families, and something with a sample in others."""
+            other = network(*given, **named)
+            if isinstance(output, tuple):
+                return (other[0] + self.scale * (output[0] - other[0]), *output[1:])
+            output.sample = other.sample + self.scale * (output.sample - other.sample)
             return output
 
-        hook = diffusion.unet.register_forward_hook(towards, with_kwargs=True)
+        hook = diffusion.denoiser.register_forward_hook(towards, with_kwargs=True)
         try:
             yield
         finally:

@@ -10,7 +10,7 @@ from torch import nn
 from dori.core.config import PACKAGE, is_minnows
 from dori.core.errors import InputError
 from dori.core.neutral import neutral
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion, pretrained
 from dori.metrics.networks.sscd_int8 import SSCDInt8
 from dori.minnow.descriptor import Descriptor
 
@@ -23,7 +23,7 @@ def audited(
     path: str | None, *, name: str, base: str | None = None, variant: str | None = None,
     revision: str | None = None, dtype: str = "float32", sampling_steps: int = 50, guidance: float = 7.5,
     batch: int = 16, truncate_prompts: bool = True,
-) -> StableDiffusion:  # fmt: skip
+) -> Diffusion:  # fmt: skip
     """The model in a folder or of a hub id, with its base as the twin.
 
     Args:
@@ -31,7 +31,7 @@ def audited(
         base: the model that the fine-tuning began from. Where nobody says it: for minnow its twin, else what
             the card of the model calls its base, if that is here.
 
-    The others are those of ``dori.diffusion.StableDiffusion``, for both models.
+    The others are those of ``dori.diffusion.pretrained``, for both models.
 
     Raises:
         InputError: no such model; a base that was named, but is not there.
@@ -42,20 +42,20 @@ def audited(
         "batch": batch, "truncate_prompts": truncate_prompts,
     }  # fmt: skip
     twin = _base(path, base, f"{name}'s base", settings)
-    return StableDiffusion(path, name=name, revision=revision, twin=twin, **settings)
+    return pretrained(path, name=name, revision=revision, twin=twin, **settings)
 
 
-def _base(path: str, base: str | None, name: str, settings: dict[str, Any]) -> StableDiffusion | None:
+def _base(path: str, base: str | None, name: str, settings: dict[str, Any]) -> Diffusion | None:
     if base is not None:
-        return StableDiffusion(base, name=name, **settings)
+        return pretrained(base, name=name, **settings)
     if Path(path).resolve() == (MINNOW / "minnow").resolve():
-        return StableDiffusion(path, name=name, unet=str(MINNOW / "twin/unet"), **settings)
+        return pretrained(path, name=name, denoiser=str(MINNOW / "twin/unet"), **settings)
     card = Path(path) / "README.md"
     said = (metadata_load(card) or {}).get("base_model") if card.is_file() else None
     if not isinstance(said, str):
         return None
     try:
-        return StableDiffusion(said, name=name, **settings)
+        return pretrained(said, name=name, **settings)
     except InputError as error:
         log.warning("%s calls %s its base, but it cannot be taken: %s; set model.base", card, said, error)
         return None

@@ -13,13 +13,13 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from dori.attacks.spaces.embeddings import latents_of
 from dori.core.files import save_tensors
 from dori.core.predict import Predictor, gather
 from dori.core.randomness import generator
 from dori.core.ranks import once
 from dori.data import Target
-from dori.data.targets import tensor
-from dori.diffusion import StableDiffusion
+from dori.diffusion import Diffusion
 from dori.steps.subjects import Subject
 
 if TYPE_CHECKING:
@@ -56,33 +56,29 @@ def _scores(run: "Run", subject: Subject, targets: list[Target]) -> dict[str, np
     return {key: value.numpy() for key, value in load_file(result.folder / "scores.safetensors").items()}
 
 
-def _work(model: StableDiffusion, targets: list[Target], seed: int, folder: Path, chunk: list[int]) -> None:
+def _work(model: Diffusion, targets: list[Target], seed: int, folder: Path, chunk: list[int]) -> None:
     some = [targets[place] for place in chunk]
     loss, magnitude = _measured(model, some, seed)
     save_tensors({"loss": loss, "magnitude": magnitude}, folder / f"part-{chunk[0]:05d}.safetensors")
 
 
 @torch.no_grad()
-def _measured(model: StableDiffusion, targets: list[Target], seed: int) -> tuple[Tensor, Tensor]:
+def _measured(model: Diffusion, targets: list[Target], seed: int) -> tuple[Tensor, Tensor]:
     """Mean denoising loss (n,), and ‖ε(z, t, y) - ε(z, t, ∅)‖ / sqrt(values) at the first step (n,)."""
     y = model.encode_prompts([target.prompt for target in targets]).to(model.device, model.dtype)
-    z = model.encode_images(tensor([target.pixels() for target in targets], model.resolution)).to(
-        model.device, model.dtype
-    )
+    z = latents_of(model, targets).to(model.device, model.dtype)
     streams = [generator(seed, "screening", target.name) for target in targets]
-    shape = (PAIRS, *model.latent_shape)
-    noise = torch.stack([torch.randn(shape, generator=stream) for stream in streams]).to(
-        model.device, model.dtype
-    )
-    # a stratified draw: one timestep of each quarter
-    drawn = torch.stack([torch.rand(PAIRS, generator=stream) for stream in streams])
-    t = ((torch.arange(PAIRS) + drawn) * model.train_timesteps / PAIRS).long().to(model.device)
+    shape, schedule = (PAIRS, *model.latent_shape), model.schedule
+    noise = torch.stack([torch.randn(shape, generator=stream) for stream in streams]).to(z)
+    t = torch.stack([schedule.draw(PAIRS, stream) for stream in streams]).to(model.device)
     many_z, many_y = z.repeat_interleave(PAIRS, 0), y.repeat_interleave(PAIRS, 0)
-    loss = model.denoising_loss(many_z, many_y, noise.flatten(0, 1), t.flatten()).view(-1, PAIRS).mean(1)
-    start, first = noise[:, 0], torch.full((len(z),), model.first_timestep, device=model.device)
+    loss = model.loss(many_z, many_y, noise.flatten(0, 1), t.flatten()).view(-1, PAIRS).mean(1)
+    start, first = noise[:, 0], torch.full_like(t[:, 0], schedule.first(model.sampling_steps, shape[1:]))
     empty = model.empty.to(y).expand_as(y)
-    added = model.predict_noise(start, first, y) - model.predict_noise(start, first, empty)
-    return loss.float().cpu(), added.float().square().mean((1, 2, 3)).sqrt().cpu()
+    with_text, without = (
+        schedule.as_noise(model.predict(start, first, given), start, first) for given in (y, empty)
+    )
+    return loss.float().cpu(), (with_text - without).float().square().mean((1, 2, 3)).sqrt().cpu()
 
 
 def order(scores: dict[str, np.ndarray]) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dori.app.course import Course
 from dori.app.finish import Job
 from dori.core.config import PACKAGE, build
 from dori.core.errors import InputError
@@ -59,7 +60,7 @@ def audit(
         out = tmp_path_factory.mktemp("job")
         twin = [
             "+model.twin._target_=dori.diffusion.StableDiffusion", "+model.twin.name=tiny_base",
-            f"+model.twin.path={v_folder}", f"+model.twin.unet={epsilon_folder}/unet",
+            f"+model.twin.path={v_folder}", f"+model.twin.denoiser={epsilon_folder}/unet",
             "+model.twin.sampling_steps=2", "+model.twin.guidance=2.0", "+model.twin.batch=8",
         ]  # fmt: skip
         words = tiny.study_overrides(v_folder, pictures, pictures, measures, "pruning=none")
@@ -71,7 +72,7 @@ def audit(
         run = Run.configured(tiny.composed(*SMALL, *words, *more))
         check_models(run.stages, run.diffusion)
         run.cfg.logger = {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(out)}
-        with Job(run, out) as job:
+        with Job(run, out, Course(dict)) as job:
             job.finish(build(run.cfg.study)(run))
         return out
 
