@@ -107,7 +107,7 @@ def merge_folder(folder: Path, x: str | None = None) -> list[dict[str, Any]]:
     write_rows(folder / "rows.json", rows)
     swept, found = varying(rows), findings(rows, x)
     told = axis_of(rows, x) is not None and set(swept) <= set(AXES)
-    plotted = bool(swept)
+    plotted = bool(swept) and bool(blocks(rows))  # an audit has a curve of its own alone
     if plotted and not told:
         write_sweep(folder / "sweep.png", rows, x)
     minutes = training_minutes(done)

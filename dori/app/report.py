@@ -86,7 +86,7 @@ def write_sweep_report(
     """
     names = varying(rows)
     found = verdicts(rows)
-    table = sweep(rows, x) if names else several(rows, minutes)
+    table = sweep(rows, x) if names and blocks(rows) else several(rows, minutes)
     _write(
         path, rows, x,
         title=f"{_title(rows, [c for c, _ in found])} over {', '.join(names) or 'one setting'}",

@@ -87,6 +87,7 @@ def verdict(lines: Sequence[tuple[str, Mapping[str, Any]]]) -> Verdict:
 
 
 def table(lines: Sequence[tuple[str, Mapping[str, Any]]]) -> Block:
+    """A line for each checkpoint, with counts."""
     columns = (
         "checkpoint",
         "copied",
@@ -109,6 +110,7 @@ def _count(figure: Mapping[str, Any] | None) -> str:
 
 
 def write_curve(path: Path, lines: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Shares against the checkpoints' numbers, where each has one of its own."""
     numbers = [re.findall(r"\d+", label) for label, _ in lines]
     # the number that tells them apart: of checkpoint-500-v1 the 500
     at: list[float] = [float(found[0]) if found else i for i, found in enumerate(numbers)]

@@ -39,6 +39,7 @@ class Ask:
 
 
 def ask(target: Target) -> Ask:
+    """For a picture's own caption."""
     return Ask(target.name, target.name, target.prompt)
 
 

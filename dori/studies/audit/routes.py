@@ -74,7 +74,13 @@ class Route:
         return [target for target, hit in zip(self.tried, self.copied, strict=True) if not hit]
 
     def by_base(self, name: str) -> bool:
-        return name in self.based and self.based[name][0] > self.limit.value
+        """Whether the base gives it as well: above the threshold, and nearer to the model's similarity than to
+        what controls reach in the median."""
+        if name not in self.based:
+            return False
+        own = next(s for t, s in zip(self.tried, self.best.similarity, strict=True) if t.name == name)
+        usual = float(np.median(self.null)) if len(self.null) else 0.0
+        return self.based[name][0] > max(self.limit.value, (own + usual) / 2)
 
 
 def judged(
