@@ -74,8 +74,8 @@ class Route:
         return [target for target, hit in zip(self.tried, self.copied, strict=True) if not hit]
 
     def by_base(self, name: str) -> bool:
-        """Whether the base gives it as well: above the threshold, and nearer to the model's similarity than to
-        what controls reach in the median."""
+        """Whether the base gives it as well: above the threshold, and nearer to the model's similarity than
+        to what controls reach in the median."""
         if name not in self.based:
             return False
         own = next(s for t, s in zip(self.tried, self.best.similarity, strict=True) if t.name == name)
