@@ -99,11 +99,7 @@ def row_of(
         if all(pictures.targets[i].changing is not None for i in kept):
             metrics["SSCD_Frame"] = median_estimate(over_seeds(similar["frame"][kept], "max"))
         if attacked:
-            moved, rows = Displacement(), attacked.rows(kept)
-            moved.update(
-                attacked.triggers["embeddings"][rows], attacked.triggers["start"][rows], pictures.restarts
-            )
-            metrics["Displacement"] = moved.compute()
+            metrics |= displacements(attacked, attacked.rows(kept))
         if pictures.restarts > 1:
             # (targets, restarts): whether any image of that restart replicates
             found = orig.unflatten(1, (pictures.restarts, -1)).amax(2) > run.evaluation.made.threshold
@@ -133,6 +129,21 @@ def work(run: Run, attacked: Attacked, reached: Tensor) -> Work:
     assert run.attack is not None
     steps = reached.view(-1, attacked.restarts)
     return median_work(*work_of_restarts(steps, attacked.budget.steps, sum(run.attack.made.per_step)))
+
+
+def displacements(attacked: Attacked, kept: Tensor) -> dict[str, Estimate]:
+    """Of the whole conditioning; where it has a pooled vector, of that and of the sequence, too."""
+    rows = attacked.subject.diffusion.rows
+    ends, starts = (attacked.triggers[key][kept] for key in ("embeddings", "start"))
+    parts = {"Displacement": rows.of("all")}
+    if rows.pooled:
+        parts |= {f"Displacement_{part}": rows.of(part) for part in ("sequence", "pooled")}
+    found = {}
+    for name, which in parts.items():
+        moved = Displacement()
+        moved.update(ends[:, which], starts[:, which], attacked.restarts)
+        found[name] = moved.compute()
+    return found
 
 
 def replication(similarity: Tensor, threshold: float) -> dict[str, Estimate]:

@@ -53,6 +53,8 @@ METRICS_EXPLAINED = {
     "SSCD_Frame": "SSCD_Orig with the changing part greyed out in both pictures",
     "Displacement": "how far the attack moved the text embedding, relative to the embedding's own "
     "norm; 1 means by as much as it is long",
+    "Displacement_sequence": "the same of the text's sequence alone, where a pooled vector is beside it",
+    "Displacement_pooled": "the same of the pooled vector alone",
     "FID": "distance of the generated pictures' features to those of real pictures of the same captions, "
     "biased upwards at small n: compare only at equal n; its floor is what two equal models would show",
     "KID": "the same, unbiased, so that its floor is 0; it may fall below it",

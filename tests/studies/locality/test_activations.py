@@ -37,7 +37,7 @@ def test_activations_are_the_outputs_of_the_layers(model: StableDiffusion, y: to
     for name, layer in values.items():
         assert torch.allclose(found[name], layer(y).flatten(1), atol=1e-6)
     answers = act.activations(model, some, y, noise, act.answer)
-    for name, a in nemo_answers(values, y).items():
+    for name, a in nemo_answers(model, values, y).items():
         assert torch.allclose(answers[name], a, atol=1e-6)  # NeMo's own
     assert {tuple(x.shape) for x in answers.values()} == {(5, layer.out_features) for layer in some.values()}
     assert not any(module._forward_hooks for module in model.denoiser.modules())
