@@ -191,9 +191,11 @@ class Family(Pretrained):
         return sampler.walk(self, y, z, steps, guidance, call)
 
     @torch.no_grad()
-    def denoise(self, y: Tensor, z: Tensor, *, steps: int, guidance: float) -> Iterator[Tensor]:
-        """The same without; at most ``samples_per_call`` samples."""
-        yield from self.walk(y, z, steps=steps, guidance=guidance)
+    def denoise(
+        self, y: Tensor, z: Tensor, *, steps: int, guidance: float, plms: bool = False
+    ) -> Iterator[Tensor]:
+        """The same without; at most ``samples_per_call`` samples. ``plms``: see ``Schedule.walk``."""
+        yield from sampler.walk(self, y, z, steps, guidance, None, plms)
 
     def sample(self, y: Tensor, noise: Tensor) -> Tensor:
         """uint8 images (n, 3, H, W) from conditionings (n, rows, width) and noise (n, c, h, w)."""

@@ -20,9 +20,10 @@ from dori.diffusion.components import Components, Kinds
 from dori.diffusion.guard import Guard
 from dori.diffusion.lora import adapters, merge
 from dori.diffusion.saving import save_denoiser
-from dori.diffusion.similarity import ms_ssim
+from dori.diffusion.similarity import Released
 from dori.diffusion.texts import Texts
 
+RELEASED = Released()
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 
 
@@ -51,7 +52,7 @@ class Pretrained(ABC):
         batch: most samples in one call of the denoiser; bounds the memory.
         truncate_prompts: cut a prompt that is too long instead of refusing it.
         noise_similarity: of two noise differences (n, c, h, w), (n,): how NeMo compares latents of
-            this model's size. Default: MS-SSIM as published, for latents of 44 x 44 and more.
+            this model's size. Default: MS-SSIM as released, for latents of 44 x 44 and more.
         noise_timestep: at which NeMo looks, the second of 50 DDIM steps.
         loss_weight_cap: the model was trained with a loss weighted by 1 / alpha_bar, at most so much;
             null: with the plain one, as SD was. Fine-tuning goes on with the same.
@@ -81,7 +82,7 @@ class Pretrained(ABC):
         images_per_prompt: int = 10,
         batch: int = 16,
         truncate_prompts: bool = False,
-        noise_similarity: Callable[[Tensor, Tensor], Tensor] = ms_ssim,
+        noise_similarity: Callable[[Tensor, Tensor], Tensor] = RELEASED,
         noise_timestep: int = 961,
         loss_weight_cap: float | None = None,
         twin: Any = None,  # a model; annotations are checked at run time, where its protocol is not known

@@ -178,8 +178,10 @@ class Diffusion(Settings, Protocol):
         """The sampler's latents, step by step, with gradients."""
         ...
 
-    def denoise(self, y: Tensor, z: Tensor, *, steps: int, guidance: float) -> Iterator[Tensor]:
-        """The same without."""
+    def denoise(
+        self, y: Tensor, z: Tensor, *, steps: int, guidance: float, plms: bool = False
+    ) -> Iterator[Tensor]:
+        """The same without; ``plms``: by the sampler of Stable Diffusion 1.4's pipeline."""
         ...
 
     def sample(self, y: Tensor, noise: Tensor) -> Tensor:

@@ -15,14 +15,15 @@ Call = Callable[..., Tensor]
 
 
 def walk(
-    model: "Family", y: Tensor, z: Tensor, steps: int, guidance: float, call: Call | None
-) -> Iterator[Tensor]:
+    model: "Family", y: Tensor, z: Tensor, steps: int, guidance: float, call: Call | None,
+    plms: bool = False,
+) -> Iterator[Tensor]:  # fmt: skip
     """Latents after each step, from noise ``z`` (n, c, h, w).
 
     ``call(f, z, asked)`` is how the denoiser is called, e.g. by a checkpoint.
     """
     predict = guided(model, y, guidance)
-    for asked, advance in model.schedule.walk(steps, tuple(z.shape[1:])):
+    for asked, advance in model.schedule.walk(steps, tuple(z.shape[1:]), plms):
         out = call(predict, z, asked) if call else predict(z, asked)
         z = advance(out, z)
         yield z

@@ -50,8 +50,10 @@ class Wanda:
 
     Args:
         ratio: share of each output row, 0.01 in the paper.
-        steps: length of the DDIM schedule (50 in the paper).
-        used: so many of them run, the first ones; 10 in the paper.
+        steps: length of the sampler's schedule (50 in the paper).
+        used: so many of its calls run, the first ones; 10 in the paper.
+        scheduler: ``published``, PNDM as in the released code, which looks twice at the second timestep
+            (in flow models Euler's, which have no PNDM), or ``ddim``.
         base: ``empty``, the empty prompt as in the paper, or ``ordinary`` captions.
         apply: one mask of the whole ``set`` of prompts, as in the paper, or one ``per_prompt``.
         guidance: both halves of the guided batch count as inputs.
@@ -62,6 +64,7 @@ class Wanda:
     ratio: float = 0.01
     steps: int = 50
     used: int = 10
+    scheduler: str = "published"
     base: str = "empty"
     apply: str = "set"
     guidance: float = 7.5
@@ -72,6 +75,8 @@ class Wanda:
         check_positive("pruning.used", self.used)
         if self.base not in ("empty", "ordinary"):
             raise unknown("pruning.base", self.base, ("empty", "ordinary"))
+        if self.scheduler not in ("published", "ddim"):
+            raise unknown("pruning.scheduler", self.scheduler, ("published", "ddim"))
         if self.apply not in ("set", "per_prompt"):
             raise unknown("pruning.apply", self.apply, ("set", "per_prompt"))
         if self.steps < self.used:
@@ -82,7 +87,12 @@ class Wanda:
         for name, layer in diffusion.layers("feed_forward", loaded=False).items():
             self._kept(name, layer.in_features - diffusion.first_column(name))
         diffusion.schedule.check_steps(self.steps, "pruning.steps")
+        next(diffusion.schedule.walk(self.steps, diffusion.latent_shape, self.plms))
         self._base(data.captions)
+
+    @property
+    def plms(self) -> bool:
+        return self.scheduler == "published"
 
     @torch.no_grad()
     def norms(
@@ -100,7 +110,7 @@ class Wanda:
         for part in y.split(diffusion.samples_per_call):
             z = noise.expand(len(part), *shape)
             with _summed_squares(layers, diffusion.first_column) as sums:
-                walk = diffusion.denoise(part, z, steps=self.steps, guidance=self.guidance)
+                walk = diffusion.denoise(part, z, steps=self.steps, guidance=self.guidance, plms=self.plms)
                 for step, _ in zip(found, walk, strict=False):
                     for name, value in sums.items():
                         # with guidance in two halves, a prompt has two samples

@@ -1,25 +1,32 @@
 """NeMo straight from the paper and the released code: one mask per call, nothing reused.
 
+Nothing of dori's NeMo is imported: of dori there is the model with its own forward pass, and the settings.
+
 Every call runs two timesteps of which the first is thrown away, all seeds are computed though some
 are ignored, and a whole pass collects activations that depend on the text alone.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
 
 from dori.diffusion import StableDiffusion
-from dori.pruning import NeMo
-from dori.pruning.nemo.probe import TIE
 
 
 class Reference:
     """The published procedure for one prompt; the counts are those of METHODS' formula.
 
+    ``nemo``: its settings; ``window``: torchmetrics' for MS-SSIM, without data range where released;
     ``mean`` and ``std``: per value layer (neurons,), over ordinary captions.
     """
 
-    def __init__(self, model: StableDiffusion, nemo: NeMo, prompt: str, mean: list, std: list):
+    def __init__(
+        self, model: StableDiffusion, nemo: Any, window: dict[str, Any], prompt: str, mean: list, std: list
+    ):
         self.model, self.nemo, self.mean, self.std = model, nemo, mean, std
+        self.window = {**window, "betas": tuple(window["betas"])}
         self.calls = self.iterations = self.layer_tests = self.neuron_tests = 0
         self.y = model.encode_prompts([prompt])
         modules = dict(model.denoiser.named_modules())
@@ -78,21 +85,25 @@ class Reference:
 
     def seed_scores(self, difference: Tensor) -> Tensor:
         pairs = torch.combinations(torch.arange(len(difference)))
-        similar = self.model.noise_similarity(difference[pairs[:, 0]], difference[pairs[:, 1]])
+        similar = self.similar(difference[pairs[:, 0]], difference[pairs[:, 1]])
         return torch.stack([similar[(pairs == i).any(1)].max() for i in range(len(difference))])
 
+    def similar(self, a: Tensor, b: Tensor) -> Tensor:
+        found = multiscale_structural_similarity_index_measure(a, b, **self.window, reduction="none")
+        return found.reshape(-1)
+
     def score(self, unblocked: Tensor, kept: Tensor, listed: list[list[int]]) -> float:
-        return self.model.noise_similarity(unblocked, self.difference(listed)[kept]).max().item()
+        return self.similar(unblocked, self.difference(listed)[kept]).max().item()
 
     def run(self, threshold: float) -> list[list[int]]:
         """Per layer the neurons; one that qualifies twice may be listed twice."""
         unblocked = self.difference()
-        kept = self.seed_scores(unblocked) > threshold + TIE
+        kept = self.seed_scores(unblocked) > threshold
         unblocked = unblocked[kept]
         if not kept.any():
             return [[] for _ in self.layers]
         theta, k, score = self.nemo.theta, self.nemo.k, 1.0
-        while score > threshold + TIE:
+        while score > threshold:
             self.iterations += 1
             listed = []
             for a, mean, std in zip(self.activations(), self.mean, self.std, strict=True):
@@ -100,7 +111,7 @@ class Reference:
                 largest = sorted(range(len(a)), key=lambda i: (-a[i].item(), i))[:k]
                 listed.append(far + largest)
             score = self.score(unblocked, kept, listed)
-            if score > threshold + TIE:
+            if score > threshold:
                 if theta > self.nemo.theta_min:
                     theta -= self.nemo.theta_step
                 k += 1
@@ -113,14 +124,14 @@ class Reference:
             if listed[layer]:
                 self.layer_tests += 1
                 trial = [[] if i == layer else neurons for i, neurons in enumerate(listed)]
-                if self.score(unblocked, kept, trial) < threshold - TIE:
+                if self.score(unblocked, kept, trial) < threshold:
                     listed = trial
         for layer in reversed(range(len(listed))):
             for neuron in list(listed[layer]):
                 self.neuron_tests += 1
                 trial = [list(neurons) for neurons in listed]
                 trial[layer].remove(neuron)
-                if self.score(unblocked, kept, trial) < threshold - TIE:
+                if self.score(unblocked, kept, trial) < threshold:
                     listed = trial
         self.difference(listed)
         return listed

@@ -9,16 +9,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from diffusers import DDIMScheduler
 
 from dori.core.errors import InputError
+from dori.data import Data
+from dori.data.targets import Ordinary
 from dori.diffusion import StableDiffusion
+from dori.diffusion.schedules.ddim import Ddim
 from dori.pruning import Wanda
 from dori.pruning.masks import count
 from tests import tiny
 from tests.pruning.wanda_reference import reference
 
 Make = Callable[..., StableDiffusion]
-WANDA = Wanda(ratio=0.1, steps=6, used=3, guidance=3.0, seed=4)
+WANDA = Wanda(ratio=0.1, steps=6, used=3, scheduler="ddim", guidance=3.0, seed=4)
 
 
 def with_denoiser(model: StableDiffusion, seed: int) -> StableDiffusion:
@@ -48,10 +52,45 @@ def test_masks_are_those_of_the_plain_method(make_diffusion: Make, seed: int) ->
     assert all(torch.equal(again[name], expected[name]) for name in expected)
 
 
-def test_masks_of_a_v_prediction_model_are_those_of_the_plain_method(make_diffusion: Make) -> None:
+@pytest.mark.parametrize("scheduler", ["published", "ddim"])
+def test_masks_of_a_v_prediction_model_are_those_of_the_plain_method(
+    make_diffusion: Make, scheduler: str
+) -> None:
     model = with_denoiser(make_diffusion("v_prediction", dtype="float64"), 4)
-    expected, found = reference(model, WANDA, tiny.prompts(2)), WANDA.mask(model, tiny.prompts(2))
+    wanda = replace(WANDA, scheduler=scheduler, used=5)
+    expected, found = reference(model, wanda, tiny.prompts(2)), wanda.mask(model, tiny.prompts(2))
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_masks_by_the_published_sampler_are_those_of_the_plain_method(
+    make_diffusion: Make, seed: int
+) -> None:
+    """Six calls: PNDM's own start, and all orders of its sums."""
+    model = with_denoiser(make_diffusion("epsilon", dtype="float64", batch=4), seed)
+    wanda, prompts = replace(WANDA, scheduler="published", used=6), tiny.prompts(3, 7 * seed)
+    expected, found = reference(model, wanda, prompts), wanda.mask(model, prompts)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    by_ddim = replace(wanda, scheduler="ddim").mask(model, prompts)
+    assert not all(torch.equal(found[name], by_ddim[name]) for name in expected)
+
+
+def test_the_published_sampler_looks_twice_at_the_second_timestep(make_diffusion: Make) -> None:
+    """51 calls for 50 steps, the first ten of which end at t = 821; DDIM's at 801."""
+    model = make_diffusion("epsilon")
+    times = [int(t) for t, _ in model.schedule.walk(50, model.latent_shape, plms=True)]
+    assert len(times) == 51
+    assert times[:10] == [981, 961, 961, 941, 921, 901, 881, 861, 841, 821]
+    assert [int(t) for t, _ in model.schedule.walk(50, model.latent_shape)][9] == 801
+
+
+def test_a_schedule_that_pndm_does_not_know_is_refused(make_diffusion: Make) -> None:
+    model = make_diffusion("v_prediction")
+    told = {**model.schedule.scheduler.config, "rescale_betas_zero_snr": True}
+    model.__dict__["schedule"] = Ddim(DDIMScheduler.from_config(told))
+    replace(WANDA, steps=5).check(model, Data([], Ordinary([]), []))
+    with pytest.raises(InputError, match=r"zero terminal SNR.*pruning\.scheduler=ddim"):
+        replace(WANDA, scheduler="published", steps=5).check(model, Data([], Ordinary([]), []))
 
 
 def test_masks_against_ordinary_captions_are_those_of_the_plain_method(make_diffusion: Make) -> None:
@@ -120,6 +159,7 @@ def test_a_ratio_outside_the_unit_interval_is_refused(ratio: float) -> None:
 @pytest.mark.parametrize(("settings", "text"), [
     ({"used": 0}, "pruning.used must be above zero, but is 0"),
     ({"used": -1}, "pruning.used must be above zero, but is -1"),
+    ({"scheduler": "pndm"}, "unknown pruning.scheduler 'pndm'"),
     ({"steps": 5, "used": 6}, r"pruning.steps \(5\) must reach pruning.used \(6\)"),
 ])  # fmt: skip
 def test_steps_that_cannot_be_run_are_refused(settings: dict, text: str) -> None:

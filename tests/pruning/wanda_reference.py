@@ -1,16 +1,19 @@
-"""Wanda as its paper describes it, without any savings: prompt by prompt, all steps, full inputs."""
+"""Wanda as its paper describes it, without any savings: prompt by prompt, all steps, full inputs.
+
+Nothing of dori's Wanda is imported: of dori there is the model with its networks, and the settings.
+"""
 
 import math
+from typing import Any
 
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, PNDMScheduler
 from torch import Tensor
 
 from dori.diffusion import StableDiffusion
-from dori.pruning import Wanda
 
 
-def inputs_of(model: StableDiffusion, wanda: Wanda, y: Tensor, empty: Tensor) -> list[dict[str, Tensor]]:
+def inputs_of(model: StableDiffusion, wanda: Any, y: Tensor, empty: Tensor) -> list[dict[str, Tensor]]:
     """One prompt through the whole schedule; at each step every layer's full input (rows, columns)."""
     kept: list[dict[str, Tensor]] = []
     layers = {n: m for n, m in model.denoiser.named_modules() if n.endswith("ff.net.2")}
@@ -20,7 +23,15 @@ def inputs_of(model: StableDiffusion, wanda: Wanda, y: Tensor, empty: Tensor) ->
         )
         for name, layer in layers.items()
     ]
-    schedule = DDIMScheduler.from_config(model.pipeline.scheduler.config)
+    config = model.pipeline.scheduler.config
+    if wanda.scheduler == "ddim":
+        schedule = DDIMScheduler.from_config(config)
+    else:  # as in Stable Diffusion 1.4's scheduler_config.json
+        schedule = PNDMScheduler(
+            beta_start=config.beta_start, beta_end=config.beta_end, beta_schedule=config.beta_schedule,
+            num_train_timesteps=config.num_train_timesteps, steps_offset=config.steps_offset,
+            prediction_type=config.prediction_type, set_alpha_to_one=False, skip_prk_steps=True,
+        )  # fmt: skip
     schedule.set_timesteps(wanda.steps)
     z = torch.randn(1, *model.latent_shape, generator=torch.Generator().manual_seed(wanda.seed)).double()
     for t in schedule.timesteps:
@@ -42,7 +53,7 @@ def column_norms(runs: list[list[dict[str, Tensor]]], step: int, name: str) -> T
 
 @torch.no_grad()
 def reference(
-    model: StableDiffusion, wanda: Wanda, prompts: list[str], ordinary: list[str] | None = None
+    model: StableDiffusion, wanda: Any, prompts: list[str], ordinary: list[str] | None = None
 ) -> dict[str, Tensor]:
     empty = model.encode_prompts([""])
     memorized = [inputs_of(model, wanda, model.encode_prompts([p]), empty) for p in prompts]

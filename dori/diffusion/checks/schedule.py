@@ -4,7 +4,7 @@ from pathlib import Path
 
 import diffusers
 import torch
-from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler, PNDMScheduler
 from diffusers.schedulers import KarrasDiffusionSchedulers
 
 from dori.core.errors import InputError
@@ -67,6 +67,21 @@ def flow_of(folder: Path) -> FlowMatchEulerDiscreteScheduler:
         return FlowMatchEulerDiscreteScheduler.from_config(config)
     except Exception as error:  # a value that no schedule can be made of
         raise InputError(f"{file} makes no schedule: {error}; see the model's own repository") from error
+
+
+def pndm_of(scheduler: DDIMScheduler) -> PNDMScheduler:
+    """PNDM (arXiv 2202.09778) on the same schedule, without Runge-Kutta steps, as in Stable Diffusion 1.4.
+
+    Raises:
+        InputError: a schedule that PNDM does not know, one without signal at its end.
+    """
+    found = PNDMScheduler.from_config(scheduler.config, skip_prk_steps=True)
+    if torch.equal(found.alphas_cumprod, scheduler.alphas_cumprod):
+        return found
+    raise InputError(
+        "PNDM, the published sampler, does not know this model's noise schedule (zero terminal SNR):"
+        " set pruning.scheduler=ddim"
+    )
 
 
 def scheduler_kind(folder: Path) -> str:

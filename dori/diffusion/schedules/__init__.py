@@ -63,8 +63,13 @@ class Schedule(Protocol):
         """Raises InputError where the sampler cannot take so many."""
         ...
 
-    def walk(self, steps: int, shape: tuple[int, ...]) -> Iterator[tuple[Tensor, Advance]]:
-        """The sampler for latents (c, h, w): at each step what the network is given, and what follows."""
+    def walk(
+        self, steps: int, shape: tuple[int, ...], plms: bool = False
+    ) -> Iterator[tuple[Tensor, Advance]]:
+        """The sampler for latents (c, h, w): at each step what the network is given, and what follows.
+
+        ``plms``: the one of Stable Diffusion 1.4's pipeline, PNDM, where the model has such; a call more.
+        """
         ...
 
     def first(self, steps: int, shape: tuple[int, ...]) -> int:

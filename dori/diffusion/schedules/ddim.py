@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from functools import partial
 
 import torch
-from diffusers import DDIMScheduler
+from diffusers import DDIMScheduler, PNDMScheduler
 from torch import Tensor
 
-from dori.diffusion.checks.schedule import check_steps
+from dori.diffusion.checks.schedule import check_steps, pndm_of
 from dori.diffusion.schedules import Advance
 
 
@@ -61,8 +61,10 @@ class Ddim:
     def check_steps(self, steps: int, name: str) -> None:
         check_steps(self.scheduler, steps, name)
 
-    def walk(self, steps: int, shape: tuple[int, ...]) -> Iterator[tuple[Tensor, Advance]]:
-        scheduler = DDIMScheduler.from_config(self.scheduler.config)
+    def walk(
+        self, steps: int, shape: tuple[int, ...], plms: bool = False
+    ) -> Iterator[tuple[Tensor, Advance]]:
+        scheduler = pndm_of(self.scheduler) if plms else DDIMScheduler.from_config(self.scheduler.config)
         scheduler.set_timesteps(steps)
         for t in scheduler.timesteps:
             yield t, partial(_advanced, scheduler, t)
@@ -76,5 +78,5 @@ class Ddim:
         return low, low + width
 
 
-def _advanced(scheduler: DDIMScheduler, t: Tensor, out: Tensor, z: Tensor) -> Tensor:
+def _advanced(scheduler: DDIMScheduler | PNDMScheduler, t: Tensor, out: Tensor, z: Tensor) -> Tensor:
     return scheduler.step(out, t, z).prev_sample

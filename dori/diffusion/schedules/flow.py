@@ -87,7 +87,10 @@ class Flow:
         if steps > self.length:
             raise InputError(f"{name}={steps}, but the model has {self.length} timesteps: take fewer steps")
 
-    def walk(self, steps: int, shape: tuple[int, ...]) -> Iterator[tuple[Tensor, Advance]]:
+    def walk(
+        self, steps: int, shape: tuple[int, ...], plms: bool = False
+    ) -> Iterator[tuple[Tensor, Advance]]:
+        # PNDM is of models that predict noise: here it is Euler's sampler either way
         scheduler = self._sampler(steps, shape)
         for t in scheduler.timesteps:
             yield t, partial(_advanced, scheduler, t)

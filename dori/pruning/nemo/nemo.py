@@ -16,13 +16,15 @@ from dori.core.files import save_tensors
 from dori.data import Data, Target
 from dori.data.targets import embedded
 from dori.diffusion import Diffusion
+from dori.diffusion.similarity import Released
 from dori.pruning.masks import Mask, union
 from dori.pruning.nemo import noise_difference as nd
 from dori.pruning.nemo.neurons import neurons
-from dori.pruning.nemo.probe import TIE, Probe
+from dori.pruning.nemo.probe import Probe
 from dori.pruning.nemo.statistics import Statistics
 from dori.pruning.selection import Keep, Selection
 
+PUBLISHED = 0.428  # threshold in Stable Diffusion 1.4
 LAYERS = {"published": "values", "all": "all_values"}
 PROBED = 50  # masks that a prompt tries, about: thresholds, then layers, then neurons
 
@@ -43,7 +45,8 @@ class NeMo:
             step down, and where the search gives up.
         k: candidates by absolute answer at first; one more at every step.
         k_max: and no more than so many.
-        threshold: of the score; ``null``: computed from the ordinary captions, and cached.
+        threshold: of the score; ``null``: computed from the ordinary captions, and cached. The published
+            0.428 is of ``Released`` similarity alone, in Stable Diffusion 1.4.
         statistics: file of a model's statistics; ``null``: computed from the ordinary captions.
     """
 
@@ -81,6 +84,12 @@ class NeMo:
     def check(self, diffusion: Diffusion, data: Data) -> None:
         """Raises InputError: layers, captions, statistics or latents that do not suit it."""
         nd.check_window(diffusion)
+        if self.threshold == PUBLISHED and not isinstance(diffusion.noise_similarity, Released):
+            raise InputError(
+                f"pruning.threshold {PUBLISHED} is the published one, but {diffusion.name} compares noise in"
+                " another way: set model.noise_similarity to dori.diffusion.similarity.Released, or"
+                " pruning.threshold to null"
+            )
         layers = diffusion.layers(LAYERS[self.layers], loaded=False)
         if self.statistics is not None:
             Statistics.load(Path(self.statistics)).check(layers)
@@ -98,22 +107,25 @@ class NeMo:
         y = embedded(targets, diffusion.encode_prompts)
         noise = nd.noises(diffusion, self.seeds, self.seed)
         evaluations = len(targets) * self.seeds
-        masks, scores = [], {}
-        each = zip(targets, y, nd.differences_of(diffusion, y, noise), strict=True)
+        masks, scores, unpruned = [], {}, []
         # minutes for a prompt of Stable Diffusion; silent where nobody looks
-        for target, embedding, difference in tqdm(each, "mask: nemo", len(targets), disable=None):
+        for target, own in tqdm(list(zip(targets, y.split(1), strict=True)), "mask: nemo", disable=None):
+            # in a call of its own, as published: what shares it moves the last bits
+            difference = next(nd.differences_of(diffusion, own, noise))
             similar = nd.pairwise(diffusion.noise_similarity, difference)
             scores[target.name] = float(similar.max())
-            seeds = similar > threshold + TIE
+            kept = similar > threshold
             mask: Mask = {n: torch.zeros(m.out_features, dtype=torch.bool) for n, m in layers.items()}
-            if seeds.any():
-                probe = Probe(diffusion, list(layers), embedding[None], noise[seeds], difference[seeds])
+            if kept.any():
+                probe = Probe(diffusion, list(layers), own, noise, kept, difference[kept])
                 mask, spent = self._kept_neurons(probe, statistics, threshold, keep)
                 evaluations += spent
+            else:
+                unpruned.append(target.name)
             masks.append(mask)
         facts = {
             "scores": scores, "ordinary_scores": ordinary.tolist(), "threshold": threshold,
-            "unpruned": [name for name, score in scores.items() if score <= threshold + TIE],
+            "unpruned": unpruned,
         }  # fmt: skip
         return Selection(masks if self.per_prompt else [union(*masks)], evaluations, facts)
 
@@ -159,7 +171,7 @@ class NeMo:
             save_tensors(found, folder / "neurons.safetensors")
             return {}
 
-        of = digest([probe.y, probe.noise, probe.unblocked, *statistics.mean, *statistics.std])
+        of = digest([probe.y, probe.noise, probe.kept, probe.unblocked, *statistics.mean, *statistics.std])
         inputs = {"settings": asdict(self), "threshold": threshold, "of": of}
         found = load_file(keep("neurons", inputs, compute) / "neurons.safetensors")
         return {name: part.bool() for name, part in found.items() if name in probe.layers}, int(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from dori.pruning.masks import Mask
-from dori.pruning.nemo.probe import TIE, Listed, Probe, greedy
+from dori.pruning.nemo.probe import Listed, Probe, greedy
 from dori.pruning.nemo.statistics import Statistics, activations
 
 if TYPE_CHECKING:
@@ -23,9 +23,12 @@ def neurons(nemo: "NeMo", probe: Probe, statistics: Statistics, threshold: float
     def similarities(states: list[Listed], seeds: list[int]) -> Tensor:
         return probe.similarities([probe.mask(state) for state in states], seeds)
 
-    seeds, width = len(probe.seeds), probe.diffusion.batch
+    def alone(state: Listed) -> float:
+        return probe.alone(probe.mask(state))
+
+    rule = (alone, len(probe.seeds), threshold, probe.error, probe.diffusion.batch)
     full = [layer for layer in order if listed[layer]]
-    listed, score = greedy(listed, score, full, without_layer, similarities, seeds, threshold, width)
+    listed, score = greedy(listed, score, full, without_layer, similarities, *rule)
     probe.record(probe.mask(listed))
     for layer in order:
         name = probe.layers[layer]
@@ -38,9 +41,8 @@ def neurons(nemo: "NeMo", probe: Probe, statistics: Statistics, threshold: float
         def suffix(states: list[Listed], seeds: list[int], name: str = name) -> Tensor:
             return probe.similarities([probe.mask(state) for state in states], seeds, since=name)
 
-        listed, score = greedy(
-            listed, score, list(listed[layer]), without, suffix, seeds, threshold, width, probe.same
-        )
+        items = list(listed[layer])
+        listed, score = greedy(listed, score, items, without, suffix, *rule, probe.same)
     return probe.mask(listed)
 
 
@@ -56,8 +58,8 @@ def _candidates(
     theta, k = nemo.theta, nemo.k
     while True:
         listed = statistics.outliers(answers, theta, k)
-        score = probe.score(probe.mask(listed))
-        if score <= threshold + TIE:
+        score = probe.alone(probe.mask(listed))
+        if not score > threshold:  # nor where it is no number
             return listed, score, threshold
         if theta > nemo.theta_min:
             theta -= nemo.theta_step

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from dori.diffusion import Diffusion
+from dori.diffusion.similarity import Released
 from dori.pruning.masks import Mask, gated, of_neurons
 from dori.pruning.nemo import noise_difference as nd
 from dori.pruning.nemo.replay import record, replayed
 
-# scores closer than this are equal: floating-point noise must not decide which neuron is dropped
-TIE = 1e-5
+FLOAT_ERROR = 1e-5  # of a score, in float32 and better
 FEW = 1  # seeds that are looked at first, and items at first; more of them cost more than they save
 Listed = list[list[int]]  # per layer the neurons; one that qualifies twice is listed twice
 State = TypeVar("State")
@@ -28,8 +28,10 @@ def greedy(
     items: list[Item],
     without: Callable[[State, Item], State],
     similarities: Callable[[list[State], list[int]], Tensor],
+    alone: Callable[[State], float],
     seeds: int,
     threshold: float,
+    error: float,
     width: int,
     same: Callable[[State, State], bool] = lambda a, b: False,
 ) -> tuple[State, float]:
@@ -37,9 +39,12 @@ def greedy(
 
     Equal to testing them one by one at all seeds. One seed above the threshold decides that an item
     stays: so those that were highest last are looked at first, for several items at once on the
-    guess that all of them stay, and only the first that may go is looked at with the other seeds.
+    guess that all of them stay, and only the first that may go is looked at with all seeds.
     ``width`` bounds the samples of a call. Where dropping an item changes nothing (``same``), the
     score is the one that is known.
+
+    ``similarities`` of some seeds alone may be too low, never too high. What shares a call moves them by
+    up to ``error``: as near to the threshold, and where they are no numbers, ``alone`` decides.
     """
     order, position, ahead = list(range(seeds)), 0, FEW
     while position < len(items):
@@ -50,21 +55,20 @@ def greedy(
                 break
             trials.append(trial)
         if not trials:
-            if score < threshold - TIE:
+            if score < threshold:
                 state = without(state, items[position])
             position += 1
             continue
-        first, others = order[:FEW], order[FEW:]
-        similar = similarities(trials, first)
-        stay = (similar.amax(1) >= threshold - TIE).tolist()
+        stay = (similarities(trials, order[:FEW]).amax(1) >= threshold + error).tolist()
         kept = stay.index(False) if False in stay else len(trials)
         position, ahead = position + kept, ahead * 2
         if kept < len(trials):
-            found = similar[kept]
-            if others:
-                found = torch.cat([found, similarities([trials[kept]], others)[0]])
-            if found.max() < threshold - TIE:
-                state, score = trials[kept], float(found.max())
+            found = similarities([trials[kept]], order)[0]
+            highest = float(found.max())
+            if not abs(highest - threshold) >= error:  # as near, or not a number
+                highest = alone(trials[kept])
+            if highest < threshold:
+                state, score = trials[kept], highest
             order = [order[place] for place in found.argsort(descending=True).tolist()]
             position, ahead = position + 1, FEW
     return state, score
@@ -74,13 +78,15 @@ def greedy(
 class Probe:
     """Scores of one prompt with neurons blocked: highest similarity to the unblocked differences.
 
-    ``y`` (1, rows, width), ``noise`` and ``unblocked`` (seeds, c, h, w).
+    ``y`` (1, rows, width); ``noise`` (seeds, c, h, w), of which ``kept`` (seeds,) says which count;
+    ``unblocked`` (kept seeds, c, h, w). Seeds are counted among those that are kept.
     """
 
     diffusion: Diffusion
     layers: list[str]
     y: Tensor
     noise: Tensor
+    kept: Tensor
     unblocked: Tensor
     evaluations: int = 0
     before: dict[str, Any] = field(default_factory=dict)
@@ -90,6 +96,16 @@ class Probe:
         """The layers by their names."""
         return {name: self.diffusion.denoiser.get_submodule(name) for name in self.layers}
 
+    @property
+    def seeds(self) -> list[int]:
+        """The places of the noises that are kept."""
+        return list(range(len(self.unblocked)))
+
+    @property
+    def error(self) -> float:
+        """By how much what shares the denoiser's call may move a score; ours, ten times what was seen."""
+        return max(FLOAT_ERROR, 8 * torch.finfo(self.diffusion.dtype).eps)
+
     def mask(self, listed: Listed) -> Mask:
         """The mask of neurons that are listed layer by layer."""
         return of_neurons(self.modules, listed)
@@ -98,38 +114,41 @@ class Probe:
         """Whether two lists name the same neurons."""
         return all(set(x) == set(y) for x, y in zip(a, b, strict=True))
 
-    def _differences(self, masks: list[Mask], seeds: list[int]) -> Tensor:
+    def _differences(self, masks: list[Mask], noise: Tensor) -> Tensor:
+        """(masks * noises, c, h, w), all noises with one mask after another."""
         gates = {
-            name: torch.stack([~mask[name] for mask in masks]).repeat_interleave(len(seeds), 0)
+            name: torch.stack([~mask[name] for mask in masks]).repeat_interleave(len(noise), 0)
             for name in self.layers
         }
-        self.evaluations += len(masks) * len(seeds)
-        noise = self.noise[seeds].repeat(len(masks), 1, 1, 1)
+        self.evaluations += len(masks) * len(noise)
+        noise = noise.repeat(len(masks), 1, 1, 1)
         with gated(self.diffusion.denoiser, {n: gate.to(noise.device) for n, gate in gates.items()}):
             return nd.noise_difference(self.diffusion, self.y.expand(len(noise), -1, -1), noise)
 
-    @property
-    def seeds(self) -> list[int]:
-        """The places of the noises."""
-        return list(range(len(self.noise)))
-
     def record(self, mask: Mask) -> None:
         """Keep what the denoiser computes before each layer while ``mask`` is blocked."""
-        forward = partial(self._differences, [mask], self.seeds)
+        forward = partial(self._differences, [mask], self.noise[self.kept])
         _, self.before = record(self.diffusion.denoiser, self.diffusion.replayable, self.layers, forward)
 
     def similarities(self, masks: list[Mask], seeds: list[int], since: str | None = None) -> Tensor:
-        """(n, len(seeds)); ``since``: all masks are the recorded one before that layer."""
+        """(n, len(seeds)), of some seeds at least; ``since``: all masks are the recorded one before it."""
         before = (
             replayed(self.diffusion.denoiser, self.before[since], seeds, len(masks))
             if since
             else nullcontext()
         )
         with before:
-            found = self._differences(masks, seeds)
+            found = self._differences(masks, self.noise[self.kept][seeds])
+        similarity = self.diffusion.noise_similarity
+        if isinstance(similarity, Released):
+            order = seeds + [seed for seed in self.seeds if seed not in seeds]
+            each = found.split(len(seeds))
+            return torch.stack([similarity.at_least(self.unblocked[order], one) for one in each]).cpu()
         unblocked = self.unblocked[seeds].repeat(len(masks), 1, 1, 1)
-        return self.diffusion.noise_similarity(unblocked, found).view(len(masks), -1).cpu()
+        return similarity(unblocked, found).view(len(masks), -1).cpu()
 
-    def score(self, mask: Mask) -> float:
-        """The memorization score with a mask applied."""
-        return float(self.similarities([mask], self.seeds).max())
+    def alone(self, mask: Mask) -> float:
+        """The score as the published procedure computes it: all seeds of one mask in one call."""
+        parts = self.noise.split(self.diffusion.batch)  # or as many as memory is there for
+        found = torch.cat([self._differences([mask], part) for part in parts])[self.kept]
+        return float(self.diffusion.noise_similarity(self.unblocked, found).max())
