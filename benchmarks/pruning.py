@@ -3,9 +3,9 @@
     python benchmarks/pruning.py [--prompts 2]
 
 The plain references live in tests/pruning. U-Net samples are counted against the formulas of the
-released code: seeds (2 + 3 I + 2 + 2 + 2 L + 2 N + 2) for NeMo, for Wanda 51 calls, both
-halves of the guidance, for each prompt and as often for the empty one. Both
-select in turns, on one thread or as many as torch takes. The last line is one JSON object.
+released code: seeds (2 + 3 I + 2 + 2 + 2 L + 2 N + 2) for NeMo; for Wanda 51 calls with both halves of
+the guidance, for each prompt and as often for the empty one. Both select in turns, on one thread or as
+many as torch takes. The last line is one JSON object.
 """
 
 import argparse
@@ -30,7 +30,6 @@ sys.path.insert(0, str(ROOT))
 
 from tests.pruning.nemo_reference import Reference
 from tests.pruning.wanda_reference import reference
-
 
 PUBLISHED = 51 * 2 * 2  # samples of Wanda's released code for a prompt
 

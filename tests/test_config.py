@@ -233,8 +233,8 @@ def test_a_baseline_has_exactly_one_budget(option: str, overrides: list[str], te
 @pytest.mark.parametrize("option", ["random", "magnitude", "saliency"])
 def test_a_baseline_takes_as_much_as_any_method(option: str) -> None:
     for overrides, expected in (
-        ([], Wanda(ratio=composed("pruning=wanda").pruning.ratio, base="ordinary")),
-        (["pruning.like.ratio=0.3", "pruning.like.base=empty"], Wanda(ratio=0.3)),
+        ([], Wanda(ratio=composed("pruning=wanda").pruning.ratio, base="ordinary", scheduler="ddim")),
+        (["pruning.like.ratio=0.3", "pruning.like.base=empty"], Wanda(ratio=0.3, scheduler="ddim")),
         (["pruning@pruning.like=nemo"], NeMo()),
         (["pruning.like=null", "pruning.count=9"], None),
     ):
