@@ -186,7 +186,7 @@ def test_the_union_is_that_of_the_prompts_own_neurons(make_diffusion: Make, tmp_
         )
     ),
     width=st.integers(1, 9),
-    error=st.floats(0, 0.5),
+    error=st.floats(1e-6, 0.5),
     threshold=st.floats(0, 2),
     repeats=st.lists(st.integers(0, 29), max_size=5),
 )
