@@ -95,7 +95,8 @@ class Pretrained(ABC):
             check_positive(f"model.{key}", value)
         if dtype not in DTYPES:
             raise InputError(f"model.dtype {dtype!r} is none of {', '.join(DTYPES)}: choose one")
-        self.name, self.twin, self.batch, self.own_size = name, twin, batch, size
+        self.name, self.twin, self.batch = name, twin, batch
+        self.own_size = list(size) if size else None
         self.noise_similarity, self.noise_timestep = noise_similarity, noise_timestep
         self.loss_weight_cap, self.text_tokens = loss_weight_cap, text_tokens
         self.sampling_steps, self.guidance, self.true_guidance = sampling_steps, guidance, true_guidance

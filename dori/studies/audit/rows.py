@@ -40,6 +40,6 @@ def _row(given: Material, setting: str, metrics: dict[str, Any], told: dict[str,
         "setting": setting, "kind": "training", "model": subject.diffusion.name if subject else "outputs",
         "pruning": "none", "defense": "none", "attack": "none", "params": params, "metrics": metrics,
         "failed": sorted(told["broken"]),
-        "unet_evaluations": sum(stage.info.get("unet_evaluations", 0) for stage in stages),
+        "denoiser_evaluations": sum(stage.info.get("denoiser_evaluations", 0) for stage in stages),
         "gradient_evaluations": sum(stage.info.get("gradient_evaluations", 0) for stage in stages),
     }  # fmt: skip

@@ -50,7 +50,7 @@ def _scores(run: "Run", subject: Subject, targets: list[Target]) -> dict[str, np
         chunks = predictor.chunks(list(range(len(targets))), max(1, model.batch // PAIRS))
         predictor.run(model.networks, partial(_work, model, targets, run.cfg.seed, folder), chunks)
         once(lambda: gather(folder, "scores"))
-        return {"unet_evaluations": len(targets) * (PAIRS + 2)}
+        return {"denoiser_evaluations": len(targets) * (PAIRS + 2)}
 
     result = run.stages.run("screening-audit", inputs, compute, label, by_all=True)
     return {key: value.numpy() for key, value in load_file(result.folder / "scores.safetensors").items()}
