@@ -35,14 +35,15 @@ PUBLISHED = 51 * 2 * 2  # samples of Wanda's released code for a prompt
 
 
 def keeping() -> Callable[..., Path]:
-    """A folder per thing to keep; statistics of ordinary captions are no part of what is timed."""
+    """A folder per thing to keep but for neurons; what ordinary captions give is no part of what is timed."""
     kept: dict[str, Path] = {}
 
     def keep(name: str, inputs: dict[str, Any], compute: Callable[[Path], dict]) -> Path:
-        if name not in kept:
-            kept[name] = Path(tempfile.mkdtemp())
-            compute(kept[name])
-        return kept[name]
+        place = f"{name} {inputs}"
+        if place not in kept or name == "neurons":
+            kept[place] = Path(tempfile.mkdtemp())
+            compute(kept[place])
+        return kept[place]
 
     return keep
 
@@ -108,6 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--prompts", type=int, default=2, help="memorized prompts for NeMo")
     parser.add_argument("--pool", type=int, default=16, help="memorized prompts for Wanda")
+    parser.add_argument("--dtype", default="float64", help="in float64 rounding decides nothing")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -119,11 +121,11 @@ def main() -> None:
                 "config", ["pruning=wanda", "pruning.base=empty", "pruning.scheduler=published"]
             ),
         }
-    # in float64 rounding cannot decide between neurons; both sides run in it
-    diffusion = build(cfgs["nemo"].model, dtype="float64", twin=None)
+    diffusion = build(cfgs["nemo"].model, dtype=arguments.dtype, twin=None)  # both sides run in it
     data = minnow(max(arguments.prompts, arguments.pool), 0)
     targets = data.of("verbatim")
     window = window_of(cfgs["nemo"].model.noise_similarity)
+    print(f"{arguments.dtype}, {arguments.threads} threads", flush=True)
     figures = nemo(diffusion, build(cfgs["nemo"].pruning), targets[: arguments.prompts], data, window)
     figures |= wanda(diffusion, build(cfgs["wanda"].pruning), targets[: arguments.pool])
     assert figures["nemo_identical"] and figures["wanda_identical"], "the selections differ"

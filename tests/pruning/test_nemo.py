@@ -24,7 +24,7 @@ from dori.diffusion.similarity import Released, ms_ssim
 from dori.pruning import NeMo
 from dori.pruning.masks import count, union
 from dori.pruning.nemo.neurons import neurons as search
-from dori.pruning.nemo.probe import greedy
+from dori.pruning.nemo.probe import Rule, greedy
 from dori.pruning.selection import Selection
 from tests import tiny
 from tests.pruning.nemo_reference import Reference
@@ -215,10 +215,12 @@ def test_looking_at_few_seeds_first_is_looking_at_all(
         trial = without(expected, item)
         if values(trial).max() < threshold:
             expected = trial
+    rule = Rule[list[int]](
+        lambda seen, some: seen, lambda state: float(values(state).max()), seeds, threshold, error, width
+    )
     found, score = greedy(
         list(items), float(values(items).max()), items, without,
-        lambda states, some: torch.stack([inexact(state)[some] for state in states]),
-        lambda state: float(values(state).max()), seeds, threshold, error, width,
+        lambda states, some: torch.stack([inexact(state)[some] for state in states]), rule,
         lambda a, b: set(a) == set(b),
     )  # fmt: skip
     assert found == expected

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from torch import Tensor
 
 from dori.pruning.masks import Mask
-from dori.pruning.nemo.probe import Listed, Probe, greedy
+from dori.pruning.nemo.probe import Listed, Probe, Rule, greedy
 from dori.pruning.nemo.statistics import Statistics, activations
 
 if TYPE_CHECKING:
@@ -20,15 +20,16 @@ def neurons(nemo: "NeMo", probe: Probe, statistics: Statistics, threshold: float
     def without_layer(state: Listed, layer: int) -> Listed:
         return [[] if i == layer else neurons for i, neurons in enumerate(state)]
 
-    def similarities(states: list[Listed], seeds: list[int]) -> Tensor:
-        return probe.similarities([probe.mask(state) for state in states], seeds)
+    def look(states: list[Listed], seeds: list[int]) -> Tensor:
+        return probe.look([probe.mask(state) for state in states], seeds)
 
     def alone(state: Listed) -> float:
         return probe.alone(probe.mask(state))
 
-    rule = (alone, len(probe.seeds), threshold, probe.error, probe.diffusion.batch)
+    width = probe.diffusion.batch
+    rule = Rule(probe.similarities, alone, len(probe.seeds), threshold, probe.error, width)
     full = [layer for layer in order if listed[layer]]
-    listed, score = greedy(listed, score, full, without_layer, similarities, *rule)
+    listed, score = greedy(listed, score, full, without_layer, look, rule)
     probe.record(probe.mask(listed))
     for layer in order:
         name = probe.layers[layer]
@@ -38,11 +39,11 @@ def neurons(nemo: "NeMo", probe: Probe, statistics: Statistics, threshold: float
             rest.remove(neuron)
             return [rest if i == layer else neurons for i, neurons in enumerate(state)]
 
-        def suffix(states: list[Listed], seeds: list[int], name: str = name) -> Tensor:
-            return probe.similarities([probe.mask(state) for state in states], seeds, since=name)
+        def since(states: list[Listed], seeds: list[int], name: str = name) -> Tensor:
+            return probe.look([probe.mask(state) for state in states], seeds, since=name)
 
         items = list(listed[layer])
-        listed, score = greedy(listed, score, items, without, suffix, *rule, probe.same)
+        listed, score = greedy(listed, score, items, without, since, rule, probe.same)
     return probe.mask(listed)
 
 

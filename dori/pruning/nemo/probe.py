@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
@@ -22,31 +22,42 @@ State = TypeVar("State")
 Item = TypeVar("Item")
 
 
+@dataclass(frozen=True)
+class Rule(Generic[State]):
+    """What is below the ``threshold``: the highest similarity of so many ``seeds``.
+
+    ``similarities`` (states, seeds) of what is seen at some seeds may be too low where those are not all,
+    never too high. What shares a call moves them by up to ``error``: as near to the threshold, and where they
+    are no numbers, the score ``alone`` decides. ``width`` bounds the samples of a call.
+    """
+
+    similarities: Callable[[Tensor, list[int]], Tensor]
+    alone: Callable[[State], float]
+    seeds: int
+    threshold: float
+    error: float
+    width: int
+
+
 def greedy(
     state: State,
     score: float,
     items: list[Item],
     without: Callable[[State, Item], State],
-    similarities: Callable[[list[State], list[int]], Tensor],
-    alone: Callable[[State], float],
-    seeds: int,
-    threshold: float,
-    error: float,
-    width: int,
+    look: Callable[[list[State], list[int]], Tensor],
+    rule: Rule[State],
     same: Callable[[State, State], bool] = lambda a, b: False,
 ) -> tuple[State, float]:
     """Drop one item after another where the score without it, over all seeds, stays below the threshold.
 
     Equal to testing them one by one at all seeds. One seed above the threshold decides that an item
     stays: so those that were highest last are looked at first, for several items at once on the
-    guess that all of them stay, and only the first that may go is looked at with all seeds.
-    ``width`` bounds the samples of a call. Where dropping an item changes nothing (``same``), the
-    score is the one that is known.
-
-    ``similarities`` of some seeds alone may be too low, never too high. What shares a call moves them by
-    up to ``error``: as near to the threshold, and where they are no numbers, ``alone`` decides.
+    guess that all of them stay, and only the first that may go is looked at with the other seeds.
+    ``look`` gives (states, seeds, ...). Where dropping an item changes nothing (``same``), the score is the
+    one that is known.
     """
-    order, position, ahead = list(range(seeds)), 0, FEW
+    threshold, error, width = rule.threshold, rule.error, rule.width
+    order, position, ahead = list(range(rule.seeds)), 0, FEW
     while position < len(items):
         trials: list[State] = []
         for item in items[position : position + min(ahead, max(1, width // FEW))]:
@@ -59,14 +70,19 @@ def greedy(
                 state = without(state, items[position])
             position += 1
             continue
-        stay = (similarities(trials, order[:FEW]).amax(1) >= threshold + error).tolist()
+        first, others = order[:FEW], order[FEW:]
+        seen = look(trials, first)
+        stay = (rule.similarities(seen, first).amax(1) >= threshold + error).tolist()
         kept = stay.index(False) if False in stay else len(trials)
         position, ahead = position + kept, ahead * 2
         if kept < len(trials):
-            found = similarities([trials[kept]], order)[0]
+            whole = seen[kept : kept + 1]
+            if others:
+                whole = torch.cat([whole, look([trials[kept]], others)], 1)
+            found = rule.similarities(whole, order)[0]
             highest = float(found.max())
             if not abs(highest - threshold) >= error:  # as near, or not a number
-                highest = alone(trials[kept])
+                highest = rule.alone(trials[kept])
             if highest < threshold:
                 state, score = trials[kept], highest
             order = [order[place] for place in found.argsort(descending=True).tolist()]
@@ -133,22 +149,24 @@ class Probe:
         forward = partial(self._differences, [mask], self.noise[self.kept])
         _, self.before = record(self.diffusion.denoiser, self.diffusion.replayable, self.layers, forward)
 
-    def similarities(self, masks: list[Mask], seeds: list[int], since: str | None = None) -> Tensor:
-        """(n, len(seeds)), of some seeds at least; ``since``: all masks are the recorded one before it."""
+    def look(self, masks: list[Mask], seeds: list[int], since: str | None = None) -> Tensor:
+        """Noise differences (n, len(seeds), c, h, w); ``since``: all masks are the recorded one before it."""
         before = (
             replayed(self.diffusion.denoiser, self.before[since], seeds, len(masks))
             if since
             else nullcontext()
         )
         with before:
-            found = self._differences(masks, self.noise[self.kept][seeds])
+            return self._differences(masks, self.noise[self.kept][seeds]).unflatten(0, (len(masks), -1))
+
+    def similarities(self, found: Tensor, seeds: list[int]) -> Tensor:
+        """(n, len(seeds)) of noise differences; of some seeds what they have at least."""
         similarity = self.diffusion.noise_similarity
         if isinstance(similarity, Released):
-            order = seeds + [seed for seed in self.seeds if seed not in seeds]
-            each = found.split(len(seeds))
-            return torch.stack([similarity.at_least(self.unblocked[order], one) for one in each]).cpu()
-        unblocked = self.unblocked[seeds].repeat(len(masks), 1, 1, 1)
-        return similarity(unblocked, found).view(len(masks), -1).cpu()
+            unblocked = self.unblocked[seeds + [seed for seed in self.seeds if seed not in seeds]]
+            return torch.stack([similarity.at_least(unblocked, one) for one in found]).cpu()
+        unblocked = self.unblocked[seeds].repeat(len(found), 1, 1, 1)
+        return similarity(unblocked, found.flatten(0, 1)).view(len(found), -1).cpu()
 
     def alone(self, mask: Mask) -> float:
         """The score as the published procedure computes it: all seeds of one mask in one call."""
