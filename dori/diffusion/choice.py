@@ -10,6 +10,7 @@ from dori.diffusion.checks.folder import local_folder, pipeline_class
 from dori.diffusion.family import Family
 from dori.diffusion.flux import Flux
 from dori.diffusion.pretrained import Pretrained
+from dori.diffusion.single_file import converted
 from dori.diffusion.stable_diffusion import StableDiffusion
 from dori.diffusion.stable_diffusion_3 import StableDiffusion3
 from dori.diffusion.stable_diffusion_xl import StableDiffusionXL
@@ -17,14 +18,17 @@ from dori.diffusion.stable_diffusion_xl import StableDiffusionXL
 FAMILIES: tuple[type[Family], ...] = (StableDiffusion, StableDiffusionXL, StableDiffusion3, Flux)
 
 
-@neutral("batch")
+@neutral("batch", "cache")
 @wraps(Family.__init__, assigned=("__annotations__",))
-def pretrained(path: str, **settings: Any) -> Family:
-    """The model in a folder, or of a hub id.
+def pretrained(
+    path: str, *, config: str | None = None, cache: str = "~/.cache/dori", **settings: Any
+) -> Family:
+    """The model in a folder, of a hub id, or in a single file.
 
     Raises:
         InputError: a pipeline of no known family, see ``FAMILIES``.
     """
+    path = converted(path, config, cache)
     folder = local_folder(path, settings.get("revision"))
     return family_of(path, pipeline_class(path, folder))(path, **settings)
 

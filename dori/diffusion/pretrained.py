@@ -21,20 +21,22 @@ from dori.diffusion.guard import Guard
 from dori.diffusion.lora import adapters, merge
 from dori.diffusion.saving import save_denoiser
 from dori.diffusion.similarity import Released
+from dori.diffusion.single_file import converted
 from dori.diffusion.texts import Texts
 
 RELEASED = Released()
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 
 
-@neutral("batch")
+@neutral("batch", "cache")
 class Pretrained(ABC):
     """Text-conditioned latent diffusion in diffusers' folder format.
 
     Weights load at the first use, so that a run that finds all in its cache reads none.
 
     Args:
-        path: folder or hub id of the pipeline; safetensors only.
+        path: folder or hub id of the pipeline, or a checkpoint in a single file; safetensors only.
+        config: folder or hub id of the pipeline that a single file was made from; null: ``path`` is no file.
         name: how rows and reports call the model.
         denoiser: folder of a denoiser to use in place of the pipeline's own.
         variant: of the weights' files, e.g. ``fp16``; null: the plain ones.
@@ -50,6 +52,7 @@ class Pretrained(ABC):
         text_tokens: of T5's sequence, where there is one; null: as many as the pipeline takes.
         images_per_prompt: seeds per prompt.
         batch: most samples in one call of the denoiser; bounds the memory.
+        cache: where a single file is kept as a folder.
         truncate_prompts: cut a prompt that is too long instead of refusing it.
         noise_similarity: of two noise differences (n, c, h, w), (n,): how NeMo compares latents of
             this model's size. Default: MS-SSIM as released, for latents of 44 x 44 and more.
@@ -67,6 +70,7 @@ class Pretrained(ABC):
         path: str,
         *,
         name: str,
+        config: str | None = None,
         denoiser: str | None = None,
         variant: str | None = None,
         revision: str | None = None,
@@ -81,6 +85,7 @@ class Pretrained(ABC):
         text_tokens: int | None = None,
         images_per_prompt: int = 10,
         batch: int = 16,
+        cache: str = "~/.cache/dori",
         truncate_prompts: bool = False,
         noise_similarity: Callable[[Tensor, Tensor], Tensor] = RELEASED,
         noise_timestep: int = 961,
@@ -103,6 +108,7 @@ class Pretrained(ABC):
         self.images_per_prompt, self.truncate_prompts = images_per_prompt, truncate_prompts
         self.stored_dtype: torch.dtype = getattr(torch, dtype)
         self.guard: Guard | None = None
+        path = converted(path, config, cache)
         self.components = Components(self.KINDS, path, revision, variant, denoiser)
         self.adapters, self.merged = adapters(lora, lora_scale), False
         self.check()

@@ -29,17 +29,15 @@ def local_folder(path: str, revision: str | None) -> Path:
     if not folder.exists():
         if path.startswith((".", "/", "~")) or path.count("/") != 1:
             raise InputError(f"model.path {path!r} does not exist; give a folder or a hub id")
-        kinds = ("*.json", "*.safetensors", "*.txt", "*.model")
-        wanted = [f"{part}/{kind}" for part in COMPONENTS for kind in kinds]
+        wanted = patterns("*.json", "*.safetensors", "*.txt", "*.model")
         try:
-            wanted.append("model_index.json")
             return Path(snapshot_download(path, revision=revision, allow_patterns=wanted))
         except Exception as error:  # of many kinds, by several libraries
             raise InputError(f"model.path {path!r} is no folder and no reachable hub id: {error}") from error
     single = [folder] if folder.is_file() else sorted(f for f in folder.iterdir() if f.suffix in SINGLE)
     # with a config.json it is one component of a pipeline
     if single and not any((folder / name).is_file() for name in ("model_index.json", "config.json")):
-        raise InputError(_convert(path, single[0]))
+        raise _single(path, single[0])
     return folder
 
 
@@ -87,10 +85,23 @@ def check_pipeline(path: str, folder: Path, kinds: "Kinds", own_denoiser: bool) 
     return lacking
 
 
-def _convert(path: str, file: Path) -> str:
-    pickled = "" if file.suffix == ".safetensors" else "pickled, which can run code when loaded, and "
-    return (
-        f"model.path {path!r} is {pickled}a checkpoint in a single file ({file.name}), no folder of a"
-        f" pipeline; convert it once: diffusers.StableDiffusionPipeline.from_single_file({str(file)!r})"
-        ".save_pretrained(FOLDER), and set model.path=FOLDER"
+def patterns(*kinds: str) -> list[str]:
+    """What is downloaded of a hub id: files of some kinds."""
+    return ["model_index.json", *(f"{part}/{kind}" for part in COMPONENTS for kind in kinds)]
+
+
+def pickled(path: str, file: Path) -> InputError:
+    """Of a checkpoint that is not opened."""
+    return InputError(
+        f"model.path {path!r} is a pickled checkpoint ({file.name}), which can run code when loaded: give it"
+        " as safetensors"
+    )
+
+
+def _single(path: str, file: Path) -> InputError:
+    if file.suffix != ".safetensors":
+        return pickled(path, file)
+    return InputError(
+        f"model.path {path!r} is a checkpoint in a single file ({file.name}), no folder of a pipeline: set"
+        f" model.path={file} and model.config to the folder or hub id of the pipeline that it was made from"
     )
