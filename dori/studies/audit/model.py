@@ -1,18 +1,20 @@
 """The model that is audited, and what it was before: found where its files say so."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import metadata_load
 from torch import nn
 
 from dori.core.config import PACKAGE, is_minnows
 from dori.core.errors import InputError
 from dori.core.neutral import neutral
 from dori.diffusion import Diffusion, pretrained
+from dori.diffusion.lora import adapters
 from dori.metrics.networks.sscd_int8 import SSCDInt8
 from dori.minnow.descriptor import Descriptor
+from dori.studies.audit.origin import said_by_card, said_by_lora
 
 log = logging.getLogger(__name__)
 MINNOW = PACKAGE / "minnow/weights"
@@ -20,7 +22,8 @@ MINNOW = PACKAGE / "minnow/weights"
 
 @neutral("batch")
 def audited(
-    path: str | None, *, name: str, base: str | None = None, variant: str | None = None,
+    path: str | None, *, name: str, lora: str | list[str] | None = None,
+    lora_scale: float | list[float] = 1.0, base: str | None = None, variant: str | None = None,
     revision: str | None = None, dtype: str = "float32", sampling_steps: int = 50, guidance: float = 7.5,
     batch: int = 16, truncate_prompts: bool = True,
 ) -> Diffusion:  # fmt: skip
@@ -28,36 +31,67 @@ def audited(
 
     Args:
         path: minnow where there is none.
-        base: the model that the fine-tuning began from. Where nobody says it: for minnow its twin, else what
-            the card of the model calls its base, if that is here.
+        base: the model that the fine-tuning began from. Where nobody says it: what the files of the LoRA, or
+            the card of the model, call their base, if that is here; else the model without the LoRA, and of
+            minnow the twin.
 
-    The others are those of ``dori.diffusion.pretrained``, for both models.
+    The others are those of ``dori.diffusion.pretrained``, for both models; the base has no LoRA.
 
     Raises:
-        InputError: no such model; a base that was named, but is not there.
+        InputError: no such model or LoRA; a base that was named, but is not there; one of another kind.
     """
     path = str(MINNOW / "minnow") if path is None else path
     settings: dict[str, Any] = {
         "variant": variant, "dtype": dtype, "sampling_steps": sampling_steps, "guidance": guidance,
         "batch": batch, "truncate_prompts": truncate_prompts,
     }  # fmt: skip
-    twin = _base(path, base, f"{name}'s base", settings)
-    return pretrained(path, name=name, revision=revision, twin=twin, **settings)
+    merged = adapters(lora, lora_scale)  # refused before any model is looked at
+    twin: Diffusion | None
 
+    def open_base(place: str, **more: Any) -> Diffusion:
+        return pretrained(place, name=f"{name}'s base", **settings, **more)
 
-def _base(path: str, base: str | None, name: str, settings: dict[str, Any]) -> Diffusion | None:
     if base is not None:
-        return pretrained(base, name=name, **settings)
-    if Path(path).resolve() == (MINNOW / "minnow").resolve():
-        return pretrained(path, name=name, denoiser=str(MINNOW / "twin/unet"), **settings)
-    card = Path(path) / "README.md"
-    said = (metadata_load(card) or {}).get("base_model") if card.is_file() else None
-    if not isinstance(said, str):
+        twin = open_base(base)
+    elif merged:
+        twin = _named(open_base, path, [adapter.file for adapter in merged], said_by_lora)
+        twin = twin or open_base(path, revision=revision)
+    elif Path(path).resolve() == (MINNOW / "minnow").resolve():
+        twin = open_base(path, denoiser=str(MINNOW / "twin/unet"))
+    else:
+        twin = _named(open_base, path, [Path(path)], said_by_card)
+    model = pretrained(
+        path, name=name, lora=lora, lora_scale=lora_scale, twin=twin, revision=revision, **settings
+    )
+    if twin is not None:
+        _check_alike(model, twin)
+    return model
+
+
+def _check_alike(model: Diffusion, base: Diffusion) -> None:
+    """Raises InputError: a base on which the model's noise and prompts say nothing."""
+    shapes = [(type(each), each.latent_shape, each.rows.shape) for each in (model, base)]
+    if shapes[0] != shapes[1]:
+        raise InputError(
+            f"the base of {model.folder}, {base.folder}, is of another architecture: set model.base to what"
+            " the fine-tuning began from"
+        )
+
+
+def _named(
+    open_base: Callable[[str], Diffusion], path: str, places: list[Path], said: Callable[[Path], str | None]
+) -> Diffusion | None:
+    """What all ``places`` call their base, where that is another model than ``path``, and can be opened."""
+    found = {said(place) for place in places}
+    (called, *others) = found
+    if called is None or others or called == path:
         return None
     try:
-        return pretrained(said, name=name, **settings)
+        return open_base(called)
     except InputError as error:
-        log.warning("%s calls %s its base, but it cannot be taken: %s; set model.base", card, said, error)
+        log.warning(
+            "%s calls %s its base, but it cannot be taken: %s; set model.base", places[0], called, error
+        )
         return None
 
 
