@@ -72,13 +72,15 @@ def nemo(
         selection = method.select(diffusion, [target], data, keep)
         seconds += time.perf_counter() - start
         found = [part.nonzero().flatten().tolist() for part in selection.masks[0].values()]
-        same &= found == [sorted(set(neurons)) for neurons in expected]
+        identical = found == [sorted(set(neurons)) for neurons in expected]
+        same &= identical
         evaluations += selection.evaluations
         published += plain.published
         print(
             f"nemo  {target.name}  neurons {sum(map(len, found))}  I {plain.iterations}"
             f"  L {plain.layer_tests}  N {plain.neuron_tests}"
             f"  samples {plain.published} -> {selection.evaluations}"
+            f"  {'identical' if identical else 'DIFFERENT'}"
         )
     return {
         "nemo_identical": same, "nemo_evaluations_ratio": evaluations / published,

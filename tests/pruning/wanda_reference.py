@@ -33,7 +33,8 @@ def inputs_of(model: StableDiffusion, wanda: Any, y: Tensor, empty: Tensor) -> l
             prediction_type=config.prediction_type, set_alpha_to_one=False, skip_prk_steps=True,
         )  # fmt: skip
     schedule.set_timesteps(wanda.steps)
-    z = torch.randn(1, *model.latent_shape, generator=torch.Generator().manual_seed(wanda.seed)).double()
+    z = torch.randn(1, *model.latent_shape, generator=torch.Generator().manual_seed(wanda.seed))
+    z = z.to(model.dtype)
     for t in schedule.timesteps:
         kept.append({})
         unconditional, conditional = model.denoiser(
