@@ -9,13 +9,16 @@ from dori.core.neutral import neutral
 from dori.diffusion.checks.folder import local_folder, pipeline_class
 from dori.diffusion.family import Family
 from dori.diffusion.flux import Flux
+from dori.diffusion.pixart import PixArtSigma
 from dori.diffusion.pretrained import Pretrained
 from dori.diffusion.single_file import converted
 from dori.diffusion.stable_diffusion import StableDiffusion
 from dori.diffusion.stable_diffusion_3 import StableDiffusion3
 from dori.diffusion.stable_diffusion_xl import StableDiffusionXL
 
-FAMILIES: tuple[type[Family], ...] = (StableDiffusion, StableDiffusionXL, StableDiffusion3, Flux)
+FAMILIES: tuple[type[Family], ...] = (
+    StableDiffusion, StableDiffusionXL, StableDiffusion3, Flux, PixArtSigma,
+)  # fmt: skip
 
 
 @neutral("batch", "cache")

@@ -105,8 +105,8 @@ class Family(Pretrained):
             InputError: there are none such; ``whom``: who asks.
         """
         raise InputError(
-            f"{whom} moves the words of the one text encoder that a model has, but {self.name} has several:"
-            " choose another"
+            f"{whom} moves the words of CLIP, where a model reads nothing else, but {self.name} has other"
+            " text encoders: choose another"
         )
 
     def read(self, prompts: list[str]) -> Tensor:

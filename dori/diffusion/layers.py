@@ -13,7 +13,7 @@ CHOICES = {
     "values": "values of attention to the text",
     "all_values": "values of attention to the text",
 }
-MORE = {"text_keys": "cross-attention to the text alone (attn2.to_k)"}  # of dori's own methods
+MORE = {"text_keys": "cross-attention to the text alone, whose beginning is a token (attn2.to_k)"}
 FIRST = {
     "down_blocks": 0,
     "mid_block": 1,

@@ -51,6 +51,15 @@ def adapters(paths: str | Sequence[str] | None, scales: float | Sequence[float])
     return [Adapter(_file(path), float(share)) for path, share in zip(given, shares, strict=True)]
 
 
+def check_known(pipeline: type[DiffusionPipeline]) -> None:
+    """Raises InputError: a pipeline for which diffusers has no loader of adapters."""
+    if not hasattr(pipeline, "load_lora_weights"):
+        raise InputError(
+            f"model.lora: diffusers knows no adapters of a {pipeline.__name__}: merge them into its weights"
+            " first, and save the model"
+        )
+
+
 def merge(pipeline: DiffusionPipeline, denoiser: str, found: list[Adapter], without: bool) -> None:
     """Adds the adapters to the weights; ``without``: not to the ``denoiser``'s, which has them already.
 

@@ -18,7 +18,7 @@ from dori.core.files import as_umask
 from dori.core.neutral import neutral
 from dori.diffusion.components import Components, Kinds
 from dori.diffusion.guard import Guard
-from dori.diffusion.lora import adapters, merge
+from dori.diffusion.lora import adapters, check_known, merge
 from dori.diffusion.saving import save_denoiser
 from dori.diffusion.similarity import Released
 from dori.diffusion.single_file import converted
@@ -111,6 +111,8 @@ class Pretrained(ABC):
         path = converted(path, config, cache)
         self.components = Components(self.KINDS, path, revision, variant, denoiser)
         self.adapters, self.merged = adapters(lora, lora_scale), False
+        if self.adapters:
+            check_known(self.KINDS.pipeline)
         self.check()
         self.base: Any = self._made_of(base)
 

@@ -6,10 +6,13 @@ import torch
 from diffusers import (
     AutoencoderKL,
     DiffusionPipeline,
+    DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     FluxPipeline,
     FluxTransformer2DModel,
+    PixArtSigmaPipeline,
+    PixArtTransformer2DModel,
     SD3Transformer2DModel,
     StableDiffusion3Pipeline,
     StableDiffusionXLPipeline,
@@ -117,6 +120,20 @@ def flux(guided: bool = True) -> DiffusionPipeline:
     )  # fmt: skip
 
 
+def pixart() -> DiffusionPipeline:
+    """With a variance beside the noise, as published."""
+    transformer = PixArtTransformer2DModel(
+        num_attention_heads=2, attention_head_dim=8, in_channels=LATENTS, out_channels=2 * LATENTS,
+        num_layers=2, cross_attention_dim=16, sample_size=8, caption_channels=2 * WIDTH,
+        use_additional_conditions=False,
+    )  # fmt: skip
+    encoder, tokenizer = t5(2 * WIDTH)
+    return PixArtSigmaPipeline(
+        transformer=transformer, vae=vae(None), text_encoder=encoder, tokenizer=tokenizer,
+        scheduler=DPMSolverMultistepScheduler(beta_schedule="linear"),
+    )  # fmt: skip
+
+
 FAMILIES = {
     "xl": stable_diffusion_xl,
     "xl, empty prompt": lambda: stable_diffusion_xl(zeros=False),
@@ -124,6 +141,7 @@ FAMILIES = {
     "sd3 without T5": lambda: stable_diffusion_3(t5_too=False),
     "flux": flux,
     "flux schnell": lambda: flux(guided=False),
+    "pixart": pixart,
 }
 
 

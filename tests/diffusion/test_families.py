@@ -1,5 +1,6 @@
 """Every family against its own plain diffusers pipeline, and its loss against the training script's."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from dori.diffusion import pretrained
 from dori.diffusion.family import Family
 from dori.diffusion.schedules.flow import LOGIT_NORMAL
 from tests import tiny
+from tests.diffusion.folders import edit
 from tests.diffusion.pipelines import FAMILIES, T5_TOKENS, saved
 
 Make = Callable[..., Family]
 T5 = {"max_sequence_length": T5_TOKENS}
 SIZE = (32, 24)
+POOLED = [name for name in FAMILIES if name != "pixart"]
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +56,8 @@ def test_pictures_are_those_of_the_plain_pipeline(make: Make, family: str, guida
     model, prompts = make(family, guidance=guidance), tiny.prompts(3)
     pipeline, noise = plain(model), noise_of(model, 3)
     told = {} if "xl" in family else T5
+    if family == "pixart":
+        told = T5 | {"clean_caption": False, "use_resolution_binning": False}
     latents = pipeline._pack_latents(noise, *noise.shape) if "flux" in family else noise
     theirs = pipeline(
         prompts, latents=latents, num_inference_steps=3, guidance_scale=guidance, output_type="np",
@@ -95,7 +100,7 @@ def test_evaluations_are_the_samples_through_the_denoiser(make: Make, family: st
     assert max(samples) <= model.batch
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", POOLED)
 def test_a_conditioning_is_the_sequence_and_the_pooled_vector_as_one_more_row(
     make: Make, family: str
 ) -> None:
@@ -116,15 +121,54 @@ def test_a_conditioning_is_the_sequence_and_the_pooled_vector_as_one_more_row(
     torch.testing.assert_close(model.rows.pack(*model.rows.unpack(y)), y, rtol=0, atol=0)
 
 
+def test_pixarts_conditioning_is_the_sequence_with_zeros_behind_its_mask(make: Make) -> None:
+    model, prompts = make("pixart"), ["A RED boat on a lake ", "a boat", ""]
+    y = model.encode_prompts(prompts)
+    sequence, mask, _, _ = plain(model).encode_prompt(prompts, do_classifier_free_guidance=False, **T5)
+    torch.testing.assert_close(y, torch.where(mask[..., None] == 1, sequence, 0.0))
+    assert mask.sum(1).tolist() == (y != 0).any(-1).sum(1).tolist() == [7, 3, 1]
+    assert model.content(prompts).sum(1).tolist() == [6, 2, 0]
+
+
+def test_pixart_is_known_by_the_name_that_its_transformer_was_published_under(
+    make: Make, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    copy = shutil.copytree(folders["pixart"], tmp_path / "published")
+    edit(copy / "model_index.json", transformer=["diffusers", "Transformer2DModel"])
+    older = {"num_vector_embeds": None, "only_cross_attention": False, "use_linear_projection": False}
+    edit(copy / "transformer/config.json", _class_name="Transformer2DModel", **older)
+    told = {"sampling_steps": 3, "guidance": 3.5, "size": SIZE, "text_tokens": T5_TOKENS}
+    found, model = pretrained(str(copy), name="tiny", **told), make("pixart")
+    y, noise = model.encode_prompts(tiny.prompts(1)), noise_of(model, 1)
+    assert torch.equal(found.sample(y, noise), model.sample(y, noise))
+
+
+def test_pixarts_padding_gets_no_gradient_and_its_loss_is_of_the_noise(make: Make) -> None:
+    """The variance, the second half of what the network gives, is in no loss."""
+    model = make("pixart")
+    pipeline, t = plain(model), torch.tensor([10, 700])
+    z, noise = noise_of(model, 2), torch.randn(2, *model.latent_shape)
+    y = model.encode_prompts(tiny.prompts(2)).requires_grad_(True)
+    _, mask, _, _ = pipeline.encode_prompt(tiny.prompts(2), do_classifier_free_guidance=False, **T5)
+    with torch.no_grad():
+        found = pipeline.transformer(
+            pipeline.scheduler.add_noise(z, noise, t), y, t, encoder_attention_mask=mask,
+            added_cond_kwargs={"resolution": None, "aspect_ratio": None},
+        ).sample  # fmt: skip
+    loss = model.loss(z, y, noise, t)
+    torch.testing.assert_close(loss, (found[:, : z.shape[1]] - noise).square().mean((1, 2, 3)))
+    loss.sum().backward()
+    assert torch.equal((y.grad != 0).any(-1), mask == 1)
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_what_fills_up_the_pooled_row_gets_no_gradient_and_all_else_does(make: Make, family: str) -> None:
     model = make(family)
-    y = model.encode_prompts(tiny.prompts(1)).requires_grad_(True)
-    z, noise = noise_of(model, 2).split(1)
-    model.loss(z, y, noise, torch.tensor([400])).sum().backward()
-    assert torch.equal(y.grad[0] != 0, model.rows.read)
     drawn = model.rows.gaussian(torch.Generator().manual_seed(0))
     assert torch.equal(drawn != 0, model.rows.read)
+    y, (z, noise) = drawn[None].requires_grad_(True), noise_of(model, 2).split(1)
+    model.loss(z, y, noise, torch.tensor([400])).sum().backward()
+    assert torch.equal(y.grad[0] != 0, model.rows.read)
 
 
 @pytest.mark.parametrize("family", ["sd3", "flux", "flux schnell"])

@@ -40,6 +40,13 @@ def pictures(model: Family) -> Tensor:
     return model.sample(model.encode_prompts(tiny.prompts(1)), noise)
 
 
+def test_a_family_whose_pipeline_takes_none_says_so(tmp_path: Path) -> None:
+    folder = saved("pixart", tmp_path / "pipeline")
+    save_file({"lora": torch.zeros(1)}, tmp_path / "lora.safetensors")
+    with pytest.raises(InputError, match="no adapters of a PixArtSigmaPipeline"):
+        opened(folder, lora=str(tmp_path / "lora.safetensors"))
+
+
 def made(folder: Path, seed: int = 0) -> tuple[DiffusionPipeline, torch.nn.Module]:
     """A pipeline with random adapters in its denoiser."""
     pipeline = DiffusionPipeline.from_pretrained(folder, use_safetensors=True)

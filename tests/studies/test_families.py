@@ -42,13 +42,14 @@ def job(table: Path, ordinary: Path, measures: Path, tmp_path_factory: pytest.Te
     return go
 
 
-@pytest.mark.parametrize("family", ["xl", "sd3", "sd3 without T5", "flux", "flux schnell"])
+@pytest.mark.parametrize("family", ["xl", "sd3", "sd3 without T5", "flux", "flux schnell", "pixart"])
 def test_the_main_job(job: Job, family: str) -> None:
     rows = job(family)
     assert {row["setting"] for row in rows} == {"original", "random", "wanda", "wanda+dori"}
     attacked = [row["metrics"] for row in rows if row["setting"] == "wanda+dori"]
+    named = ("",) if family == "pixart" else ("", "_sequence", "_pooled")  # which has no pooled vector
     for metrics in attacked:
-        parts = [metrics[f"Displacement{part}"]["value"] for part in ("", "_sequence", "_pooled")]
+        parts = [metrics[f"Displacement{part}"]["value"] for part in named]
         assert all(0 < part < math.inf for part in parts)
 
 
@@ -59,7 +60,7 @@ def test_what_is_not_to_move_does_not(job: Job) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", ["xl", "sd3", "flux"])
+@pytest.mark.parametrize("family", ["xl", "sd3", "flux", "pixart"])
 def test_an_adversarial_training(job: Job, family: str, tmp_path: Path) -> None:
     for i in range(6):
         tiny.Image.fromarray(tiny.picture(200 + i)).save(tmp_path / f"{i}.png")

@@ -17,8 +17,12 @@ def add_lora(denoiser: nn.Module, config: Any, seed: int) -> None:
     """Adapters by peft are all that is trained.
 
     Raises:
-        InputError: the configuration fits no layer of this denoiser.
+        InputError: the configuration fits no layer of this denoiser, or diffusers knows no adapters of it.
     """
+    if not hasattr(denoiser, "add_adapter"):
+        raise InputError(
+            f"defense.lora: diffusers knows no adapters of a {type(denoiser).__name__}: set defense.lora=null"
+        )
     with torch.random.fork_rng():  # peft draws from the global generator
         torch.manual_seed(derive(seed, "lora"))
         try:

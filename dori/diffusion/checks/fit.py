@@ -12,6 +12,9 @@ from dori.diffusion.checks.headers import read_json
 if TYPE_CHECKING:
     from dori.diffusion.files import Part
 
+# classes of networks that diffusers has split since they were published
+RENAMED = {"Transformer2DModel": "PixArtTransformer2DModel"}
+
 
 def check_kinds(parts: dict[str, "Part"]) -> None:
     """Raises InputError: parts of another kind, or an adapter that nobody merged."""
@@ -22,7 +25,7 @@ def check_kinds(parts: dict[str, "Part"]) -> None:
                 " (merge_and_unload), and save again"
             )
         kind = read_json(part.config).get("_class_name")
-        if kind is not None and kind != part.kind.__name__:
+        if kind is not None and RENAMED.get(kind, kind) != part.kind.__name__:
             raise InputError(f"{part.config} is of a {kind}, where {part.kind.__name__} is known")
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from huggingface_hub import snapshot_download
 
 from dori.core.errors import InputError
+from dori.diffusion.checks.fit import RENAMED
 from dori.diffusion.checks.headers import read_json
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def check_pipeline(path: str, folder: Path, kinds: "Kinds", own_denoiser: bool) 
     for part, kind in {**kinds.networks, **kinds.tokenizers}.items():
         named = index.get(part)
         name = named[-1] if isinstance(named, list) and named else None
-        if name is not None and name.removesuffix("Fast") != kind.__name__:
+        if name is not None and RENAMED.get(name, name.removesuffix("Fast")) != kind.__name__:
             raise InputError(
                 f"model.path {path!r} has a {name} as its {part}, where {kind.__name__} is known: give a"
                 " pipeline with that"
