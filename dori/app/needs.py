@@ -7,10 +7,13 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dori.core.config import build
 from dori.core.disk import CACHE, JOB, amount, existing, free
 from dori.core.errors import InputError
 from dori.data import MEMORIZED
+from dori.data.collection import Collection
 from dori.defenses import Finetuning, Weights
+from dori.studies.audit.count import counted
 
 if TYPE_CHECKING:
     from dori.steps.run import Run
@@ -92,6 +95,8 @@ def in_folder(run: "Run") -> Need:
 
 def _counted(run: "Run") -> tuple[int, int]:
     """Pictures, and attempts of the attack; of the studies that draw less than these, the least."""
+    if isinstance(run.data, Collection):
+        return counted(run, build(run.cfg.study), run.data)
     study, targets, memorized = run.cfg.study, len(run.data.targets), len(run.data.of(*MEMORIZED))
     seeds = study.get("samples") or run.diffusion.images_per_prompt
     if str(study["_target_"]).rsplit(".", 1)[1] not in ("mitigation", "extraction"):

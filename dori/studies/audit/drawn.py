@@ -1,7 +1,11 @@
-"""Outputs of a model in one table, their descriptors, and which of them is nearest to each picture."""
+"""Outputs of a model in one table, their descriptors, and which of them is nearest to each picture.
+
+What asks for a stage (``asked``, ``measured``) is apart from what looks into it (``seen``, ``read``): a study
+asks first for all that no result decides, and its plan knows it.
+"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +22,10 @@ from dori.data.pictures import digest
 from dori.data.targets import Ordinary
 from dori.diffusion.images import file_name
 from dori.steps.draw import draw as pictures_of
-from dori.steps.subjects import Attacked, Subject
+from dori.steps.subjects import Attacked, Pictures, Subject
 
 if TYPE_CHECKING:
-    from dori.core.stages import Info
+    from dori.core.stages import Info, Result
     from dori.steps.run import Run
 
 BLOCK = 256  # pictures that are compared with all outputs at once
@@ -77,19 +81,35 @@ class Best:
 
 
 def draw(
-    run: "Run", subject: Subject, asks: Sequence[Ask], seeds: int, found: Attacked | None = None
+    run: "Run", subject: Subject, asks: Sequence[Ask], seeds: int, found: Attacked | None = None, of: str = ""
 ) -> Drawn:
-    """``seeds`` outputs of each prompt, or of the embedding that an attack found for it."""
+    """``seeds`` outputs of each prompt, or of the embedding that an attack found for it; ``of``: what these
+    prompts are, for the stage's label."""
+    return seen(run, asks, asked(run, subject, asks, seeds, found, of))
+
+
+def asked(
+    run: "Run", subject: Subject, asks: Sequence[Ask], seeds: int, found: Attacked | None = None, of: str = ""
+) -> Pictures | None:
+    """The stage of ``draw`` alone; none without prompts."""
     if not asks:
-        return Drawn(pd.DataFrame(columns=COLUMNS), torch.zeros(0, 1))
+        return None
     targets = [Target(each.name, each.prompt, "", Path()) for each in asks]
-    made = pictures_of(run, subject, targets, found, seeds)
+    named = replace(subject, name=f"{subject.name}, {of}") if of else subject
+    return pictures_of(run, named, targets, found, seeds)
+
+
+def seen(run: "Run", asks: Sequence[Ask], made: Pictures | None) -> Drawn:
+    """What was asked for, described."""
+    if made is None:
+        return Drawn(pd.DataFrame(columns=COLUMNS), torch.zeros(0, 1))
     result, seeds = made.result, made.seeds
     rows = [(each.name, each.owner, each.prompt, j) for each in asks for j in range(seeds)]
     files = [result.folder / file_name(i, j) for i in range(len(asks)) for j in range(seeds)]
     table = pd.DataFrame(rows, columns=COLUMNS[:4])
     table = table.assign(file=list(map(str, files)), own=[bool(owner) for owner in table["owner"]])
-    return Drawn(table, described(run, files, result.fingerprint, f"{made.setting}, {len(files)} outputs"))
+    what = f"{made.setting}, {len(files)} outputs"
+    return Drawn(table, read(measured(run, files, result.fingerprint, what)))
 
 
 def of_files(run: "Run", files: list[Path]) -> Drawn:
@@ -97,19 +117,19 @@ def of_files(run: "Run", files: list[Path]) -> Drawn:
     rows = [("", "", "", 0, str(file), False) for file in files]
     table = pd.DataFrame(rows, columns=COLUMNS)
     identity = fingerprint([digest(file) for file in files])
-    return Drawn(table, described(run, files, identity, f"{len(files)} outputs"))
+    return Drawn(table, read(measured(run, files, identity, f"{len(files)} outputs")))
 
 
-def originals(run: "Run", targets: list[Target], what: str) -> Tensor:
-    """Descriptors (n, d) of the targets' own pictures, read as they are needed."""
+def originals(run: "Run", targets: list[Target], what: str) -> "Result | None":
+    """The stage of the descriptors of the targets' own pictures, read as they are needed."""
     identity = fingerprint([target.identity[-1] for target in targets])
-    return described(run, [target.image for target in targets], identity, what)
+    return measured(run, [target.image for target in targets], identity, what)
 
 
-def described(run: "Run", pictures: Sequence[Any], identity: str, what: str) -> Tensor:
-    """Descriptors (n, d), unit vectors: a stage."""
+def measured(run: "Run", pictures: Sequence[Any], identity: str, what: str) -> "Result | None":
+    """The stage of the pictures' descriptors; none without pictures."""
     if not pictures:
-        return torch.zeros(0, 1)
+        return None
     label = f"measure: {what}"
 
     def compute(folder: Path) -> "Info":
@@ -118,7 +138,13 @@ def described(run: "Run", pictures: Sequence[Any], identity: str, what: str) -> 
         return {"ruler": run.evaluation.made.networks["sscd"].name}
 
     inputs = {"pictures": identity, "evaluation": run.evaluation.identity}
-    result = run.stages.run("descriptors", inputs, compute, label, by_all=True)
+    return run.stages.run("descriptors", inputs, compute, label, by_all=True)
+
+
+def read(result: "Result | None") -> Tensor:
+    """Descriptors (n, d), unit vectors."""
+    if result is None:
+        return torch.zeros(0, 1)
     found = load_file(result.folder / "features.safetensors")["sscd"].float()
     return torch.nn.functional.normalize(found, dim=1)
 

@@ -8,43 +8,40 @@ from torch import Tensor
 from dori.attacks.paraphrase import paraphrases
 from dori.core.randomness import generator
 from dori.data import Target
-from dori.steps.subjects import Subject
-from dori.studies.audit.drawn import Ask, Best, Drawn, ask, draw, nearest
+from dori.steps.subjects import Pictures, Subject
+from dori.studies.audit.drawn import Ask, Best, Drawn, ask, draw, nearest, seen
 from dori.studies.audit.guidance import guided
 from dori.studies.audit.options import Options
 from dori.studies.audit.routes import Material, Route, judged
 
 
-def from_captions(given: Material, share: float) -> Route:
-    """Every picture's own caption. The controls: held-out pictures, else what the base makes of the same
-    captions, or of a ``share`` of them."""
+def from_captions(given: Material, made: Pictures | None, share: float) -> Route:
+    """Every picture's own caption, of which the outputs are ``made``. The controls: held-out pictures, else
+    what the base makes of the same captions, or of a ``share`` of them."""
     run, seeds, tried = given.run, given.options.seeds, given.training
     assert given.model is not None
 
-    def own(subject: Subject, targets: list[Target], pictures: Tensor) -> tuple[Best, Drawn]:
-        drawn = draw(run, subject, [ask(target) for target in targets], seeds)
-        return nearest(pictures, [target.name for target in targets], drawn), drawn
+    def null_of(subject: Subject, targets: list[Target], of: str) -> np.ndarray:
+        drawn = draw(run, subject, [ask(target) for target in targets], seeds, of=of)
+        return nearest(given.of(targets), [target.name for target in targets], drawn).similarity
 
-    best, drawn = own(given.model, tried, given.pictures)
-    null = np.zeros(0)
+    drawn = seen(run, [ask(target) for target in tried], made)
+    best, null = nearest(given.pictures, [target.name for target in tried], drawn), np.zeros(0)
     if given.held_out:
-        null = own(given.model, given.held_out, given.of(given.held_out))[0].similarity
+        null = null_of(given.model, given.held_out, "held-out captions")
     elif given.base:
-        some = tried[: max(1, round(share * len(tried)))]
-        null = own(given.base, some, given.of(some))[0].similarity
+        null = null_of(given.base, tried[: max(1, round(share * len(tried)))], "captions")
     return judged(given, "caption", tried, best, drawn, null)
 
 
-def from_prompts(given: Material, captions: Drawn, tried: list[Target], trigger: str | None) -> Route:
-    """Other prompts: the caption with words swapped or dropped, those of all others, the trigger, nothing."""
+def from_prompts(given: Material, others: Drawn, tried: list[Target]) -> Route:
+    """Other prompts: the caption with words swapped or dropped, and what gave the outputs of ``others``."""
     run, options = given.run, given.options
     assert given.model is not None
-    texts = [text for text in dict.fromkeys(["", trigger]) if text is not None]
-    anyone = draw(run, given.model, [Ask(f"prompt/{text}", "", text) for text in texts], options.others)
 
     def best_of(subject: Subject, targets: list[Target], pictures: Tensor) -> tuple[Best, Drawn]:
         asks = [each for target in targets for each in reworded(target, options, run.cfg.seed)]
-        drawn = captions.for_others + anyone + draw(run, subject, asks, 1)
+        drawn = others + draw(run, subject, asks, 1, of=f"{len(asks)} rewordings")
         return nearest(pictures, [target.name for target in targets], drawn), drawn
 
     best, drawn = best_of(given.model, tried, given.of(tried))

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from dori.attacks.spaces.embeddings import latents_of
+from dori.core.costs import Cost
 from dori.core.files import save_tensors
 from dori.core.predict import Predictor, gather
 from dori.core.randomness import generator
@@ -23,36 +24,43 @@ from dori.diffusion import Diffusion
 from dori.steps.subjects import Subject
 
 if TYPE_CHECKING:
-    from dori.core.stages import Info
+    from dori.core.stages import Info, Result
     from dori.steps.run import Run
 
 PAIRS = 4  # (noise, timestep) of each picture, the same in every model
 
 
-def screen(run: "Run", model: Subject, base: Subject | None, targets: list[Target]) -> dict[str, np.ndarray]:
+def screen(model: "Result", base: "Result | None" = None) -> dict[str, np.ndarray]:
     """Scores (n,), higher for what is more likely memorized: ``magnitude``, and with a base ``loss_gap``.
+    Of the stages of both.
 
     The text-conditional magnitude is that of Wen et al. (ICLR 2024), at the sampler's first step; the gap is
     how much lower the denoising loss is than the base's, at the same noise.
     """
-    scores = {"magnitude": (own := _scores(run, model, targets))["magnitude"]}
+    own = _read(model)
+    scores = {"magnitude": own["magnitude"]}
     if base:
-        scores["loss_gap"] = _scores(run, base, targets)["loss"] - own["loss"]
+        scores["loss_gap"] = _read(base)["loss"] - own["loss"]
     return scores
 
 
-def _scores(run: "Run", subject: Subject, targets: list[Target]) -> dict[str, np.ndarray]:
+def screened(run: "Run", subject: Subject, targets: list[Target]) -> "Result":
+    """The stage that measures a model on the targets."""
     model, label = subject.diffusion, f"screening: {subject.name}"
     inputs = {**subject.inputs, "targets": [t.identity for t in targets], "seed": run.cfg.seed}
+    cost = Cost(len(targets) * (PAIRS + 2))
 
     def compute(folder: Path) -> "Info":
         predictor = Predictor(run.trainer, label)
         chunks = predictor.chunks(list(range(len(targets))), max(1, model.batch // PAIRS))
         predictor.run(model.networks, partial(_work, model, targets, run.cfg.seed, folder), chunks)
         once(lambda: gather(folder, "scores"))
-        return {"denoiser_evaluations": len(targets) * (PAIRS + 2)}
+        return {"denoiser_evaluations": cost.forward}
 
-    result = run.stages.run("screening-audit", inputs, compute, label, by_all=True)
+    return run.stages.run("screening-audit", inputs, compute, label, by_all=True, cost=cost)
+
+
+def _read(result: "Result") -> dict[str, np.ndarray]:
     return {key: value.numpy() for key, value in load_file(result.folder / "scores.safetensors").items()}
 
 

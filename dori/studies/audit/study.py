@@ -1,6 +1,6 @@
 """The audit: which training pictures can be got out of a model, how easily, and out of its base as well?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -11,8 +11,9 @@ from dori.steps.outcome import Outcome
 from dori.steps.run import Run
 from dori.steps.subjects import Subject
 from dori.studies.audit.alone import Alone, alone, apart
+from dori.studies.audit.beforehand import Beforehand, beforehand, of_nobody
 from dori.studies.audit.checkpoints import findings
-from dori.studies.audit.drawn import Drawn, nearest, of_files, originals
+from dori.studies.audit.drawn import Drawn, nearest, of_files, read, seen
 from dori.studies.audit.elicitation import Balls, in_balls
 from dori.studies.audit.options import Options
 from dori.studies.audit.pages import Pages
@@ -40,35 +41,32 @@ class Audit(Options):
 
     def __call__(self, run: Run) -> Outcome:
         """Raises InputError: another kind of data."""
-        given, itself, leaky = prepared(run, self)
         data = run.data
-        assert isinstance(data, Collection)
+        if not isinstance(data, Collection):
+            raise InputError("study=audit looks at a folder of pictures: set data=collection data.path=...")
+        model, twin = None if data.generated else run.original, run.diffusion.twin
+        base = Subject("base", twin) if model and twin else None
+        first = beforehand(run, self, data, model, base)
+        pictures, controls = read(first.pictures), read(first.controls)
+        sides = data.of(TRAINING), data.of(HELD_OUT)
+        given, itself, leaky = prepared(Material(run, self, model, base, *sides, pictures, controls))
         if data.generated:
             found = Audited(given, itself, leaky, [among_outputs(given, of_files(run, data.generated))])
         else:
-            found = of_model(given, itself, leaky, data)
+            found = of_model(given, itself, leaky, data, first)
         told = record(found)
         return Outcome(rows_of(given, told), pd.DataFrame(), pages=Pages(told, self.thumbnails))
 
 
-def prepared(run: Run, options: Options) -> tuple[Material, Alone, list[str]]:
-    """The pictures, described, and what the training set says by itself; and the names of held-out pictures
-    that are left out, because the training set has nearly the same."""
-    data = run.data
-    if not isinstance(data, Collection):
-        raise InputError("study=audit looks at a folder of pictures: set data=collection data.path=...")
-    training, held_out = data.of(TRAINING), data.of(HELD_OUT)
-    pictures = originals(run, training, "training pictures")
-    controls = originals(run, held_out, "held-out pictures")
-    kept = apart(controls, pictures, run.evaluation.made.threshold)
-    leaky = [target.name for target, good in zip(held_out, kept, strict=True) if not good]
-    held_out = [target for target, good in zip(held_out, kept, strict=True) if good]
-    itself = alone(training, pictures, run.evaluation.made.threshold)
-    model = base = None
-    if not data.generated:
-        model, twin = run.original, run.diffusion.twin
-        base = Subject("base", twin) if twin else None
-    return Material(run, options, model, base, training, held_out, pictures, controls[kept]), itself, leaky
+def prepared(given: Material) -> tuple[Material, Alone, list[str]]:
+    """Without held-out pictures of which the training set has nearly the same, and the names of these; and
+    what the training set says by itself."""
+    same = given.run.evaluation.made.threshold
+    kept = apart(given.controls, given.pictures, same)
+    leaky = [target.name for target, good in zip(given.held_out, kept, strict=True) if not good]
+    held_out = [target for target, good in zip(given.held_out, kept, strict=True) if good]
+    itself = alone(given.training, given.pictures, same)
+    return replace(given, held_out=held_out, controls=given.controls[kept]), itself, leaky
 
 
 def among_outputs(given: Material, drawn: Drawn) -> Route:
@@ -78,14 +76,17 @@ def among_outputs(given: Material, drawn: Drawn) -> Route:
     return judged(given, "output", given.training, best, drawn, null.similarity)
 
 
-def of_model(given: Material, itself: Alone, leaky: list[str], data: Collection) -> Audited:
+def of_model(
+    given: Material, itself: Alone, leaky: list[str], data: Collection, first: Beforehand
+) -> Audited:
     """Everything that takes the model."""
     options, training = given.options, given.training
     assert given.model is not None
-    scores = screen(given.run, given.model, given.base, training)
-    captions = from_captions(given, data.share)
+    scores = screen(*first.screened)
+    captions = from_captions(given, first.captions, data.share)
     routes, left = [captions], captions.left()
-    prompts = from_prompts(given, captions.drawn, left, data.trigger)
+    anyone = seen(given.run, of_nobody(data.trigger), first.anyone)
+    prompts = from_prompts(given, captions.drawn.for_others + anyone, left)
     routes.append(prompts)
     left = prompts.left()
     least = captions.limit.value

@@ -13,6 +13,8 @@ from PIL import Image
 
 from dori.app.course import Course
 from dori.app.finish import Job
+from dori.app.needs import in_cache
+from dori.app.plan import rehearsed
 from dori.core.config import PACKAGE, build
 from dori.core.errors import InputError
 from dori.steps.run import Run
@@ -27,6 +29,7 @@ SMALL = [
     "study.controls_attacked=2", "study.balls=[0.1,0.4]", "study.images=1",
 ]  # fmt: skip
 Audit = Callable[..., Path]
+Configured = Callable[..., Run]
 
 
 def place(folder: Path, seeds: range, captions: bool = True) -> Path:
@@ -51,13 +54,12 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def audit(
+def configured(
     v_folder: Path, epsilon_folder: Path, measures: Path, pictures: Path, tmp_path_factory: Any
-) -> Audit:
+) -> Configured:
     cache = tmp_path_factory.mktemp("cache")
 
-    def go(*more: str, base: bool = True) -> Path:
-        out = tmp_path_factory.mktemp("job")
+    def go(*more: str, base: bool = True) -> Run:
         twin = [
             "+model.twin._target_=dori.diffusion.StableDiffusion", "+model.twin.name=tiny_base",
             f"+model.twin.path={v_folder}", f"+model.twin.denoiser={epsilon_folder}/unet",
@@ -69,7 +71,15 @@ def audit(
         words = [word for word in words if not word.startswith(own)]
         words += [f"data.path={pictures}/training", f"cache={cache}", *(twin if base else [])]
         words += [] if "attack=none" in more else ATTACK
-        run = Run.configured(tiny.composed(*SMALL, *words, *more))
+        return Run.configured(tiny.composed(*SMALL, *words, *more))
+
+    return go
+
+
+@pytest.fixture(scope="module")
+def audit(configured: Configured, tmp_path_factory: Any) -> Audit:
+    def go(*more: str, base: bool = True) -> Path:
+        out, run = tmp_path_factory.mktemp("job"), configured(*more, base=base)
         check_models(run.stages, run.diffusion)
         run.cfg.logger = {"_target_": "lightning.pytorch.loggers.CSVLogger", "save_dir": str(out)}
         with Job(run, out, Course(dict)) as job:
@@ -148,6 +158,29 @@ def test_the_rows_count_the_copies(whole: Path) -> None:
     assert copied["n"] == 5
     assert copied["value"] == pytest.approx(found["counts"]["copied"]["count"] / 5)
     assert rows[0]["params"]["study"] == "Audit"
+
+
+def test_what_it_will_write_and_which_stages_come_first_are_known_beforehand(
+    configured: Configured, audit: Audit, pictures: Path, tmp_path: Path
+) -> None:
+    """Of a model that gives nothing back: the count is exact."""
+    words = [f"data.heldout={pictures}/heldout", "data.trigger=a red boat", f"cache={tmp_path}"]
+    run = configured(*words)
+    planned, need = rehearsed(run), in_cache(run)
+    assert [stage.label for stage in planned] == [
+        "measure: training pictures", "measure: held-out pictures", "screening: original", "screening: base",
+        "images: original, captions", "images: original, trigger and empty prompt",
+    ]  # fmt: skip
+    audit(*words)
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    drawn = sum(path.suffix == ".png" for path in files)
+    assert need.files == drawn + 1  # the attack's embeddings
+    done = rehearsed(configured(*words))
+    assert {stage.key for stage in planned} < {stage.key for stage in done}
+    assert all(stage.cached for stage in done)
+    for stage in planned:
+        counted = json.loads((tmp_path / stage.key[0] / stage.key[1] / "done.json").read_text())
+        assert stage.cost.forward == counted["info"].get("denoiser_evaluations", 0)
 
 
 def test_without_thumbnails_no_picture_is_in_the_report(audit: Audit, pictures: Path) -> None:
