@@ -55,11 +55,11 @@ class Method(Protocol):
 class Priced(Protocol):
     """A method that knows beforehand what selecting takes, about; the others are taken for free."""
 
-    def cost(self, targets: int, data: Data) -> Cost:
+    def cost(self, diffusion: Diffusion, targets: int, data: Data) -> Cost:
         """What selecting costs, in samples through the denoiser."""
         ...
 
 
-def cost_of(method: Method, targets: int, data: Data) -> Cost:
+def cost_of(method: Method, diffusion: Diffusion, targets: int, data: Data) -> Cost:
     """What a method takes for so many targets, as far as it says so."""
-    return method.cost(targets, data) if isinstance(method, Priced) else FREE
+    return method.cost(diffusion, targets, data) if isinstance(method, Priced) else FREE

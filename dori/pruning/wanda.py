@@ -127,9 +127,9 @@ class Wanda:
             * (samples or (1 if self.guidance == 1 else 2))
         )
 
-    def cost(self, targets: int, data: Data) -> Cost:
+    def cost(self, diffusion: Diffusion, targets: int, data: Data) -> Cost:
         """What selecting takes."""
-        return Cost(self.evaluations(targets, len(data.captions)))
+        return Cost(self.evaluations(targets, len(data.captions), diffusion.samples_at(self.guidance)))
 
     @property
     def per_prompt(self) -> bool:

@@ -52,7 +52,8 @@ def find(
     def select(keep: Keep) -> Selection:
         return method.made.select(subject.diffusion, targets, run.data, keep)
 
-    return find_mask(run, subject, select, name, recipe, own, cost_of(method.made, len(targets), run.data))
+    cost = cost_of(method.made, subject.diffusion, len(targets), run.data)
+    return find_mask(run, subject, select, name, recipe, own, cost)
 
 
 def at_random(run: "Run", subject: Subject) -> Subject:

@@ -6,6 +6,7 @@ In float64, so that floating-point noise cannot turn a comparison of scores.
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,11 +15,12 @@ from diffusers import DDIMScheduler
 from dori.core.errors import InputError
 from dori.data import Data
 from dori.data.targets import Ordinary
-from dori.diffusion import StableDiffusion
+from dori.diffusion import StableDiffusion, pretrained
 from dori.diffusion.schedules.ddim import Ddim
 from dori.pruning import Wanda
 from dori.pruning.masks import count
 from tests import tiny
+from tests.diffusion.pipelines import T5_TOKENS, saved
 from tests.pruning.wanda_reference import reference
 
 Make = Callable[..., StableDiffusion]
@@ -139,6 +141,20 @@ def test_evaluations_are_the_samples_through_the_unet(make_diffusion: Make, guid
     hook.remove()
     assert sum(samples) == against.evaluations(5, 3)
     assert max(samples) <= model.batch
+
+
+@pytest.mark.parametrize(("family", "halves"), [("sd3", 2), ("flux", 1)])
+def test_the_cost_that_is_told_beforehand_is_what_is_spent(tmp_path: Path, family: str, halves: int) -> None:
+    """FLUX is told its guidance, and guided in one half."""
+    folder = saved(family, tmp_path / "pipeline")
+    model = pretrained(str(folder), name="tiny", text_tokens=T5_TOKENS, size=(32, 24), batch=4)
+    samples: list[int] = []
+    model.denoiser.register_forward_pre_hook(
+        lambda _, _inputs, named: samples.append(len(named["hidden_states"])), with_kwargs=True
+    )
+    WANDA.mask(model, tiny.prompts(5))
+    told = WANDA.cost(model, 5, Data([], Ordinary([]))).forward
+    assert sum(samples) == told == (5 + 1) * WANDA.used * halves
 
 
 def test_the_model_is_left_as_it_was(make_diffusion: Make) -> None:

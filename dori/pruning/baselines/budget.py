@@ -89,9 +89,9 @@ class Budget:
     def per_prompt(self) -> bool:
         return self.like is not None and self.like.per_prompt
 
-    def cost(self, targets: int, data: Data) -> Cost:
+    def cost(self, diffusion: Diffusion, targets: int, data: Data) -> Cost:
         """What selecting as much as another method takes; a share takes nothing."""
-        return cost_of(self.like, targets, data) if self.like is not None else FREE
+        return cost_of(self.like, diffusion, targets, data) if self.like is not None else FREE
 
     def check(self, diffusion: Diffusion, data: Data) -> None:
         """Raises InputError: layers or weights that are not there, or what ``like`` lacks."""

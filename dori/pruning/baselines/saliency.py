@@ -82,10 +82,10 @@ class Saliency(Budget):
             masks.append(highest({name: own[name] - usual[name] for name in layers}, quota))
         return Selection(masks, evaluations + self.evaluations(len(targets), count))
 
-    def cost(self, targets: int, data: Data) -> Cost:
+    def cost(self, diffusion: Diffusion, targets: int, data: Data) -> Cost:
         """What selecting takes, with that of the method that it is measured by."""
         own = self.evaluations(targets, min(self.ordinary, len(data.ordinary.images)))
-        return super().cost(targets, data).and_also(Cost(gradient=own))
+        return super().cost(diffusion, targets, data).and_also(Cost(gradient=own))
 
     def evaluations(self, targets: int, ordinary: int) -> int:
         """samples through the denoiser forward and backward."""

@@ -77,7 +77,7 @@ class NeMo:
     def per_prompt(self) -> bool:
         return self.apply == "per_prompt"
 
-    def cost(self, targets: int, data: Data) -> Cost:
+    def cost(self, diffusion: Diffusion, targets: int, data: Data) -> Cost:
         """About: how many neurons a prompt has to try is not known before; ordinary captions have none."""
         return Cost(self.seeds * (PROBED * targets + len(data.captions)))
 
