@@ -30,7 +30,7 @@ def test_what_exists_is_accepted(words: list[str]) -> None:
 
 @pytest.mark.parametrize(("word", "text"), [
     ("model=minow", "unknown option of model 'minow'; did you mean 'minnow'?"),
-    ("model=minnow,sd41", "unknown option of model 'sd41'; did you mean 'sd14'?"),
+    ("model=minnow,sdlx", "unknown option of model 'sdlx'; did you mean 'sdxl'?"),
     ("attack/constraint=l3", "unknown option of attack/constraint 'l3'; did you mean 'l2'?"),
     ("experiments=quikstart", "unknown option of experiments 'quikstart'; did you mean 'quickstart'?"),
     ("pruning=zzz", "unknown option of pruning 'zzz'; known: from_file, magnitude, "),

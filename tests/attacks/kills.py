@@ -1,7 +1,7 @@
 """Attacks a tiny model, told to end in the middle of steps and started again: ``python -m ... MODEL FOLDER``.
 
-Prints, last, one JSON list: of each attempt its status, and the calls of the U-Net that it made. The folders
-``killed`` and ``whole`` hold what came out.
+Prints, last, one JSON list: of each attempt its status, and the calls of the denoiser that it made. The
+folders ``killed`` and ``whole`` hold what came out.
 """
 
 import json
@@ -24,7 +24,7 @@ KILLS = [2, 5]  # calls after which an attempt is told to end: by SIGTERM, withi
 
 
 def attempt(model: str, folder: Path, kill: int | None, threads: int) -> tuple[int, int]:
-    """The status of a child that attacks, and its calls of the U-Net."""
+    """The status of a child that attacks, and its calls of the denoiser."""
     counted = folder.with_name(f"{folder.name}-calls")
     if child := os.fork():
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -43,7 +43,7 @@ def attempt(model: str, folder: Path, kill: int | None, threads: int) -> tuple[i
         torch.set_num_threads(threads)
         chosen = attack("dori", "attack.steps=12")
         diffusion = StableDiffusion(model, name="tiny", sampling_steps=2, batch=8)
-        diffusion.unet.register_forward_pre_hook(count)
+        diffusion.denoiser.register_forward_pre_hook(count)
         trainer = partial(
             lightning.Trainer, accelerator="cpu", devices=1, inference_mode=False, logger=False,
             enable_progress_bar=False, enable_checkpointing=False,

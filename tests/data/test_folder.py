@@ -170,7 +170,7 @@ def test_all_kinds_of_table_give_the_same_targets(table: Path, tmp_path: Path) -
 def test_ordinary_captions_come_with_their_pictures(table: Path, ordinary: Path) -> None:
     data = folder(str(table), 1, str(ordinary))
     assert data.ordinary.captions == tiny.prompts(8, 20)
-    images = data.ordinary.tensor(tiny.SIDE, 2, 5)
+    images = data.ordinary.tensor((tiny.SIDE, tiny.SIDE), 2, 5)
     assert images.shape == (3, 3, tiny.SIDE, tiny.SIDE)
     assert np.array_equal(images[0].permute(1, 2, 0).numpy(), tiny.picture(102))
 

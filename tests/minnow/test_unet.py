@@ -129,10 +129,10 @@ def test_the_loss_is_the_weighted_mean_squared_error(make_diffusion: Callable) -
     schedule, y = unet.scheduler(), model.encode_prompts(["a red boat", "a blue lamp"])
     weight = unet.weights(schedule, 50)
     z = torch.randn(2, *model.latent_shape, generator=torch.Generator().manual_seed(0))
-    loss = unet.denoising_loss(model.unet, schedule, weight, z, y, torch.Generator().manual_seed(1))
+    loss = unet.denoising_loss(model.denoiser, schedule, weight, z, y, torch.Generator().manual_seed(1))
     generator = torch.Generator().manual_seed(1)
     noise, t = torch.randn(z.shape, generator=generator), torch.randint(1000, (2,), generator=generator)
-    expected = weight[t] * model.denoising_loss(z, y, noise, t)
+    expected = weight[t] * model.loss(z, y, noise, t)
     assert loss.item() == pytest.approx(expected.mean().item(), rel=1e-5)
 
 

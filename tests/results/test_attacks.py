@@ -81,7 +81,7 @@ def test_a_line_for_each_defense_and_the_twin_at_the_end(defended: Rows) -> None
     assert lines["twin"]["MR dori [95 %]"].startswith("0.02 [")
     assert lines["first"]["MR controls"] == "0.02"
     assert lines["first"]["FID"] == "0.0900"
-    assert (lines["first"]["U-Net evaluations"], lines["second"]["U-Net evaluations"]) == ("6,000", "0")
+    assert (lines["first"]["denoiser evaluations"], lines["second"]["denoiser evaluations"]) == ("6,000", "0")
     assert (lines["first"]["training, minutes"], lines["second"]["training, minutes"]) == ("9.3", "–")
     assert lines["twin"]["MR controls"] == lines["twin"]["FID"] == "–"
 

@@ -9,14 +9,13 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from dori.core.config import build
-from dori.core.stages import Info, Result, Stages
+from dori.core.stages import Result, Stages
 from dori.steps.run import Run
 from tests.tiny import composed
 
@@ -33,11 +32,9 @@ def kill_at(stage: str, file: int) -> None:
     """Arms this process: SIGKILL when the stage is about to finish that file."""
     together, replace, now = Stages.together, os.replace, {"stage": "", "files": 0}
 
-    def watched(
-        self: Stages, name: str, inputs: dict[str, Info], compute: Callable, by_all: bool = False
-    ) -> list[Result]:
+    def watched(self: Stages, name: str, *arguments: Any, **named: Any) -> list[Result]:
         now.update(stage=name, files=0)
-        return together(self, name, inputs, compute, by_all)
+        return together(self, name, *arguments, **named)
 
     def counted(source: Any, target: Any) -> None:
         now["files"] += 1
