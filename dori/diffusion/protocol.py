@@ -5,70 +5,27 @@ Conditioning is one tensor (n, rows, width), see ``conditioning``; a time is a w
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dori.diffusion.conditioning import Rows
+from dori.diffusion.networks import Networks
 from dori.diffusion.schedules import Schedule
 
 if TYPE_CHECKING:
-    from dori.diffusion.guard import Guard
     from dori.diffusion.words import Words
 
 Call = Callable[..., Tensor]
 
 
-class Settings(Protocol):
-    """What a user sets of a model; ``dori.diffusion.pretrained`` describes each."""
-
-    name: str
-    batch: int
-    sampling_steps: int
-    guidance: float
-    images_per_prompt: int
-    noise_similarity: Callable[[Tensor, Tensor], Tensor]
-    noise_timestep: int
-    loss_weight_cap: float | None
-    stored_dtype: torch.dtype
-    guard: "Guard | None"
-    twin: "Diffusion | None"
-
-    @property
-    def base(self) -> "Diffusion | None":
-        """What the model was made of by training further, if anybody says so."""
-        ...
-
-
-class Diffusion(Settings, Protocol):
+class Diffusion(Networks, Protocol):
     """A text-to-image model; ``dori.diffusion`` has a class for each family.
 
     ``values_read_text``: whether the layers ``values`` are given the text alone, whatever the image.
     """
 
     values_read_text: ClassVar[bool]
-
-    @property
-    def identity(self) -> list[str]:
-        """What a result depends on: the model as it is, and the code that runs it."""
-        ...
-
-    @property
-    def fingerprint(self) -> str:
-        """Hash of all that is loaded."""
-        ...
-
-    @property
-    def folder(self) -> Path:
-        """Where the pipeline lies."""
-        ...
-
-    @property
-    def denoiser_folder(self) -> Path:
-        """Where the denoiser's weights lie."""
-        ...
 
     @property
     def rows(self) -> Rows:
@@ -88,36 +45,6 @@ class Diffusion(Settings, Protocol):
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """(channels, height, width)."""
-        ...
-
-    @property
-    def networks(self) -> list[nn.Module]:
-        """What a trainer moves, the denoiser first."""
-        ...
-
-    @property
-    def denoiser(self) -> nn.Module:
-        """What is attacked, pruned and trained."""
-        ...
-
-    @property
-    def skeleton(self) -> nn.Module:
-        """The denoiser without weights."""
-        ...
-
-    @property
-    def replayable(self) -> list[str]:
-        """Modules whose outputs, a row a sample, decide all that follows them."""
-        ...
-
-    @property
-    def device(self) -> torch.device:
-        """Where the denoiser is."""
-        ...
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the denoiser's weights."""
         ...
 
     # conditioning
@@ -200,37 +127,4 @@ class Diffusion(Settings, Protocol):
     @property
     def evaluations_per_image(self) -> int:
         """Samples through the denoiser for one picture, at most."""
-        ...
-
-    # layers and weights
-    def check_sound(self) -> float:
-        """Raises InputError: weights or answers that are not finite; its answer's correlation with noise."""
-        ...
-
-    def layers(self, choice: str | list[str], loaded: bool = True) -> dict[str, nn.Linear]:
-        """The linear layers of a choice, ``loaded`` or without weights; raises InputError: none."""
-        ...
-
-    def first_column(self, layer: str) -> int:
-        """Where a layer's columns begin that are the feed-forward's."""
-        ...
-
-    def with_denoiser(self, folder: Path) -> Self:
-        """The same model with another denoiser's weights."""
-        ...
-
-    def fresh(self) -> Self:
-        """The same model, with networks of its own in memory."""
-        ...
-
-    def guarded(self, guard: "Guard") -> Self:
-        """The same model behind a mitigation of its sampler."""
-        ...
-
-    def save(self, folder: Path) -> None:
-        """The pipeline in diffusers' format."""
-        ...
-
-    def save_denoiser(self, denoiser: nn.Module, folder: Path, adapters: bool = False) -> None:
-        """A network in the denoiser's place; adapters first as a file of their own."""
         ...
