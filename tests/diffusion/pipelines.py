@@ -32,6 +32,7 @@ from transformers import (
 from tests import tiny
 
 WIDTH, LATENTS, T5_TOKENS = 16, 4, 12
+NARROW, WIDE = 8, 24  # XL's text encoders, side by side as wide as its U-Net reads
 
 
 def clip(kind: type, width: int, tokens: CLIPTokenizer) -> nn.Module:
@@ -69,17 +70,17 @@ def vae(shift: float | None) -> AutoencoderKL:
 def stable_diffusion_xl(zeros: bool = True) -> DiffusionPipeline:
     unet = UNet2DConditionModel(
         sample_size=8, in_channels=LATENTS, out_channels=LATENTS, block_out_channels=(16, 32),
-        layers_per_block=1, cross_attention_dim=2 * WIDTH, attention_head_dim=2, norm_num_groups=8,
+        layers_per_block=1, cross_attention_dim=NARROW + WIDE, attention_head_dim=2, norm_num_groups=8,
         use_linear_projection=True, down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"), transformer_layers_per_block=(1, 2),
         addition_embed_type="text_time", addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=WIDTH + 6 * 8,
+        projection_class_embeddings_input_dim=WIDE + 6 * 8,
     )  # fmt: skip
     tokens = tiny.words()
     return StableDiffusionXLPipeline(
         vae=vae(None), unet=unet, tokenizer=tokens, tokenizer_2=tiny.words(),
-        text_encoder=clip(CLIPTextModel, WIDTH, tokens),
-        text_encoder_2=clip(CLIPTextModelWithProjection, WIDTH, tokens),
+        text_encoder=clip(CLIPTextModel, NARROW, tokens),
+        text_encoder_2=clip(CLIPTextModelWithProjection, WIDE, tokens),
         scheduler=EulerDiscreteScheduler(
             beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", steps_offset=1,
             timestep_spacing="leading",

@@ -1,6 +1,5 @@
 """A checkpoint in a single file, in the names of the original code, is the model that it was made from."""
 
-import re
 import shutil
 from pathlib import Path
 
@@ -13,70 +12,8 @@ from dori.core.errors import InputError
 from dori.diffusion import pretrained
 from dori.diffusion.family import Family
 from tests import tiny
-from tests.diffusion.folders import weights
+from tests.diffusion.original import original
 from tests.diffusion.pipelines import T5_TOKENS, saved
-
-LEVELS, PER_LEVEL = 3, 1  # of the tiny U-Net: resolutions, and residual blocks at each
-
-
-def unet_name(name: str) -> str:
-    """Of the original U-Net, whose blocks are numbered through from the input to the output."""
-    for ours, theirs in {
-        "time_embedding.linear_1": "time_embed.0", "time_embedding.linear_2": "time_embed.2",
-        "conv_in": "input_blocks.0.0", "conv_norm_out": "out.0", "conv_out": "out.2",
-    }.items():  # fmt: skip
-        if name.startswith(f"{ours}."):
-            return name.replace(ours, theirs)
-    found = re.match(
-        r"(down|mid|up)_blocks?\.(?:(\d)\.)?(resnets|attentions|downsamplers|upsamplers)\.(\d)\.", name
-    )
-    assert found
-    side, level, kind, place = found[1], int(found[2] or 0), found[3], int(found[4])
-    rest = name[found.end() :]
-    for ours, theirs in {
-        "norm1.": "in_layers.0.", "conv1.": "in_layers.2.", "norm2.": "out_layers.0.",
-        "conv2.": "out_layers.3.", "time_emb_proj.": "emb_layers.1.", "conv_shortcut.": "skip_connection.",
-    }.items():  # fmt: skip
-        if kind == "resnets" and rest.startswith(ours):
-            rest = rest.replace(ours, theirs)
-    second = int(kind == "attentions")
-    if side == "mid":
-        return f"middle_block.{1 if second else 2 * place}.{rest}"
-    if kind == "downsamplers":
-        return f"input_blocks.{(level + 1) * (PER_LEVEL + 1)}.0.{rest.replace('conv', 'op')}"
-    if kind == "upsamplers":  # after the last block's residual and, where it has one, its attention
-        return f"output_blocks.{level * (PER_LEVEL + 1) + PER_LEVEL}.{1 if level == 0 else 2}.{rest}"
-    if side == "down":
-        return f"input_blocks.{1 + level * (PER_LEVEL + 1) + place}.{second}.{rest}"
-    return f"output_blocks.{level * (PER_LEVEL + 1) + place}.{second}.{rest}"
-
-
-def vae_name(name: str) -> str:
-    """Of the original autoencoder, whose decoder counts its levels from the finest."""
-    name = re.sub(r"down_blocks\.(\d)\.resnets\.", r"down.\1.block.", name)
-    name = re.sub(r"down_blocks\.(\d)\.downsamplers\.0", r"down.\1.downsample", name)
-    name = re.sub(r"up_blocks\.(\d)\.resnets\.", lambda m: f"up.{LEVELS - 1 - int(m[1])}.block.", name)
-    name = re.sub(r"up_blocks\.(\d)\.upsamplers\.0", lambda m: f"up.{LEVELS - 1 - int(m[1])}.upsample", name)
-    name = re.sub(r"mid_block\.resnets\.(\d)", lambda m: f"mid.block_{int(m[1]) + 1}", name)
-    name = name.replace("mid_block.attentions.0", "mid.attn_1").replace("conv_norm_out", "norm_out")
-    name = (
-        name.replace("group_norm", "norm")
-        .replace("to_out.0", "proj_out")
-        .replace("conv_shortcut", "nin_shortcut")
-    )
-    return re.sub(r"attn_1\.to_(\w)", r"attn_1.\1", name)
-
-
-def original(folder: Path) -> dict[str, Tensor]:
-    """Stable Diffusion's weights as its original code named them."""
-    found = {f"model.diffusion_model.{unet_name(k)}": v for k, v in weights(folder, "unet").items()}
-    for name, value in weights(folder, "vae").items():
-        told = vae_name(name)
-        convolved = "attn_1" in told and value.ndim == 2  # attention was of 1 x 1 convolutions
-        found[f"first_stage_model.{told}"] = value[:, :, None, None].contiguous() if convolved else value
-    for name, value in weights(folder, "text_encoder").items():
-        found[f"cond_stage_model.transformer.text_model.{name.removeprefix('text_model.')}"] = value
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +46,15 @@ def test_its_pictures_are_those_of_the_folder(
     model, folder = opened(file, tmp_path, described), opened(epsilon_folder, tmp_path, None)
     assert torch.equal(pictures(model), pictures(folder))
     assert not list(tmp_path.glob("*/*.partial"))
+
+
+def test_so_are_xls(tmp_path: Path) -> None:
+    folder = saved("xl", tmp_path / "pipeline")
+    save_file(original(folder), tmp_path / "model.safetensors")
+    config = tmp_path / "described"
+    shutil.copytree(folder, config, ignore=shutil.ignore_patterns("*.safetensors"))
+    model = opened(tmp_path / "model.safetensors", tmp_path, config, size=(32, 24))
+    assert torch.equal(pictures(model), pictures(opened(folder, tmp_path, None, size=(32, 24))))
 
 
 def test_it_is_converted_once_and_another_file_is_another_model(
