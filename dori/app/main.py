@@ -104,7 +104,8 @@ def work(cfg: DictConfig, output: Path, leads: bool = True) -> list[dict]:
     from dori.steps.soundness import check_models
 
     run = Run.configured(cfg)
-    gc.enable()  # all is imported, see dori.__main__
+    gc.freeze()  # what is imported is no garbage, and need not be looked at
+    gc.enable()  # see dori.__main__
     if not leads:
         check_models(run.stages, run.diffusion, run.diffusion.twin)
         return build(cfg.study)(run).rows

@@ -117,14 +117,17 @@ def check_overrides(words: list[str], config_dir: str | None = None) -> None:
         for option in _options(override):
             if option not in known[override.key_or_group]:
                 raise unknown(f"option of {override.key_or_group}", option, known[override.key_or_group])
-    cfg = _composed([f"{o.get_key_element()}={_first(o)}" for o in chosen if _options(o)], own)
-    for override in overrides:
-        key = override.key_or_group
-        # what is added is checked against its constructor when the job begins
-        added = override.is_add() or override.is_force_add()
-        if override in chosen or added or override.is_delete() or key.startswith("hydra"):
-            continue
-        _check_key(cfg, key, known)
+    wanted = [override for override in overrides if override not in chosen and _is_looked_up(override)]
+    if wanted:
+        cfg = _composed([f"{o.get_key_element()}={_first(o)}" for o in chosen if _options(o)], own)
+        for override in wanted:
+            _check_key(cfg, override.key_or_group, known)
+
+
+def _is_looked_up(override: Override) -> bool:
+    """What is added is checked against its constructor when the job begins."""
+    added = override.is_add() or override.is_force_add()
+    return not (added or override.is_delete() or override.key_or_group.startswith("hydra"))
 
 
 def places(overrides: list[Override], config_dir: str | None) -> list[str]:
