@@ -29,6 +29,7 @@ class PixArtSigma(Family):
     """
 
     PATCH = 2
+    values_read_text = False  # but what the network projects it to
     KINDS = Kinds(
         PixArtSigmaPipeline,
         {"transformer": PixArtTransformer2DModel, "vae": AutoencoderKL, "text_encoder": T5EncoderModel},

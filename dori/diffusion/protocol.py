@@ -22,7 +22,7 @@ Call = Callable[..., Tensor]
 class Diffusion(Networks, Protocol):
     """A text-to-image model; ``dori.diffusion`` has a class for each family.
 
-    ``values_read_text``: whether the layers ``values`` are given the text alone, whatever the image.
+    ``values_read_text``: whether the layers ``values`` are given the sequence itself, whatever the image.
     """
 
     values_read_text: ClassVar[bool]

@@ -12,6 +12,7 @@ from torch import Tensor
 from dori.diffusion import pretrained
 from dori.diffusion.family import Family
 from dori.diffusion.schedules.flow import LOGIT_NORMAL
+from dori.pruning.nemo.statistics import activations
 from tests import tiny
 from tests.diffusion.folders import edit
 from tests.diffusion.pipelines import FAMILIES, T5_TOKENS, saved
@@ -141,6 +142,18 @@ def test_pixart_is_known_by_the_name_that_its_transformer_was_published_under(
     found, model = pretrained(str(copy), name="tiny", **told), make("pixart")
     y, noise = model.encode_prompts(tiny.prompts(1)), noise_of(model, 1)
     assert torch.equal(found.sample(y, noise), model.sample(y, noise))
+
+
+def test_nemo_hears_pixarts_values_as_the_network_gives_them_the_text(make: Make) -> None:
+    """Which is projected once, the same in every block and whatever the image."""
+    model = make("pixart")
+    y = model.encode_prompts(tiny.prompts(3))
+    found = activations(model, model.layers("values"), y)
+    transformer = plain(model).transformer
+    assert len(found) == len(transformer.transformer_blocks) == 2
+    for name, answers in found.items():
+        values = transformer.get_submodule(name)(transformer.caption_projection(y))
+        torch.testing.assert_close(answers, values.abs().mean(1))
 
 
 def test_pixarts_padding_gets_no_gradient_and_its_loss_is_of_the_noise(make: Make) -> None:

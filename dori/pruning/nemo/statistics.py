@@ -18,8 +18,8 @@ from dori.pruning.nemo.noise_difference import PUBLISHED_SEED
 def activations(diffusion: Diffusion, layers: dict[str, nn.Linear], y: Tensor) -> dict[str, Tensor]:
     """Mean over tokens of value layers' |output|: (n, neurons) per layer, of conditionings (n, rows, width).
 
-    Where the layers read the text as it stands, it is all that they are given. In joint attention the text
-    has been among the image's tokens before: there the model looks at one noise, at NeMo's time; ours.
+    Where the layers read the text as it stands, it is all that they are given. Elsewhere it was projected,
+    or among the image's tokens, before: there the model looks at one noise, at NeMo's time; ours.
     """
     if diffusion.values_read_text:
         text, _ = diffusion.rows.unpack(y)
