@@ -24,8 +24,9 @@ MINNOW = PACKAGE / "minnow/weights"
 def audited(
     path: str | None, *, name: str, lora: str | list[str] | None = None,
     lora_scale: float | list[float] = 1.0, base: str | None = None, variant: str | None = None,
-    revision: str | None = None, dtype: str = "float32", sampling_steps: int = 50, guidance: float = 7.5,
-    batch: int = 16, truncate_prompts: bool = True,
+    revision: str | None = None, dtype: str = "float32", size: tuple[int, int] | None = None,
+    sampling_steps: int = 50, guidance: float = 7.5, true_guidance: float = 1.0,
+    text_tokens: int | None = None, batch: int = 16, truncate_prompts: bool = True,
 ) -> Diffusion:  # fmt: skip
     """The model in a folder or of a hub id, with its base as the twin.
 
@@ -42,8 +43,9 @@ def audited(
     """
     path = str(MINNOW / "minnow") if path is None else path
     settings: dict[str, Any] = {
-        "variant": variant, "dtype": dtype, "sampling_steps": sampling_steps, "guidance": guidance,
-        "batch": batch, "truncate_prompts": truncate_prompts,
+        "variant": variant, "dtype": dtype, "size": size, "sampling_steps": sampling_steps,
+        "guidance": guidance, "true_guidance": true_guidance, "text_tokens": text_tokens, "batch": batch,
+        "truncate_prompts": truncate_prompts,
     }  # fmt: skip
     merged = adapters(lora, lora_scale)  # refused before any model is looked at
     twin: Diffusion | None
