@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 from dori.data.collection import HELD_OUT, TRAINING, Collection
 from dori.steps.run import Run
 from dori.steps.subjects import Pictures, Subject
-from dori.studies.audit.drawn import Ask, ask, asked, originals
+from dori.studies.audit.described import originals
+from dori.studies.audit.drawn import Ask, ask, asked
 from dori.studies.audit.options import Options
 from dori.studies.audit.screening import screened
 

@@ -1,31 +1,28 @@
 """Outputs of a model in one table, their descriptors, and which of them is nearest to each picture.
 
-What asks for a stage (``asked``, ``measured``) is apart from what looks into it (``seen``, ``read``): a study
-asks first for all that no result decides, and its plan knows it.
+What asks for a stage (``asked``) is apart from what looks into it (``seen``): a study asks first for all that
+no result decides, and its plan knows it.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from dori.core.fingerprints import fingerprint
-from dori.core.predict import Predictor
 from dori.data import Target
 from dori.data.pictures import digest
-from dori.data.targets import Ordinary
 from dori.diffusion.images import file_name
 from dori.steps.draw import draw as pictures_of
 from dori.steps.subjects import Attacked, Pictures, Subject
+from dori.studies.audit.described import measured, read
 
 if TYPE_CHECKING:
-    from dori.core.stages import Info, Result
     from dori.steps.run import Run
 
 BLOCK = 256  # pictures that are compared with all outputs at once
@@ -118,35 +115,6 @@ def of_files(run: "Run", files: list[Path]) -> Drawn:
     table = pd.DataFrame(rows, columns=COLUMNS)
     identity = fingerprint([digest(file) for file in files])
     return Drawn(table, read(measured(run, files, identity, f"{len(files)} outputs")))
-
-
-def originals(run: "Run", targets: list[Target], what: str) -> "Result | None":
-    """The stage of the descriptors of the targets' own pictures, read as they are needed."""
-    identity = fingerprint([target.identity[-1] for target in targets])
-    return measured(run, [target.image for target in targets], identity, what)
-
-
-def measured(run: "Run", pictures: Sequence[Any], identity: str, what: str) -> "Result | None":
-    """The stage of the pictures' descriptors; none without pictures."""
-    if not pictures:
-        return None
-    label = f"measure: {what}"
-
-    def compute(folder: Path) -> "Info":
-        ordinary, predictor = Ordinary([], list(pictures)), Predictor(run.trainer, label)
-        run.evaluation.made.describe_reference(ordinary, folder, predictor, "sscd")
-        return {"ruler": run.evaluation.made.networks["sscd"].name}
-
-    inputs = {"pictures": identity, "evaluation": run.evaluation.identity}
-    return run.stages.run("descriptors", inputs, compute, label, by_all=True)
-
-
-def read(result: "Result | None") -> Tensor:
-    """Descriptors (n, d), unit vectors."""
-    if result is None:
-        return torch.zeros(0, 1)
-    found = load_file(result.folder / "features.safetensors")["sscd"].float()
-    return torch.nn.functional.normalize(found, dim=1)
 
 
 def nearest(pictures: Tensor, names: Sequence[str], drawn: Drawn) -> Best:

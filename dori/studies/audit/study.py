@@ -13,7 +13,8 @@ from dori.steps.subjects import Subject
 from dori.studies.audit.alone import Alone, alone, apart
 from dori.studies.audit.beforehand import Beforehand, beforehand, of_nobody
 from dori.studies.audit.checkpoints import findings
-from dori.studies.audit.drawn import Drawn, nearest, of_files, read, seen
+from dori.studies.audit.described import read
+from dori.studies.audit.drawn import Drawn, nearest, of_files, seen
 from dori.studies.audit.elicitation import Balls, in_balls
 from dori.studies.audit.options import Options
 from dori.studies.audit.pages import Pages
