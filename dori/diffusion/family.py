@@ -17,7 +17,6 @@ from dori.core.errors import InputError
 from dori.core.tokenizing import ONE
 from dori.diffusion import autoencoder, sampler
 from dori.diffusion.checks.fit import check_problems
-from dori.diffusion.checks.sound import check_sound
 from dori.diffusion.conditioning import Rows
 from dori.diffusion.layers import Choice, layers_of
 from dori.diffusion.pretrained import Pretrained
@@ -211,10 +210,6 @@ class Family(Pretrained):
         """Samples through the denoiser for one picture, at most."""
         guard = self.guard.samples if self.guard else 0
         return self.sampling_steps * self.samples_at(self.guidance) + guard
-
-    def check_sound(self) -> float:
-        """The correlation of its answer to noise with that noise, see ``checks.sound``."""
-        return check_sound(self)
 
     # layers
 

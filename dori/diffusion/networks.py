@@ -86,10 +86,6 @@ class Networks(Settings, Protocol):
         """Of the denoiser's weights."""
         ...
 
-    def check_sound(self) -> float:
-        """Raises InputError: weights or answers that are not finite; its answer's correlation with noise."""
-        ...
-
     def layers(self, choice: str | list[str], loaded: bool = True) -> dict[str, nn.Linear]:
         """The linear layers of a choice, ``loaded`` or without weights; raises InputError: none."""
         ...

@@ -137,10 +137,12 @@ def test_a_defense_is_trained_by_both_ranks(
 
 
 def test_locality_is_the_same_on_two_ranks(
-    epsilon_folder: Path, table: Path, ordinary: Path, measures: Path, root: Path
+    epsilon_folder: Path, ordinary: Path, measures: Path, root: Path
 ) -> None:
     """Triggers, distances, activations, overlaps and cuts, but for the order of sums."""
-    words = tiny.study_overrides(epsilon_folder, table, ordinary, measures, *LOCALITY)
+    (root / "six").mkdir()
+    six = tiny.build_table(root / "six", (*("verbatim",) * 4, *tiny.KINDS))  # it wants five memorized
+    words = tiny.study_overrides(epsilon_folder, six, ordinary, measures, *LOCALITY)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), "DORI_TEST": "locality"}
     for name, more in {"one": (), "two": DDP}.items():
         own = [f"cache={root / f'locality-{name}'}", f"hydra.run.dir={root / f'local-{name}'}", *more]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,7 +26,7 @@ from tests.studies.test_defending import SURROGATES
 from tests.studies.test_locality import SMALL as LOCALITY
 
 pytestmark = pytest.mark.slow
-ASKED = ("dori.core.stages", "dori.core.fingerprints", "dori.diffusion.stable_diffusion")
+ASKED = ("dori.core.stages", "dori.core.fingerprints", "dori.diffusion.pretrained")
 # the machinery that runs within a stage where that asks for another one; pairs count by their pixels
 BESIDE = {"dori.core.stages", "dori.data.folder"}
 TRAINED = [
@@ -149,7 +150,7 @@ def test_whatever_runs_in_a_stage_is_in_its_fingerprint(
     job: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     for module in ASKED:
-        monkeypatch.setattr(f"{module}.code_of", lambda name: f"code of {name}")
+        monkeypatch.setattr(import_module(module), "code_of", lambda name: f"code of {name}")
     with watched(monkeypatch) as seen:
         job(tmp_path, *JOBS[name])
     assert len({each.label for each in seen}) > 6
@@ -238,7 +239,9 @@ def test_an_edit_changes_the_stages_that_reach_it_and_no_others(
     assert len(modules) > 40
     for module in modules:
         must = {label for label, wanted in needed.items() if module in wanted} & everything
-        assert must <= again(str(Path(*module.split(".")[1:])) + ".py"), module
+        path = Path(*module.split(".")[1:])
+        name = path / "__init__.py" if (copy / path).is_dir() else path.with_suffix(".py")
+        assert must <= again(str(name)), module
 
 
 def _needed(seen: list[Seen]) -> dict[str, set[str]]:

@@ -94,7 +94,7 @@ def patterns(*kinds: str) -> list[str]:
 def pickled(path: str, file: Path) -> InputError:
     """Of a checkpoint that is not opened."""
     return InputError(
-        f"model.path {path!r} is a pickled checkpoint ({file.name}), which can run code when loaded: give it"
+        f"model.path {path!r} is a pickled single file ({file.name}), which can run code when loaded: give it"
         " as safetensors"
     )
 
