@@ -221,6 +221,7 @@ def work(folder):
         time.sleep(1000)
     except Stopped:
         (folder / "ended").touch()
+        time.sleep(2)  # as soon as one is gone, joblib kills the others
         os._exit(1)
 @stoppable
 def main():

@@ -66,9 +66,10 @@ def test_the_contract_names_what_there_is(job: Callable[[str], Path]) -> None:
     assert contract.ROW.keys() - OF_LOCALITY == {key for row in rows for key in row}
     figures = {key for row in rows for figure in row["metrics"].values() for key in figure}
     assert figures >= contract.FIGURE.keys()
-    # all but those that take locality, a twin or many captions
+    # all but those that take locality, a twin, many captions or a pooled vector
     elsewhere = {*contract.LOCALITY, "MR_over_twin", "FID_floor", "Triggers", "Share", "Images", "Fall",
-                 "Used_fall", "Below_others", "Selected", "Weights"}  # fmt: skip
+                 "Used_fall", "Below_others", "Selected", "Weights", "Displacement_sequence",
+                 "Displacement_pooled"}  # fmt: skip
     assert contract.METRICS.keys() - elsewhere - {name for row in rows for name in row["metrics"]} == set()
 
 
