@@ -30,13 +30,15 @@ class Course:
         self.open: list[Sequence[str]] = []
 
     def begun(self, labels: Sequence[str]) -> None:
+        for label in labels:  # before what is planned, where it is no part of that
+            self.stages.setdefault(label, Stage())
         if self.plan:
             plan, self.plan = self.plan, None
             for label, weight in plan().items():
                 self.stages.setdefault(label, Stage()).weight = weight
         self.open.append(labels)
         for label in labels:
-            stage = self.stages.setdefault(label, Stage())
+            stage = self.stages[label]
             stage.state, stage.began = "running", time.monotonic()
 
     def advanced(self, share: float) -> None:
