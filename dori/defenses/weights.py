@@ -59,9 +59,7 @@ class Weights:
                 f"defense.path {self.path!r} is not of {diffusion.name}'s architecture: {differing} differs"
             )
         if other.fingerprint == diffusion.fingerprint:
-            raise InputError(
-                f"defense.path {self.path!r} has {diffusion.name}'s own weights: nothing changed"
-            )
+            raise self._unchanged(diffusion)
 
     def changed(self, diffusion: Diffusion, device: str = "cpu") -> dict[str, Tensor]:
         """The weights in the file, by the names of the model's denoiser.
@@ -96,16 +94,14 @@ class Weights:
         Raises:
             InputError: none of them differs from the model's own.
         """
-        base = diffusion.with_denoiser(diffusion.denoiser_folder)  # whose weights may be written to
+        base = diffusion.fresh()  # whose weights may be written to
         own, changed = base.denoiser.state_dict(), 0
         for name, weight in self.changed(diffusion).items():
             before = own[name].clone()
             own[name].copy_(weight)
             changed += int((own[name] != before).sum())
         if not changed:
-            raise InputError(
-                f"defense.path {self.path!r} has {diffusion.name}'s own weights: nothing changed"
-            )
+            raise self._unchanged(diffusion)
         base.save_denoiser(base.denoiser, folder)
         return {"changed": changed}
 

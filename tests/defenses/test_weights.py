@@ -5,15 +5,17 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from dori.core.config import build
 from dori.core.errors import InputError
 from dori.data import Data
 from dori.data.targets import Ordinary
 from dori.defenses import Weights
+from dori.diffusion import StableDiffusion
 from dori.steps.run import Run
 from tests import tiny
+from tests.diffusion.test_lora import written
 
 NAME = "down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_v.weight"
 NOTHING = Data([], Ordinary([]))
@@ -66,6 +68,20 @@ def test_the_mitigated_model_draws_what_diffusers_draws_with_these_weights(
     assert all(torch.equal(found[name], weight) for name, weight in unet.state_dict().items())
     drawn = outcome.images.groupby("setting")["file"].first()
     assert Path(drawn["weights"]).read_bytes() != Path(drawn["original"]).read_bytes()
+
+
+def test_what_is_laid_over_a_model_with_a_lora_leaves_the_lora_in_it(
+    v_folder: Path, forms: dict[str, Path], tmp_path: Path
+) -> None:
+    lora = str(written(v_folder, "diffusers", tmp_path / "lora"))
+    plain, merged = (StableDiffusion(str(v_folder), name="m", lora=each) for each in (None, lora))
+    Weights(str(forms["partial"])).write(merged, tmp_path / "out")
+    found = merged.with_denoiser(tmp_path / "out").denoiser.state_dict()
+    given = load_file(forms["partial"])[f"unet.{NAME}"]
+    assert torch.equal(found[NAME], given)
+    own, base = merged.denoiser.state_dict(), plain.denoiser.state_dict()
+    by_lora = [name for name in own if name != NAME and not torch.equal(own[name], base[name])]
+    assert by_lora and all(torch.equal(found[name], own[name]) for name in by_lora)
 
 
 def test_weights_of_another_model_or_of_none_are_refused(
