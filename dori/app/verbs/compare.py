@@ -13,6 +13,7 @@ from dori.app.jobs import is_done, job_folders
 from dori.core.errors import InputError
 from dori.core.files import write_atomically
 from dori.metrics.differences import paired_shares
+from dori.metrics.memorization_rate import THRESHOLD
 from dori.results.figures.curves import name_of
 from dori.results.reading.answers import apart
 from dori.results.reading.block import Block
@@ -91,16 +92,15 @@ def _parsed(arguments: list[str]) -> Namespace:
 
 def cases_of(run: str, folder: Path) -> list[Case]:
     """The rows of a job, or of the finished jobs of a multirun; a row that several have is there once."""
-    jobs = (
-        [folder] if (folder / "images.parquet").exists() else [j for j in job_folders(folder) if is_done(j)]
-    )
+    jobs = [job for job in job_folders(folder) or [folder] if is_done(job)]
     if not jobs:
         raise InputError(f"no finished job lies in {folder}: give the folder of a job or of a multirun")
     found: dict[str, Case] = {}
     for job in jobs:
-        images = read_images(job / "images.parquet")
+        file = job / "images.parquet"  # which a study with pages of its own does not leave
+        images = read_images(file) if file.exists() else None
         for row in read_rows(job / "rows.json"):
-            found.setdefault(identity(row), Case(run, row, hits_of(row, images)))
+            found.setdefault(identity(row), Case(run, row, {} if images is None else hits_of(row, images)))
     return list(found.values())
 
 
@@ -111,7 +111,7 @@ def hits_of(row: Row, images: pd.DataFrame) -> Hits:
         spent = row["params"].get(key)
         own = own[own[key].isna() if spent is None else own[key] == spent]
     own = own[~own["target"].isin(row.get("failed") or [])]
-    threshold = row["params"].get("evaluation.threshold", 0.7)
+    threshold = row["params"].get("evaluation.threshold", THRESHOLD)
     highest = own.groupby(["target", "prompt"])["sscd_orig"].max()
     return {place: bool(similarity > threshold) for place, similarity in highest.items()}
 

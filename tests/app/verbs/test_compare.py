@@ -98,6 +98,22 @@ def test_what_is_alike_stands_together_and_every_file_has_all_lines(jobs, tmp_pa
     assert "−0.75 [−0.9" in capsys.readouterr().out
 
 
+def test_a_study_that_leaves_no_images_is_compared_as_of_other_targets(jobs, capsys):
+    """Also the jobs of a multirun, whose own folder has the merged rows."""
+    for job in jobs:
+        (job / "images.parquet").unlink()
+    assert command([*map(str, jobs)]) == 0
+    told = capsys.readouterr().out
+    assert "wanda+dori" in told and "−0.75 [" in told
+    multirun = jobs[0].parent / "multirun"
+    for number, job in enumerate(jobs):
+        (multirun / str(number) / ".hydra").mkdir(parents=True)
+        (multirun / str(number) / ".hydra" / "overrides.yaml").write_text(f"- seed={number}\n")
+        (multirun / str(number) / "rows.json").write_bytes((job / "rows.json").read_bytes())
+    (multirun / "rows.json").write_text("[]\n")
+    assert {case.row["params"]["pruning_ratio"] for case in cases_of("A", multirun)} == {0.1, 0.2}
+
+
 def test_a_folder_without_a_finished_job_is_refused(tmp_path):
     with pytest.raises(InputError, match="no finished job lies in"):
         command([str(tmp_path)])
