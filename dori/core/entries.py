@@ -22,6 +22,7 @@ from dori.core.locks import locked
 log = logging.getLogger(__name__)
 Info = dict[str, Any]
 DONE = "done.json"
+DAMAGED = ".damaged"  # behind the name of what is being removed
 _told: set[Path] = set()  # caches that this process has told of
 
 
@@ -75,7 +76,7 @@ def _begun(folder: Path, locks: ExitStack) -> Info | None:
             info = read(folder)
         except ValueError:
             log.warning("cache entry %s is damaged: computing it again", folder)
-            _remove(folder)
+            remove(folder)
             info = None
         if info is None:
             partial(folder).mkdir(exist_ok=True)
@@ -117,11 +118,12 @@ def _stat(path: Path) -> list[int]:
     return [found.st_size, found.st_mtime_ns]
 
 
-def _remove(folder: Path) -> None:
+def remove(folder: Path) -> None:
     """Out of the way at once; what another user keeps from being deleted stays under another name."""
-    away = folder.with_suffix(".damaged")
-    shutil.rmtree(away, ignore_errors=True)
-    os.replace(folder, away)
+    away = folder.with_suffix(DAMAGED)
+    if folder != away:  # whose removal failed before
+        shutil.rmtree(away, ignore_errors=True)
+        os.replace(folder, away)
     shutil.rmtree(away, ignore_errors=True)
 
 

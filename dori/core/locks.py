@@ -12,19 +12,22 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
     """Alone with what the lock file ``path`` stands for; the file goes with the lock.
 
     Where the file system knows no locks (some NFS, Lustre), the run says so and goes on without.
 
     Raises:
         OSError: the file is not there and cannot be made.
+        BlockingIOError: somebody has the lock, and nobody is to ``wait``.
     """
     while True:
         file = _opened(path)
         try:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX)
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                raise
             except OSError as error:
                 _cannot_lock(path.parent.parent, error.strerror)
             else:

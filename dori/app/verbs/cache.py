@@ -1,9 +1,7 @@
 """``dori cache``: what the cache holds, by stage and age, and ``dori cache prune`` to make room."""
 
-import fcntl
 import os
 import re
-import shutil
 import time
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterator
@@ -14,7 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from dori.core.disk import amount
+from dori.core.entries import DAMAGED, remove
 from dori.core.errors import InputError
+from dori.core.locks import locked
 
 DAY = 86_400  # seconds
 UNITS = {"h": 3_600, "d": DAY, "w": 7 * DAY}
@@ -110,21 +110,9 @@ def pruned(root: Path, age: float, dry: bool) -> str:
 
 
 def _removed(folder: Path) -> bool:
-    lock = folder.with_suffix(".lock")
     try:
-        file = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError:
+        with locked(folder.with_suffix(".lock"), wait=False):
+            remove(folder)
+    except OSError:  # somebody is at it, or it is another user's
         return False
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        away = folder.with_suffix(".damaged")
-        if folder != away:
-            shutil.rmtree(away, ignore_errors=True)
-            os.replace(folder, away)  # out of the way at once: nobody finds half of it
-        shutil.rmtree(away)
-        lock.unlink()
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(file)
+    return not folder.with_suffix(DAMAGED).exists()
