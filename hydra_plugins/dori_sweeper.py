@@ -1,15 +1,14 @@
 """``hydra/sweeper=dori``: where Hydra looks for sweepers."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import JobStatus
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, OmegaConf
 
 from dori.core.errors import Failure, InputError
 
@@ -58,29 +57,15 @@ class DoriSweeper(BasicSweeper):
 
     def validate_batch_is_legal(self, batch: Sequence[Sequence[str]]) -> None:
         """Raises InputError with what is wrong, job by job."""
-        from dori.app.jobs import refusal
+        from dori.app.jobs import check_all
         from dori.app.main import configured
 
-        problems: dict[str, list[str]] = {}
-        for place, overrides in enumerate(batch):
-            try:
-                with self._job(list(overrides)) as cfg:
-                    configured(cfg)
-            except InputError as error:
-                problems.setdefault(str(error), []).append(str(place))
-        if problems:
-            raise refusal(problems, len(batch))
+        check_all([list(overrides) for overrides in batch], self._job, configured)
 
-    @contextmanager
-    def _job(self, overrides: list[str]) -> Iterator[DictConfig]:
+    def _job(self, overrides: list[str]) -> AbstractContextManager[DictConfig]:
         """A job's configuration, but for the number and folder that it does not have yet."""
+        from dori.app.line import as_job
+
         assert self.hydra_context is not None and self.config is not None
         cfg = self.hydra_context.config_loader.load_sweep_config(self.config, overrides)
-        with open_dict(cfg):
-            cfg.hydra.runtime.output_dir = self.config.hydra.sweep.dir
-            cfg.hydra.job.num, cfg.hydra.job.id = 0, "0"
-        state, HydraConfig.instance().cfg = HydraConfig.instance().cfg, cfg  # type: ignore[assignment]
-        try:
-            yield OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-        finally:
-            HydraConfig.instance().cfg = state
+        return as_job(cfg, Path(self.config.hydra.sweep.dir))

@@ -1,10 +1,13 @@
 """The jobs of a multirun, as they lie in its folder: which there are to be, which are done, and why not."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import yaml
+from omegaconf import DictConfig
 
 from dori.core.errors import InputError
 from dori.core.files import write_atomically
@@ -24,13 +27,29 @@ def write_failure(job: Path, why: str) -> None:
     write_atomically(job / FAILED, json.dumps({"error": why}) + "\n")
 
 
-def refusal(problems: Mapping[str, Sequence[str]], count: int) -> InputError:
-    """Of ``count`` jobs, what is wrong with which: jobs by what is wrong."""
-    if count == 1:
-        return InputError(*problems)
-    told = [f"job {', '.join(jobs)}: {text}" for text, jobs in problems.items()]
-    broken = len({job for jobs in problems.values() for job in jobs})
-    return InputError(f"{broken} of {count} jobs cannot run, so none was begun:\n  " + "\n  ".join(told))
+def check_all(
+    jobs: Sequence[list[str]], opened: Callable[[list[str]], AbstractContextManager[DictConfig]],
+    look: Callable[[DictConfig], Any],
+) -> None:  # fmt: skip
+    """``look`` at every job's configuration, which ``opened`` makes of its overrides.
+
+    Raises:
+        InputError: all that is wrong, and with which jobs.
+    """
+    problems: dict[str, list[str]] = {}
+    for place, words in enumerate(jobs):
+        try:
+            with opened(words) as cfg:
+                look(cfg)
+        except InputError as error:
+            problems.setdefault(str(error), []).append(str(place))
+    if not problems:
+        return
+    if len(jobs) == 1:
+        raise InputError(*problems)
+    told = [f"job {', '.join(places)}: {text}" for text, places in problems.items()]
+    broken = sum(map(len, problems.values()))
+    raise InputError(f"{broken} of {len(jobs)} jobs cannot run, so none was begun:\n  " + "\n  ".join(told))
 
 
 def job_folders(folder: Path) -> list[Path]:
@@ -47,15 +66,32 @@ def is_done(job: Path) -> bool:
 
 def problems(folder: Path) -> list[str]:
     """Why jobs are not done, in a sentence each: with the overrides that not all jobs share."""
-    found = {job: overrides(job) for job in job_folders(folder)}
-    missing = [job for job in planned(folder) if job not in found.values()]
-    shared = set.intersection(*(set(words) for words in [*found.values(), *missing])) if found else set()
-    told = [
-        f"job {job.name}{_said(words, shared)} {_why(job)}"
-        for job, words in found.items()
-        if not is_done(job)
-    ]
-    return [*told, *(f"job{_said(words, shared)} did not begin" for words in missing)]
+    told = []
+    for job, own in listed(folder):
+        which = f"job {job.name}" if job else "job"
+        which += f" ({own})" if own else ""
+        if job is None:
+            told.append(f"{which} did not begin")
+        elif not is_done(job):
+            why = failure(job)
+            told.append(f"{which} is not finished" if why is None else f"{which} failed: {why}")
+    return told
+
+
+def listed(folder: Path) -> list[tuple[Path | None, str]]:
+    """Every job with the overrides that not all share; last, without a folder, those that did not begin."""
+    begun = [(job, overrides(job)) for job in job_folders(folder)]
+    words = [words for _, words in begun]
+    waiting = [(None, job) for job in planned(folder) if job not in words]
+    everything = [*begun, *waiting]
+    shared = set.intersection(*(set(words) for _, words in everything)) if everything else set()
+    return [(job, " ".join(word for word in words if word not in shared)) for job, words in everything]
+
+
+def failure(job: Path) -> str | None:
+    """Why a job failed; None where it did not."""
+    file = job / FAILED
+    return str(json.loads(file.read_text())["error"]) if file.exists() else None
 
 
 def overrides(job: Path) -> list[str]:
@@ -71,14 +107,3 @@ def planned(folder: Path) -> list[list[str]]:
     """The overrides of each job that there is to be."""
     file = folder / PLANNED
     return json.loads(file.read_text()) if file.exists() else []
-
-
-def _said(words: list[str], shared: set[str]) -> str:
-    own = " ".join(word for word in words if word not in shared)
-    return f" ({own})" if own else ""
-
-
-def _why(job: Path) -> str:
-    if (job / FAILED).exists():
-        return f"failed: {json.loads((job / FAILED).read_text())['error']}"
-    return "is not finished"

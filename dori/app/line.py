@@ -7,20 +7,29 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import OmegaConfBaseException
 
-from dori.app.overrides import checked, folder_of, places, quoted
-from dori.core.config import CONF
+from dori.app.overrides import checked, composed, folder_of, places
 from dori.core.errors import InputError
+
+
+@contextmanager
+def as_job(cfg: DictConfig, folder: Path) -> Iterator[DictConfig]:
+    """A job's part of what Hydra composed; within, Hydra knows of it as of one that runs in ``folder``."""
+    with open_dict(cfg):
+        cfg.hydra.runtime.output_dir = str(folder)
+        cfg.hydra.job.num, cfg.hydra.job.id = 0, "0"
+    state, HydraConfig.instance().cfg = HydraConfig.instance().cfg, cfg  # type: ignore[assignment]
+    try:
+        yield OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    finally:
+        HydraConfig.instance().cfg = state
 
 
 @dataclass(frozen=True)
@@ -79,24 +88,12 @@ class CommandLine:
     @contextmanager
     def job(self, words: list[str]) -> Iterator[DictConfig]:
         """A job's configuration, but for the number and the folder that it does not have."""
-        cfg = self.composed(words)
-        with open_dict(cfg):
-            cfg.hydra.runtime.output_dir = str(Path.cwd())
-            cfg.hydra.job.num, cfg.hydra.job.id = 0, "0"
-        state, HydraConfig.instance().cfg = HydraConfig.instance().cfg, cfg  # type: ignore[assignment]
-        try:
-            yield OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
-        finally:
-            HydraConfig.instance().cfg = state
+        with as_job(self.composed(words), Path.cwd()) as cfg:
+            yield cfg
 
     def composed(self, words: list[str]) -> DictConfig:
         """The configuration of some overrides, with Hydra's own."""
-        own = ",".join(map(quoted, self._places))
-        try:
-            with initialize_config_dir(str(CONF), version_base="1.3"):
-                return compose("config", [*words, f"hydra.searchpath=[{own}]"], return_hydra_config=True)
-        except (HydraException, OmegaConfBaseException) as error:
-            raise InputError(f"the configuration cannot be composed: {error}") from error
+        return composed(words, self._places, with_hydra=True)
 
     @property
     def _of_sweeper(self) -> list[Override]:

@@ -119,7 +119,7 @@ def check_overrides(words: list[str], config_dir: str | None = None) -> None:
                 raise unknown(f"option of {override.key_or_group}", option, known[override.key_or_group])
     wanted = [override for override in overrides if override not in chosen and _is_looked_up(override)]
     if wanted:
-        cfg = _composed([f"{o.get_key_element()}={_first(o)}" for o in chosen if _options(o)], own)
+        cfg = composed([f"{o.get_key_element()}={_first(o)}" for o in chosen if _options(o)], own)
         for override in wanted:
             _check_key(cfg, override.key_or_group, known)
 
@@ -173,11 +173,18 @@ def _first(override: Override) -> str:
     return found[0] if override.is_sweep_override() or len(found) == 1 else f"[{','.join(found)}]"
 
 
-def _composed(choices: list[str], own: list[str]) -> DictConfig:
-    searched = ",".join(map(quoted, own))
+def composed(words: list[str], own: list[str], with_hydra: bool = False) -> DictConfig:
+    """The configuration of some overrides, ``own``: with options from these places besides dori's.
+
+    ``with_hydra``: Hydra's own settings are in it, too.
+
+    Raises:
+        InputError: what Hydra says of them.
+    """
+    searched = f"hydra.searchpath=[{','.join(map(quoted, own))}]"
     try:
         with initialize_config_dir(str(CONF), version_base="1.3"):
-            return compose("config", overrides=[*choices, f"hydra.searchpath=[{searched}]"])
+            return compose("config", [*words, searched], return_hydra_config=with_hydra)
     except (HydraException, OmegaConfBaseException) as error:
         raise InputError(f"the configuration cannot be composed: {error}") from error
 

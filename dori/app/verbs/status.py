@@ -10,7 +10,7 @@ from rich.table import Table
 
 from dori.app.course import duration
 from dori.app.heartbeat import EVERY, PROGRESS
-from dori.app.jobs import FAILED, is_done, job_folders, overrides, planned
+from dori.app.jobs import failure, is_done, listed, overrides
 from dori.core.errors import InputError
 
 SILENT = 5 * EVERY  # seconds without a heartbeat after which a job is taken for gone
@@ -21,37 +21,28 @@ def command(arguments: list[str]) -> int:
     if len(arguments) != 1:
         raise InputError("give one folder: dori status FOLDER, of a multirun or of a job")
     folder = Path(arguments[0])
-    found = {job: overrides(job) for job in job_folders(folder)}
-    waiting = [words for words in planned(folder) if words not in found.values()]
-    if not found and not waiting:
+    jobs = listed(folder)
+    if not jobs:
         raise InputError(f"there are no jobs in {folder}; give the folder of a multirun or of a job")
-    everything = [set(words) for words in [*found.values(), *waiting]]
-    shared = set.intersection(*everything) if len(everything) > 1 else set()
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     states = []
-    for job, words in found.items():
-        states.append(state_of(job, time.time()))
-        name = "" if job == folder else str(job.relative_to(folder))
-        table.add_row(name, states[-1][0], _own(words, shared), states[-1][1])
-    for words in waiting:
-        states.append(("waiting", ""))
-        table.add_row("", "waiting", _own(words, shared), "")
+    for job, own in jobs:
+        state, more = state_of(job, time.time()) if job else ("waiting", "")
+        name = str(job.relative_to(folder)) if job and job != folder else ""
+        told = " ".join(overrides(job)) if job and len(jobs) == 1 else own  # nothing sets one job apart
+        table.add_row(name, state, told, more)
+        states.append(state)
     Console(highlight=False).print(table)
-    counted = [state for state, _ in states]
-    print(", ".join(f"{counted.count(state)} {state}" for state in dict.fromkeys(counted)))
-    return int(any(state in ("failed", "gone") for state in counted))
-
-
-def _own(words: list[str], shared: set[str]) -> str:
-    return " ".join(word for word in words if word not in shared)
+    print(", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)))
+    return int(any(state in ("failed", "gone") for state in states))
 
 
 def state_of(job: Path, now: float) -> tuple[str, str]:
     """What becomes of a job, and how far it is or why it is not."""
     if is_done(job):
         return "done", ""
-    if (job / FAILED).exists():
-        return "failed", str(json.loads((job / FAILED).read_text())["error"])
+    if (why := failure(job)) is not None:
+        return "failed", why
     if not (job / PROGRESS).exists():
         return "begun", ""
     told: dict[str, Any] = json.loads((job / PROGRESS).read_text())
