@@ -1,5 +1,6 @@
 """What Stable Diffusion 1, 2 and XL share: a U-Net with cross-attention, on DDPM's schedule."""
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
@@ -42,13 +43,13 @@ class UNetFamily(Family):
         )
         self.check_text(found)
 
+    @abstractmethod
     def problems(self, unet: dict[str, Any]) -> Iterator[str]:
         """What of a U-Net's settings is of another family."""
-        raise NotImplementedError
 
+    @abstractmethod
     def check_text(self, unet: dict[str, Any]) -> None:
         """Raises InputError: a U-Net that reads other text than the text encoders give."""
-        raise NotImplementedError
 
     @property
     def replayable(self) -> list[str]:

@@ -1,6 +1,7 @@
 """``dori plan WORDS``: the stages of a job or a multirun, what is in the cache, and what the rest takes."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
@@ -23,6 +24,7 @@ class Job:
     stages: list[Planned]
     new: list[Planned]
     need: Need
+    cache: Path
 
     @property
     def cost(self) -> Cost:
@@ -42,24 +44,24 @@ def command(arguments: list[str]) -> int:
     from dori.app.main import configured
 
     line, console = CommandLine.read(arguments), Console(highlight=False)
-    jobs, known, measured, cache = [], set[tuple[str, str]](), (0.0, 0.0), None
+    jobs, known, measured = list[Job](), set[tuple[str, str]](), (0.0, 0.0)
     for words in line.jobs:
         with line.job(words) as cfg:
             run = configured(cfg)
             stages = rehearsed(run)
             new = [stage for stage in stages if not stage.cached and stage.key not in known]
             known |= {stage.key for stage in new}
-            jobs.append(Job(words, stages, new, in_cache(run)))
+            jobs.append(Job(words, stages, new, in_cache(run), run.stages.root))
             if new and not any(measured):
                 measured = pace(run)
-            cache = run.stages.root
     console.print(_of_stages(jobs[0], measured) if len(jobs) == 1 else _of_jobs(jobs, measured, line))
     left = sum(len(job.new) for job in jobs)
     if left:
         cost = total([stage for job in jobs for stage in job.new])
         need = sum(job.need.size for job in jobs if job.new)
         told = f"{left} stages, about {duration(seconds(cost, measured))}"
-        disk = f"at most {amount(need)} in {cache}, where {amount(free(cache)) if cache else 0} are free"
+        cache = jobs[0].cache
+        disk = f"at most {amount(need)} in {cache}, where {amount(free(cache))} are free"
         console.print(f"to compute: {told}; {disk}", soft_wrap=True)
         console.print(
             f"a sample through the denoiser took {1000 * measured[0]:.3g} ms, with gradient"
