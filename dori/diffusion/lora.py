@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from diffusers import DiffusionPipeline
-from huggingface_hub import snapshot_download
 from safetensors.torch import load_file
 from torch import Tensor
 
 from dori.core.errors import InputError
 from dori.core.fingerprints import digest_file
 from dori.diffusion.checks.headers import names, read_json
+from dori.diffusion.checks.hub import downloaded, is_hub_id
 
 NAMES = ("pytorch_lora_weights.safetensors", "adapter_model.safetensors")
 PEFT = "base_model.model."  # before a weight's name where peft wrote it
@@ -112,12 +112,10 @@ def _weights(adapter: Adapter, denoiser: str) -> dict[str, Tensor]:
 def _file(path: str) -> Path:
     place = Path(path).expanduser()
     if not place.exists():
-        if path.startswith((".", "/", "~")) or path.count("/") != 1:
+        if not is_hub_id(path):
             raise InputError(f"model.lora {path!r} does not exist; give a file, a folder or a hub id")
-        try:
-            place = Path(snapshot_download(path, allow_patterns=["*.safetensors", "adapter_config.json"]))
-        except Exception as error:  # of many kinds, by several libraries
-            raise InputError(f"model.lora {path!r} is no file and no reachable hub id: {error}") from error
+        wanted = ["*.safetensors", "adapter_config.json"]
+        place = downloaded("model.lora", path, "file", allow_patterns=wanted)
     if place.is_dir():
         known = [place / name for name in NAMES if (place / name).is_file()]
         files = known[:1] or sorted(place.glob("*.safetensors"))

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import diffusers
 from diffusers import DiffusionPipeline
-from huggingface_hub import snapshot_download
 
 from dori.core.errors import InputError
 from dori.core.files import as_umask
@@ -14,6 +13,7 @@ from dori.core.fingerprints import digest, digest_file, fingerprint
 from dori.core.locks import locked
 from dori.diffusion.checks.folder import patterns, pickled, pipeline_class
 from dori.diffusion.checks.headers import names, read_json
+from dori.diffusion.checks.hub import downloaded, is_hub_id
 
 STAGE = "single_file"  # its folder in the cache
 AUTOENCODER = ("first_stage_model.", "vae.")  # before its weights' names in a file that holds a whole model
@@ -82,15 +82,11 @@ def _denoiser(file: Path, described: Path) -> DiffusionPipeline:
 def _described(config: str, weights: bool) -> Path:
     """The folder with a pipeline's configurations, by which a file's weights get their places."""
     found = Path(config).expanduser()
-    if not found.exists() and config.count("/") == 1 and not config.startswith((".", "/", "~")):
+    if not found.exists() and is_hub_id(config):
         wanted = patterns("*.json", "*.txt", "*.model", *(["*.safetensors"] if weights else []))
         unwanted = [f"{name}/*.safetensors" for name in DENOISERS]
-        try:
-            return Path(snapshot_download(config, allow_patterns=wanted, ignore_patterns=unwanted))
-        except Exception as error:  # of many kinds, by several libraries
-            raise InputError(
-                f"model.config {config!r} is no folder and no reachable hub id: {error}"
-            ) from error
+        sought = {"allow_patterns": wanted, "ignore_patterns": unwanted}
+        return downloaded("model.config", config, "folder", **sought)
     if not (found / "model_index.json").is_file():
         raise InputError(
             f"model.config {config!r} has no model_index.json: give the folder or hub id of the pipeline that"

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from huggingface_hub import snapshot_download
-
 from dori.core.errors import InputError
 from dori.diffusion.checks.fit import RENAMED
 from dori.diffusion.checks.headers import read_json
+from dori.diffusion.checks.hub import downloaded, is_hub_id
 
 if TYPE_CHECKING:
     from dori.diffusion.components import Kinds
@@ -28,13 +27,10 @@ def local_folder(path: str, revision: str | None) -> Path:
     """
     folder = Path(path).expanduser()
     if not folder.exists():
-        if path.startswith((".", "/", "~")) or path.count("/") != 1:
+        if not is_hub_id(path):
             raise InputError(f"model.path {path!r} does not exist; give a folder or a hub id")
         wanted = patterns("*.json", "*.safetensors", "*.txt", "*.model")
-        try:
-            return Path(snapshot_download(path, revision=revision, allow_patterns=wanted))
-        except Exception as error:  # of many kinds, by several libraries
-            raise InputError(f"model.path {path!r} is no folder and no reachable hub id: {error}") from error
+        return downloaded("model.path", path, "folder", revision=revision, allow_patterns=wanted)
     single = [folder] if folder.is_file() else sorted(f for f in folder.iterdir() if f.suffix in SINGLE)
     # with a config.json it is one component of a pipeline
     if single and not any((folder / name).is_file() for name in ("model_index.json", "config.json")):
