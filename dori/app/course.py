@@ -1,23 +1,34 @@
 """The course of a job: which stages there are to be, how far it has come, and how long the rest takes."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from dori.core.progress import Listener
 
 
 @dataclass
 class Stage:
-    """``weight``: what it costs, in forward passes of the denoiser; 0 for what costs next to nothing."""
+    """``weight``: what it costs, in forward passes of the denoiser; 0 for what costs next to nothing.
+
+    ``seconds`` are its part of what one computation took that fills as many stages ``together``.
+    """
 
     weight: float = 0
     state: Literal["waiting", "running", "done", "cached"] = "waiting"
     share: float = 0
     began: float = 0
+    together: int = 1
     seconds: float = 0
 
+    @property
+    def took(self) -> float:
+        """Its part of the time until now."""
+        return (time.monotonic() - self.began) / self.together if self.state == "running" else self.seconds
 
-class Course:
+
+class Course(Listener):
     """Listens to the stages, beside what was planned of them.
 
     Args:
@@ -37,39 +48,37 @@ class Course:
             for label, weight in plan().items():
                 self.stages.setdefault(label, Stage()).weight = weight
         self.open.append(labels)
+        now = time.monotonic()
         for label in labels:
             stage = self.stages[label]
-            stage.state, stage.began = "running", time.monotonic()
+            stage.state, stage.began, stage.together = "running", now, len(labels)
 
     def advanced(self, share: float) -> None:
-        for label in self.open[-1] if self.open else ():
+        for label in self._last:
             self.stages[label].share = share
-
-    def looked(self, line: Mapping[str, float]) -> None:
-        """For whoever keeps figures."""
 
     def ended(self, labels: Sequence[str], cached: bool) -> None:
         for label in labels:
             stage = self.stages.setdefault(label, Stage())
+            stage.seconds = 0 if cached else stage.took
             stage.share, stage.state = 1, "cached" if cached else "done"
-            stage.seconds = 0 if cached else time.monotonic() - stage.began
         if not cached:
             self.open.remove(labels)
 
     @property
     def now(self) -> str:
         """The stage that began last and goes on."""
-        return ", ".join(self.open[-1]) if self.open else "between two stages"
+        return ", ".join(self._last) or "between two stages"
 
     @property
     def share_of_stage(self) -> float:
         """How much of the stage is done, 0 to 1."""
-        return max((self.stages[label].share for label in self.open[-1]), default=0) if self.open else 0
+        return max((self.stages[label].share for label in self._last), default=0)
 
     @property
     def share(self) -> float:
         """Of what was planned to be computed, by its cost; of the stages' number where no cost is known."""
-        wanted = [stage for stage in self.stages.values() if stage.state != "cached"]
+        wanted = self._computed
         whole = sum(stage.weight for stage in wanted)
         if not whole:
             return sum(stage.share for stage in wanted) / len(wanted) if wanted else 0
@@ -78,18 +87,23 @@ class Course:
     @property
     def left(self) -> float | None:
         """Seconds until the end, at the pace of what was computed; None as long as there is no pace."""
-        wanted = [stage for stage in self.stages.values() if stage.state != "cached" and stage.weight]
+        wanted = [stage for stage in self._computed if stage.weight]
         done = sum(stage.weight * stage.share for stage in wanted)
-        took = sum(self._took(stage) for stage in wanted)
+        took = sum(stage.took for stage in wanted)
         rest = sum(stage.weight * (1 - stage.share) for stage in wanted)
         return rest * took / done if done and took else None
 
-    def _took(self, stage: Stage) -> float:
-        """Of a stage that others fill at the same time, its part."""
-        if stage.state != "running":
-            return stage.seconds
-        together = max(1, sum(other.began == stage.began for other in self.stages.values()))
-        return (time.monotonic() - stage.began) / together
+    # other threads show it while it changes: each looks at a copy
+
+    @property
+    def _computed(self) -> list[Stage]:
+        return [stage for stage in list(self.stages.values()) if stage.state != "cached"]
+
+    @property
+    def _last(self) -> Sequence[str]:
+        """The labels of the stages that began last and go on."""
+        last = self.open[-1:]
+        return last[0] if last else ()
 
 
 def duration(seconds: float) -> str:

@@ -4,21 +4,22 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
 from dori.app.course import Course, duration
 from dori.core.files import write_atomically
+from dori.core.progress import Listener
 
 log = logging.getLogger("dori.stages")
 PROGRESS = "progress.json"
 EVERY = 60  # seconds between two heartbeats
 
 
-class Journal:
-    """A line for every stage that begins and ends, as a listener."""
+class Journal(Listener):
+    """A line for every stage that begins and ends; how far each is, the heartbeat tells."""
 
     def __init__(self, course: Course):
         self.course = course
@@ -26,12 +27,6 @@ class Journal:
     def begun(self, labels: Sequence[str]) -> None:
         for label in labels:
             log.info("%s: begun", label)
-
-    def advanced(self, share: float) -> None:
-        """Told by the heartbeat."""
-
-    def looked(self, line: Mapping[str, float]) -> None:
-        """For whoever keeps figures."""
 
     def ended(self, labels: Sequence[str], cached: bool) -> None:
         for label in labels:

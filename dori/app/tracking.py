@@ -19,6 +19,7 @@ from dori.app.curves import log_curve, log_curves, log_line
 from dori.app.opening import staged_in
 from dori.app.summary import summary
 from dori.core.fingerprints import fingerprint
+from dori.core.progress import Listener
 from dori.results.budget.lines import curves, label
 from dori.results.reading.rows import Rows
 
@@ -92,7 +93,7 @@ def _log_curves_of(rows: Rows, config: DictConfig, folder: Path, x: str | None) 
         finish(logger)
 
 
-class Tracked:
+class Tracked(Listener):
     """A listener: while the job runs, its stages, its progress, and how a training goes, epoch by epoch."""
 
     def __init__(self, logger: Logger, course: Course):

@@ -9,22 +9,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import Lock
-from typing import Any, Protocol
+from typing import Any
 
 
-class Listener(Protocol):
-    """Who is told. Within stages that go on others may begin, and end before them."""
+class Listener:
+    """Who is told, and does nothing of what it does not say otherwise.
+
+    Within stages that go on others may begin, and end before them.
+    """
 
     def begun(self, labels: Sequence[str]) -> None:
-        """A stage begins."""
-        ...
+        """Stages that one computation fills begin."""
 
     def advanced(self, share: float) -> None:
         """``share``: of what began last and goes on, between 0 and 1."""
 
     def ended(self, labels: Sequence[str], cached: bool) -> None:
-        """A stage has ended."""
-        ...
+        """They have ended; ``cached``: they were there, and never began."""
 
     def looked(self, line: Mapping[str, float]) -> None:
         """How a training goes: the figures of an epoch."""

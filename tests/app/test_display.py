@@ -1,6 +1,7 @@
 """The display: what a terminal, a log and a folder are told of a job that runs."""
 
 import io
+import itertools
 import json
 import time
 
@@ -60,6 +61,15 @@ def test_stages_that_one_computation_fills_share_its_time(clock):
     clock[0] += 10
     course.advanced(1)
     assert course.left == pytest.approx(10)
+
+
+def test_they_share_it_when_the_clock_goes_on_between_them(monkeypatch):
+    ticks = itertools.count(step=0.5)
+    monkeypatch.setattr(course_module.time, "monotonic", lambda: next(ticks))
+    course = Course(lambda: {"steps=10": 0, "steps=50": 50})
+    course.begun(["steps=10", "steps=50"])
+    course.ended(["steps=10", "steps=50"], cached=False)
+    assert [stage.seconds for stage in course.stages.values()] == [0.25, 0.5]
 
 
 @pytest.mark.parametrize("width", [80, 120])
