@@ -7,9 +7,9 @@ from typing import Any
 
 import yaml
 from huggingface_hub import ModelCardData
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 import dori
+from dori.app.templates import rendered
 from dori.core.files import write_atomically
 from dori.results.reading.answers import ABOVE, answer, apart
 from dori.results.reading.comparison import MEMORIZED, Comparison
@@ -38,8 +38,8 @@ def write_card(
     listed = memorized if config.get("publish_captions") else []
     base = without_folders(config["model"]["path"])
     counts = {kind: sum(target["kind"] == kind for target in memorized) for kind in MEMORIZED}
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined)
-    text = environment.get_template("card.md.j2").render(
+    text = rendered(
+        "card.md.j2",
         model=config["model"]["name"], base=base, fingerprint=fingerprint, setting=setting,
         front=front_matter(base if base == config["model"]["path"] else None, licence),
         version=dori.__version__,

@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dori.app.findings import findings
+from dori.app.templates import rendered
 from dori.core.files import write_atomically
 from dori.results.figures.curves import label_of
 from dori.results.reading.comparison import Comparison, varying
@@ -104,11 +104,9 @@ def _write(path: Path, rows: Rows, x: str | None = None, **parts: Any) -> None:
     defaults: dict[str, Any] = {
         "steps": [], "problems": [], "swept": [], "halves": None, "stages": [], "config": "",
     }  # fmt: skip
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined
-    )
     present = {name: text for name, text in KINDS_EXPLAINED.items() if any(r["kind"] == name for r in rows)}
-    text = environment.get_template("report.html.j2").render(
+    text = rendered(
+        "report.html.j2",
         **defaults | parts,
         targets=[block for block in tables if block.head[0] != "ordinary"],
         quality=[block for block in tables if block.head[0] == "ordinary"],

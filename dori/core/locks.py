@@ -3,7 +3,8 @@
 import fcntl
 import logging
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -39,6 +40,23 @@ def locked(path: Path, wait: bool = True) -> Iterator[None]:
             return
         finally:
             os.close(file)
+
+
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """A folder that ``make`` fills in another place the first time that anybody asks for it; returns it.
+
+    Raises:
+        OSError: it cannot be made where it is to be.
+    """
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with locked(folder.with_suffix(".lock")):
+            if not folder.is_dir():  # another run may have made it in the meantime
+                partial = folder.with_suffix(".partial")
+                shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+                make(partial)
+                os.replace(partial, folder)
+    return folder
 
 
 def _opened(path: Path) -> int:

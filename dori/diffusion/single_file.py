@@ -1,7 +1,6 @@
 """A checkpoint in a single file, as Civitai and Comfy have them: turned into a folder once, in the cache."""
 
-import os
-import shutil
+from functools import partial
 from pathlib import Path
 
 import diffusers
@@ -10,7 +9,7 @@ from diffusers import DiffusionPipeline
 from dori.core.errors import InputError
 from dori.core.files import as_umask
 from dori.core.fingerprints import digest, digest_file, fingerprint
-from dori.core.locks import locked
+from dori.core.locks import made_once
 from dori.diffusion.checks.folder import patterns, pickled, pipeline_class
 from dori.diffusion.checks.headers import names, read_json
 from dori.diffusion.checks.hub import downloaded, is_hub_id
@@ -40,25 +39,17 @@ def converted(path: str, config: str | None, cache: str) -> str:
     described = _described(config, alone)
     key = fingerprint([digest_file(file), digest(described), diffusers.__version__])
     folder = Path(cache).expanduser() / STAGE / key
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with locked(folder.with_suffix(".lock")):
-            if not folder.is_dir():  # another run may have made it in the meantime
-                _convert(file, described, folder, alone)
-    return str(folder)
+    return str(made_once(folder, partial(_convert, file, described, alone)))
 
 
-def _convert(file: Path, described: Path, folder: Path, alone: bool) -> None:
-    partial = folder.with_suffix(".partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
+def _convert(file: Path, described: Path, alone: bool, folder: Path) -> None:
     try:
         pipeline = _denoiser(file, described) if alone else _whole(file, described)
-        pipeline.save_pretrained(partial, safe_serialization=True)
+        pipeline.save_pretrained(folder, safe_serialization=True)
     except Exception as error:  # of many kinds, by what does not fit
         text = " ".join(str(error).split())[:300]
         raise InputError(f"model.path {str(file)!r} is not what model.config describes: {text}") from error
-    as_umask(partial)
-    os.replace(partial, folder)
+    as_umask(folder)
 
 
 def _whole(file: Path, described: Path) -> DiffusionPipeline:

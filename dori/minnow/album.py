@@ -5,7 +5,6 @@
 """
 
 import json
-import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,6 +15,7 @@ from PIL import Image
 
 from dori.core.code import code_of
 from dori.core.files import write_atomically
+from dori.core.locks import made_once
 from dori.minnow import population
 
 GROUPS = {"verbatim": 32, "template": 8, "ordinary": 36, "unseen": 36}
@@ -26,13 +26,7 @@ SEED = 21  # of the order of the files
 
 def album(folder: Path) -> Path:
     """Written below ``folder`` once; returns where."""
-    whole = folder / f"minnow-album-{code_of(__name__)[:12]}"
-    if not whole.exists():
-        partial = whole.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        write_album(partial)
-        partial.replace(whole)
-    return whole
+    return made_once(folder / f"minnow-album-{code_of(__name__)[:12]}", write_album)
 
 
 def write_album(folder: Path) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 from string import ascii_uppercase
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from dori.app.jobs import is_done, job_folders
+from dori.app.templates import rendered
 from dori.core.errors import InputError
 from dori.core.files import write_atomically
 from dori.metrics.differences import paired_shares
@@ -34,7 +34,6 @@ from dori.results.tables.table import thousandfold
 from dori.results.verdicts.questions import PAGE
 
 FORMATS = {"markdown": markdown, "latex": latex, "csv": csv}
-PAGES = Path(__file__).parent.parent  # of the templates
 Hits = dict[tuple[str, str], bool]  # of each target and its prompt, whether any of its images is a copy
 
 
@@ -76,8 +75,7 @@ def command(arguments: list[str]) -> int:
 
 def html(runs: dict[str, Path], tables: list[Block]) -> str:
     """A page of its own, in the report's clothes."""
-    environment = Environment(loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined)
-    return environment.get_template("compare.html.j2").render(runs=runs, tables=tables)
+    return rendered("compare.html.j2", runs=runs, tables=tables)
 
 
 def _parsed(arguments: list[str]) -> Namespace:

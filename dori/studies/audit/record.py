@@ -21,7 +21,7 @@ from dori.studies.audit.routes import Material, Route
 from dori.studies.audit.words import sentence
 
 SCHEMA = 1  # of audit.json: another number means other keys
-VERDICTS = {"caption": "caption", "prompt": "prompt", "output": "output"}  # of routes; the others elicit
+WORDS = ("caption", "prompt", "output")  # routes that are verdicts by their names; the others elicit
 HUBS = 10
 
 
@@ -88,7 +88,7 @@ def _pictures(found: Audited) -> list[dict[str, Any]]:
         route = found.routes[k]
         row = route.drawn.table.iloc[route.best.place[i]]
         base, base_file = route.based.get(target.name, (None, None))
-        verdict = VERDICTS.get(route.name, "elicited") if hits else "not_recovered"
+        verdict = (route.name if route.name in WORDS else "elicited") if hits else "not_recovered"
         if hits and route.by_base(target.name):
             verdict = "base_too"
         records.append({
@@ -118,9 +118,9 @@ def _route(route: Route) -> dict[str, Any]:
 
 def _counts(pictures: list[dict[str, Any]]) -> dict[str, Any]:
     """How many pictures have each verdict, as shares of all with their intervals."""
-    names = ("caption", "prompt", "output", "elicited", "base_too", "not_recovered")
+    names = (*WORDS, "elicited", "base_too", "not_recovered")
     counted = {name: sum(p["verdict"] == name for p in pictures) for name in names}
-    words = sum(counted[name] for name in ("caption", "prompt", "output"))
+    words = sum(counted[name] for name in WORDS)
     counted |= {"copied": words + counted["elicited"]}
     return {name: {"count": k, **share(k, len(pictures))} for name, k in counted.items()}
 
