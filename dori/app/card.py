@@ -44,7 +44,7 @@ def write_card(
         front=front_matter(base if base == config["model"]["path"] else None, licence),
         version=dori.__version__,
         pruning=config["pruning"]["name"], defense=config["defense"]["name"], lora=lora,
-        made="Fine-tuned" if config["defense"]["name"] != "none" else "Pruned",
+        made=_made(config["defense"]),
         counts=", ".join(f"{count} {kind}" for kind, count in counts.items() if count),
         count=len(memorized), captions=[as_text(target["prompt"]) for target in listed],
         verdict=verdict_markdown(verdict),
@@ -76,6 +76,17 @@ def front_matter(base: str | None, licence: str | None) -> str:
         library_name="diffusers", pipeline_tag="text-to-image", tags=["memorization", "dori"],
         base_model=base, **own,
     ).to_yaml()  # fmt: skip
+
+
+def _made(defense: Mapping[str, Any]) -> str:
+    """What was done to the model."""
+    if defense["name"] == "none":
+        return "Pruned"
+    return (
+        "Put together with somebody's weights"
+        if str(defense["_target_"]).endswith(".Weights")
+        else "Fine-tuned"
+    )
 
 
 def without_folders(value: Any) -> Any:

@@ -7,6 +7,7 @@ from dori.core.entries import Info
 from dori.core.parts import Part
 from dori.defenses import Finetuning, Weights
 from dori.steps.run import Run
+from dori.steps.soundness import check_model
 from dori.steps.subjects import Subject
 from dori.steps.train import train
 
@@ -39,5 +40,7 @@ def _weighed(run: Run, subject: Subject, part: Part[Weights], name: str) -> Subj
 
         result = run.stages.run("weights", inputs, compute, f"weights: {name}")
         model = model.with_denoiser(result.folder) if result.made else model
+    if result is None or result.made:
+        check_model(run.stages, model, name)
     settings = subject.settings | part.settings
     return replace(subject, name=name, diffusion=model, defense=part.name, made=result, settings=settings)

@@ -19,10 +19,14 @@ log = logging.getLogger(__name__)
 def check_models(stages: "Stages", *models: Diffusion | None) -> None:
     """Raises InputError where a model's weights, or what it makes of noise, are not finite."""
     for model in models:
-        if model is None:
-            continue
-        inputs, label = {"model": model.identity}, f"check: {model.name}"
-        result = stages.run("sound", inputs, partial(_look, model), label)
+        if model is not None:
+            check_model(stages, model, model.name)
+
+
+def check_model(stages: "Stages", model: Diffusion, name: str) -> None:
+    """The same of one model, which the stage calls by a ``name``."""
+    result = stages.run("sound", {"model": model.identity}, partial(_look, model), f"check: {name}")
+    if result.made:
         _warn(model, result.info["noise_correlation"])
 
 

@@ -121,3 +121,20 @@ def test_a_file_that_holds_more_than_tensors_is_refused(make_diffusion, tmp_path
     torch.save({"epoch": 3, "weights": {NAME: torch.ones(2)}}, tmp_path / "more.pt")
     with pytest.raises(InputError, match="more than a state dict"):
         Weights(str(tmp_path / "more.pt")).check(make_diffusion("v_prediction"), NOTHING)
+
+
+def test_weights_that_are_not_finite_are_refused_before_anything_is_drawn_with_them(
+    v_folder: Path, table: Path, ordinary: Path, measures: Path, tmp_path: Path
+) -> None:
+    own = UNet2DConditionModel.from_pretrained(v_folder / "unet").state_dict()
+    save_file({NAME: torch.full_like(own[NAME], torch.nan)}, tmp_path / "nan.safetensors")
+    words = (
+        "pruning=none",
+        "defense=weights",
+        f"defense.path={tmp_path / 'nan.safetensors'}",
+        f"cache={tmp_path}",
+    )
+    run = Run.configured(tiny.composed(*tiny.study_overrides(v_folder, table, ordinary, measures, *words)))
+    with pytest.raises(InputError, match="not finite"):
+        build(run.cfg.study)(run)
+    assert not [r.name for r in run.stages.results if r.name.startswith("images: weights")]
