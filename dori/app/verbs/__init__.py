@@ -32,5 +32,5 @@ def verb(arguments: list[str]) -> Command | None:
 
 
 def _tell(text: str, arguments: list[str]) -> int:
-    print(text)
+    print(text.replace("``", ""))
     return 0

@@ -1,4 +1,7 @@
-"""``dori cache``: what the cache holds, by stage and age, and ``dori cache prune`` to make room."""
+"""``dori cache``: what the cache holds, by stage and age.
+
+``dori cache needs WORDS`` tells what of it a job or a multirun takes, ``dori cache prune`` makes room.
+"""
 
 import os
 import re
@@ -34,6 +37,11 @@ class Entry:
         return self.folder.parent.name
 
     @property
+    def key(self) -> tuple[str, str]:
+        """The stage's name and fingerprint."""
+        return self.stage, self.folder.name
+
+    @property
     def whole(self) -> bool:
         """Whether it is finished."""
         return not self.folder.suffix
@@ -49,7 +57,7 @@ def entries_of(root: Path) -> Iterator[Entry]:
 
 def command(arguments: list[str]) -> int:
     """Raises InputError where there is no cache."""
-    parser = ArgumentParser("dori cache", description=__doc__)
+    parser = ArgumentParser("dori cache", description=str(__doc__).replace("``", ""))
     parser.add_argument("--cache", type=Path, default=os.environ.get("DORI_CACHE", "~/.cache/dori"))
     verbs = parser.add_subparsers(dest="verb")
     prune = verbs.add_parser("prune", help="remove what no run has used for so long")
@@ -57,7 +65,13 @@ def command(arguments: list[str]) -> int:
         "--older-than", type=_seconds, required=True, metavar="30d", help="hours, days or weeks"
     )
     prune.add_argument("--dry-run", action="store_true", help="only say what would go")
-    given = parser.parse_args(arguments)
+    verbs.add_parser("needs", usage="dori cache needs WORDS", help="what a command line takes of it")
+    given, words = parser.parse_known_args(arguments)  # WORDS have flags of their own
+    if given.verb == "needs":
+        Console().print(needed(words))
+        return 0
+    if words:
+        parser.error(f"unrecognized arguments: {' '.join(words)}")
     root = Path(given.cache).expanduser()
     if not root.is_dir():
         raise InputError(f"there is no cache in {root}: give its folder with --cache or DORI_CACHE")
@@ -77,15 +91,47 @@ def _seconds(text: str) -> float:
 
 def table(root: Path) -> Table:
     """A line for each stage: finished entries, begun ones, bytes, and since when the oldest was not used."""
-    shown = Table(title=str(root), title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="dim")
-    shown.add_column("stage")
-    for name in ("finished", "begun", "size", "oldest", "newest"):
-        shown.add_column(name, justify="right")
+    shown = _titled(root, "finished", "begun", "size", "oldest", "newest")
     everything = list(entries_of(root))
     for stage in sorted({entry.stage for entry in everything}):
         _line(shown, stage, [entry for entry in everything if entry.stage == stage])
     shown.add_section()
     _line(shown, "all", everything)
+    return shown
+
+
+def needed(words: list[str]) -> Table:
+    """A line for each stage of a command line's jobs: entries that they take, those that are there, bytes.
+
+    A stage counts once however many jobs share it. What can only be known once others are computed is
+    not counted.
+
+    Raises:
+        InputError: what is wrong with any of the jobs.
+    """
+    from dori.app.line import CommandLine
+    from dori.app.verbs.planning import rehearsals
+
+    root, taken = Path(), dict[tuple[str, str], bool]()
+    for _, run, stages in rehearsals(CommandLine.read(words)):
+        root = run.stages.root
+        taken |= {stage.key: stage.cached for stage in stages}
+    own = {entry.key: entry.size for entry in entries_of(root) if entry.key in taken}
+    shown = _titled(root, "needed", "there", "size")
+    for stage in [*sorted({name for name, _ in taken}), None]:
+        keys = [key for key in taken if stage in (key[0], None)]
+        if stage is None:
+            shown.add_section()
+        size = amount(sum(own.get(key, 0) for key in keys))
+        shown.add_row(stage or "all", str(len(keys)), str(sum(taken[key] for key in keys)), size)
+    return shown
+
+
+def _titled(root: Path, *columns: str) -> Table:
+    shown = Table(title=str(root), title_justify="left", box=None, padding=(0, 2, 0, 0), header_style="dim")
+    shown.add_column("stage")
+    for name in columns:
+        shown.add_column(name, justify="right")
     return shown
 
 

@@ -79,7 +79,7 @@ def html(runs: dict[str, Path], tables: list[Block]) -> str:
 
 
 def _parsed(arguments: list[str]) -> Namespace:
-    parser = ArgumentParser("dori compare", description=__doc__)
+    parser = ArgumentParser("dori compare", description=str(__doc__).replace("``", ""))
     parser.add_argument(
         "folders", nargs="+", type=Path, help="of jobs or multiruns; the first is compared with"
     )

@@ -1,7 +1,9 @@
 """``dori plan WORDS``: the stages of a job or a multirun, what is in the cache, and what the rest takes."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,6 +16,9 @@ from dori.app.plan import pace, rehearsed, seconds
 from dori.core.costs import FREE, Cost
 from dori.core.disk import amount, free
 from dori.core.rehearsal import Planned
+
+if TYPE_CHECKING:
+    from dori.steps.run import Run
 
 
 @dataclass(frozen=True)
@@ -39,21 +44,30 @@ def total(stages: list[Planned]) -> Cost:
     return found
 
 
-def command(arguments: list[str]) -> int:
-    """Raises InputError for what is wrong with any of the jobs."""
+def rehearsals(line: CommandLine) -> Iterator[tuple[list[str], "Run", list[Planned]]]:
+    """Each job's words and parts, and the stages that can be foretold.
+
+    Raises:
+        InputError: what is wrong with any of the jobs.
+    """
     from dori.app.main import configured
 
-    line, console = CommandLine.read(arguments), Console(highlight=False)
-    jobs, known, measured = list[Job](), set[tuple[str, str]](), (0.0, 0.0)
     for words in line.jobs:
         with line.job(words) as cfg:
             run = configured(cfg)
-            stages = rehearsed(run)
-            new = [stage for stage in stages if not stage.cached and stage.key not in known]
-            known |= {stage.key for stage in new}
-            jobs.append(Job(words, stages, new, in_cache(run), run.stages.root))
-            if new and not any(measured):
-                measured = pace(run)
+            yield words, run, rehearsed(run)
+
+
+def command(arguments: list[str]) -> int:
+    """Raises InputError for what is wrong with any of the jobs."""
+    line, console = CommandLine.read(arguments), Console(highlight=False)
+    jobs, known, measured = list[Job](), set[tuple[str, str]](), (0.0, 0.0)
+    for words, run, stages in rehearsals(line):
+        new = [stage for stage in stages if not stage.cached and stage.key not in known]
+        known |= {stage.key for stage in new}
+        jobs.append(Job(words, stages, new, in_cache(run), run.stages.root))
+        if new and not any(measured):
+            measured = pace(run)
     console.print(_of_stages(jobs[0], measured) if len(jobs) == 1 else _of_jobs(jobs, measured, line))
     left = sum(len(job.new) for job in jobs)
     if left:

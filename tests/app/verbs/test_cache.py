@@ -5,9 +5,12 @@ import time
 
 import pytest
 
-from dori.app.verbs.cache import command, pruned
+from dori.app.verbs.cache import command, needed, pruned
+from dori.core.config import build
 from dori.core.errors import InputError
 from dori.core.locks import locked
+from dori.steps.run import Run
+from tests import tiny
 
 DAY = 86_400
 
@@ -47,3 +50,23 @@ def test_no_cache_and_no_age_are_refused(tmp_path):
     with pytest.raises(SystemExit) as ended:
         command(["--cache", str(tmp_path), "prune", "--older-than", "soon"])
     assert ended.value.code == 2
+
+
+def test_what_a_command_line_takes_is_told_with_what_is_there(
+    v_folder, table, ordinary, measures, tmp_path, capsys
+):
+    words = tiny.study_overrides(v_folder, table, ordinary, measures, f"cache={tmp_path}")
+    first = Run.configured(tiny.composed(*words, "attack.steps=1"))
+    build(first.cfg.study)(first)
+    cached = {name: [] for name in ("mask", "attack")}
+    for entry in tmp_path.glob("*/*/"):
+        cached.get(entry.parent.name, []).append(entry)
+    # two jobs share the mask and have an attack each, of which one is there
+    command(["needs", "-m", *words, "attack.steps=1,2"])
+    lines = {line.split()[0]: line.split()[1:3] for line in capsys.readouterr().out.splitlines() if line}
+    assert lines["mask"] == [str(len(cached["mask"]))] * 2
+    assert lines["attack"] == [str(2 * len(cached["attack"])), str(len(cached["attack"]))]
+    with pytest.raises(InputError, match="unknown"):
+        needed(["prunning=wanda"])
+    with pytest.raises(SystemExit):
+        command(["prune", "--older-than", "3d", "pruning=wanda"])
