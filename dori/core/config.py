@@ -34,6 +34,7 @@ OmegaConf.register_new_resolver(
 OmegaConf.register_new_resolver(
     "minnows", lambda path, own, others: own if is_minnows(path) else others, replace=True
 )
+OmegaConf.register_new_resolver("half", lambda: half(), replace=True)
 OmegaConf.register_new_resolver("slug", slug, replace=True)
 OmegaConf.register_new_resolver("cut", lambda most, text: str(text)[:most] or "unnamed", replace=True)
 OmegaConf.register_new_resolver("gpus", lambda accelerator, devices: gpus(accelerator, devices), replace=True)
@@ -54,6 +55,13 @@ def is_minnows(path: str | None) -> bool:
 def _settings(config: Path) -> dict[str, Any]:
     """Of a network's ``config.json``, without what diffusers says of itself and of the file."""
     return {key: value for key, value in json.loads(config.read_text()).items() if not key.startswith("_")}
+
+
+def half() -> str:
+    """The half precision of the device at hand."""
+    import torch  # is slow, and little of the command line needs it
+
+    return "bfloat16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported() else "float16"
 
 
 def gpus(accelerator: str, devices: Any) -> int:

@@ -21,7 +21,7 @@ FAMILIES: tuple[type[Family], ...] = (
 )  # fmt: skip
 
 
-@neutral("batch", "cache")
+@neutral("batch", "cache", "gradient_checkpointing", "offload")
 @wraps(Family.__init__, assigned=("__annotations__",))
 def pretrained(
     path: str, *, config: str | None = None, cache: str = "~/.cache/dori", **settings: Any

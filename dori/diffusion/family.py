@@ -19,14 +19,14 @@ from dori.diffusion import autoencoder, sampler
 from dori.diffusion.checks.fit import check_problems
 from dori.diffusion.conditioning import Rows
 from dori.diffusion.layers import Choice, layers_of
-from dori.diffusion.pretrained import Pretrained
+from dori.diffusion.loaded import Loaded
 from dori.diffusion.schedules import Schedule, squared
 
 if TYPE_CHECKING:
     from dori.diffusion.words import Words
 
 
-class Family(Pretrained):
+class Family(Loaded):
     """How an architecture does what ``Diffusion`` asks; what is abstract differs."""
 
     LAYERS: ClassVar[Mapping[str, Choice]]
@@ -89,8 +89,9 @@ class Family(Pretrained):
     @torch.no_grad()
     def encode_prompts(self, prompts: list[str]) -> Tensor:
         """Conditionings (n, rows, width)."""
-        with ONE:  # tokenizers refuse a second caller
-            return torch.cat([self.encoded(prompts[i : i + 256]) for i in range(0, len(prompts), 256)])
+        size = min(256, 8 * self.batch)
+        with ONE, self.reading():  # tokenizers refuse a second caller
+            return torch.cat([self.encoded(prompts[i : i + size]) for i in range(0, len(prompts), size)])
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
@@ -146,15 +147,6 @@ class Family(Pretrained):
                 f"model.size is {width} x {height}: {self.name} draws multiples of {step} pixels"
             )
         return width, height
-
-    def encode_images(self, images: Tensor) -> Tensor:
-        """Scaled latents (n, c, h, w), the posterior's means, of uint8 images (n, 3, H, W)."""
-        found = autoencoder.encode(self.pipeline.vae, images, max(1, self.batch // 8))
-        return found.to(self.dtype)
-
-    def decode(self, latents: Tensor) -> Tensor:
-        """uint8 images (n, 3, H, W), on the CPU, of scaled latents (n, c, h, w)."""
-        return autoencoder.decode(self.pipeline.vae, latents, max(1, self.batch // 8))
 
     # loss
 

@@ -1,4 +1,4 @@
-"""A pretrained pipeline with its settings: what is loaded, what it is, and where its networks are."""
+"""A pretrained pipeline with its settings: what is loaded, and what it is; reads no weights."""
 
 import copy
 import inspect
@@ -9,17 +9,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import torch
-from diffusers import DiffusionPipeline
-from torch import Tensor, nn
+from torch import Tensor
 
 from dori.core.code import code_of
 from dori.core.errors import InputError, check_positive
-from dori.core.files import as_umask
 from dori.core.neutral import neutral
 from dori.diffusion.components import Components, Kinds
 from dori.diffusion.guard import Guard
-from dori.diffusion.lora import adapters, check_known, merge
-from dori.diffusion.saving import save_denoiser
+from dori.diffusion.lora import adapters, check_known
 from dori.diffusion.similarity import Released
 from dori.diffusion.single_file import converted
 from dori.diffusion.texts import Texts
@@ -28,7 +25,7 @@ RELEASED = Released()
 DTYPES = ("float32", "float16", "bfloat16", "float64")
 
 
-@neutral("batch", "cache")
+@neutral("batch", "cache", "gradient_checkpointing", "offload")
 class Pretrained(ABC):
     """Text-conditioned latent diffusion in diffusers' folder format.
 
@@ -52,6 +49,10 @@ class Pretrained(ABC):
         text_tokens: of T5's sequence, where there is one; null: as many as the pipeline takes.
         images_per_prompt: seeds per prompt.
         batch: most samples in one call of the denoiser; bounds the memory.
+        gradient_checkpointing: keep what goes into the denoiser's blocks only, and compute them again for
+            gradients: a fraction of the memory, a third more time. diffusers' own.
+        offload: text encoders and autoencoder are on the device only while they work, and the denoiser
+            leaves for the text encoders.
         cache: where a single file is kept as a folder.
         truncate_prompts: cut a prompt that is too long instead of refusing it.
         noise_similarity: of two noise differences (n, c, h, w), (n,): how NeMo compares latents of
@@ -85,6 +86,8 @@ class Pretrained(ABC):
         text_tokens: int | None = None,
         images_per_prompt: int = 10,
         batch: int = 16,
+        gradient_checkpointing: bool = False,
+        offload: bool = False,
         cache: str = "~/.cache/dori",
         truncate_prompts: bool = False,
         noise_similarity: Callable[[Tensor, Tensor], Tensor] = RELEASED,
@@ -106,6 +109,7 @@ class Pretrained(ABC):
         self.loss_weight_cap, self.text_tokens = loss_weight_cap, text_tokens
         self.sampling_steps, self.guidance, self.true_guidance = sampling_steps, guidance, true_guidance
         self.images_per_prompt, self.truncate_prompts = images_per_prompt, truncate_prompts
+        self.gradient_checkpointing, self.offload = gradient_checkpointing, offload
         self.stored_dtype: torch.dtype = getattr(torch, dtype)
         self.guard: Guard | None = None
         path = converted(path, config, cache)
@@ -175,47 +179,3 @@ class Pretrained(ABC):
     def identity(self) -> list[str]:
         """What a result depends on: the model as it is, and the code that runs it."""
         return [self.fingerprint, code_of(type(self).__module__)]
-
-    @cached_property
-    def pipeline(self) -> DiffusionPipeline:
-        """The pipeline of diffusers; its weights are read at the first use."""
-        found = self.components.load(self.texts.tokenizers, self.dtypes)
-        if self.adapters:
-            merge(found, self.KINDS.denoiser, self.adapters, self.merged)
-        return found
-
-    @property
-    def dtypes(self) -> dict[str, torch.dtype]:
-        """In which each network is loaded."""
-        return dict.fromkeys(self.components.parts, self.stored_dtype)
-
-    @property
-    def networks(self) -> list[nn.Module]:
-        """What a trainer moves to its device, the denoiser first."""
-        return [getattr(self.pipeline, name) for name in self.components.parts]
-
-    @property
-    def denoiser(self) -> nn.Module:
-        return self.networks[0]
-
-    @property
-    def skeleton(self) -> nn.Module:
-        """The denoiser's layers without their weights: what can be asked of it before it is loaded."""
-        return self.components.skeleton
-
-    @property
-    def device(self) -> torch.device:
-        return next(self.denoiser.parameters()).device
-
-    @property
-    def dtype(self) -> torch.dtype:
-        return next(self.denoiser.parameters()).dtype
-
-    def save(self, folder: Path) -> None:
-        """Write the pipeline in diffusers' format, as the networks are now."""
-        self.pipeline.save_pretrained(folder, safe_serialization=True)
-        as_umask(folder)
-
-    def save_denoiser(self, denoiser: nn.Module, folder: Path, adapters: bool = False) -> None:
-        """A network in the denoiser's place, see ``saving``."""
-        save_denoiser(self, denoiser, folder, adapters)

@@ -8,10 +8,10 @@ from torch import nn
 from dori.core.files import as_umask
 
 if TYPE_CHECKING:
-    from dori.diffusion.pretrained import Pretrained
+    from dori.diffusion.loaded import Loaded
 
 
-def save_denoiser(model: "Pretrained", denoiser: nn.Module, folder: Path, adapters: bool) -> None:
+def save_denoiser(model: "Loaded", denoiser: nn.Module, folder: Path, adapters: bool) -> None:
     """Weights and settings; ``adapters`` of peft first as a file of their own, then merged into them."""
     if adapters:
         _save_adapters(model, denoiser, folder)
@@ -19,7 +19,7 @@ def save_denoiser(model: "Pretrained", denoiser: nn.Module, folder: Path, adapte
     as_umask(folder)
 
 
-def _save_adapters(model: "Pretrained", denoiser: nn.Module, folder: Path) -> None:
+def _save_adapters(model: "Loaded", denoiser: nn.Module, folder: Path) -> None:
     """``pytorch_lora_weights.safetensors``, for ``pipeline.load_lora_weights``."""
     from diffusers.utils import convert_state_dict_to_diffusers
     from peft.utils import get_peft_model_state_dict

@@ -9,14 +9,14 @@ import torch
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
-from dori.diffusion.pretrained import Pretrained
+from dori.diffusion.loaded import Loaded
 
 
 @dataclass(frozen=True)
 class Words:
     """Loads the model at the first use."""
 
-    model: Pretrained
+    model: Loaded
 
     @property
     def tokenizer(self) -> CLIPTokenizer:
@@ -24,8 +24,8 @@ class Words:
 
     @property
     def encoder(self) -> Any:
-        """The text encoder."""
-        return self.model.pipeline.text_encoder
+        """The text encoder, where the denoiser is: it stays there, for what goes on is differentiated."""
+        return self.model.pipeline.text_encoder.to(self.model.device)
 
     def ids(self, prompts: list[str]) -> Tensor:
         """Token ids (n, tokens)."""

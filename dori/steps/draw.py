@@ -70,7 +70,8 @@ def _images(
         if attacked:
             embeddings = triggers["embeddings"]
         else:
-            embeddings = embedded(targets, model.read) if targets else model.read(texts)
+            with Predictor(run.trainer, label).placed(model.networks):
+                embeddings = (embedded(targets, model.read) if targets else model.read(texts)).cpu()
         everything = [(subject.mask_of(), list(range(len(names))))]
         groups = subject.groups(targets) if targets else everything
         some = partial(

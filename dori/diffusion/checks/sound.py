@@ -21,8 +21,8 @@ def check_sound(diffusion: "Family") -> float:
     Raises:
         InputError: a weight, an embedding, a prediction or a picture that is not finite.
     """
-    for part, network in zip(diffusion.components.parts.values(), diffusion.networks, strict=True):
-        _check_weights(f"{part.folder}", network, diffusion.dtype)
+    for name, part in diffusion.components.parts.items():
+        _check_weights(f"{part.folder}", getattr(diffusion.pipeline, name), diffusion.dtype)
     channels, *sides = diffusion.latent_shape
     shape = (1, channels, *(min(side, SIDE) for side in sides))
     noise = torch.randn(shape, generator=generator(0, "sound")).to(diffusion.device, diffusion.dtype)
