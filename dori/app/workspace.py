@@ -5,7 +5,7 @@ the attack's budget, the amount that is pruned, and defenses.
 """
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dori.core.errors import InputError
 
@@ -36,7 +36,7 @@ def _answer() -> "Section":
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
 
-    bars = [wr.BarPlot(title=name, metrics=[name], range_x=(0, 1)) for name in ANSWER]
+    bars: list[Any] = [wr.BarPlot(title=name, metrics=[name], range_x=(0, 1)) for name in ANSWER]
     return ws.Section(name="Recalled, or injected?", panels=bars, is_open=True)
 
 
@@ -44,7 +44,7 @@ def _budgets() -> "Section":
     import wandb_workspaces.reports.v2 as wr
     import wandb_workspaces.workspaces as ws
 
-    panels = [
+    panels: list[Any] = [
         wr.LinePlot(
             title=f"memorization rate by {axis}",
             x=f"budget/{axis}",
