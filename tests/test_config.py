@@ -101,6 +101,8 @@ def test_a_file_says_first_what_it_is_for(path: Path) -> None:
         assert lines[0] == "# @package _global_"
         assert lines[1].startswith(f"# dori {folder}={path.stem} ")
         return
+    if lines[0].startswith("# @package "):  # of which a job may have several
+        lines = lines[1:]
     assert lines[0].startswith("# ")
     target = re.search(r"^_target_: (\S+)$", path.read_text(), re.MULTILINE)
     if target:

@@ -108,7 +108,8 @@ def _counted(run: "Run") -> tuple[int, int]:
         attempts = (targets * (1 + study.get("attack_original", False)) + twin) * run.attack.made.restarts
     budgets = len(run.attack.made.budgets) if run.attack else 0
     drawn = targets * subjects + twin + attempts * budgets
-    return drawn * seeds + len(run.data.ordinary.captions) * subjects, attempts
+    quality = sum(len(suite.prompts) * suite.images for suite in run.evaluation.made.quality.values())
+    return drawn * seeds + (len(run.data.ordinary.captions) + quality) * subjects, attempts
 
 
 def _size(folder: Path) -> int:

@@ -57,10 +57,14 @@ def _without(arguments: list[str], words: list[str]) -> list[str]:
 
 
 def as_option(word: str, known: dict[str, list[str]]) -> str:
-    """``evaluation.descriptor=sscd_int8``, with a dot as in rows and YAML, chooses an option all the same."""
+    """``evaluation.descriptor=sscd_int8``, with a dot as in rows and YAML, chooses an option all the same.
+
+    So does ``evaluation.quality=[coco,hpsv3]``.
+    """
     key, _, value = word.partition("=")
     group = key.replace(".", "/")
-    return f"{group}={value}" if "." in key and set(value.split(",")) <= set(known.get(group, [])) else word
+    chosen = {each.strip() for each in value.strip("[]").split(",")}
+    return f"{group}={value}" if "." in key and chosen <= set(known.get(group, [])) else word
 
 
 def at_home(word: str) -> str:

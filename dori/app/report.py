@@ -14,6 +14,7 @@ from dori.app.findings import findings
 from dori.app.templates import rendered
 from dori.core.files import write_atomically
 from dori.results.figures.curves import label_of
+from dori.results.reading.block import Block
 from dori.results.reading.comparison import Comparison, varying
 from dori.results.reading.defects import defects
 from dori.results.reading.estimate import number
@@ -23,6 +24,7 @@ from dori.results.reading.words import (
     KINDS,
     KINDS_EXPLAINED,
     METRICS_EXPLAINED,
+    SUITE,
     settings_explained,
 )
 from dori.results.tables.defenses import several
@@ -108,8 +110,8 @@ def _write(path: Path, rows: Rows, x: str | None = None, **parts: Any) -> None:
     text = rendered(
         "report.html.j2",
         **defaults | parts,
-        targets=[block for block in tables if block.head[0] != "ordinary"],
-        quality=[block for block in tables if block.head[0] == "ordinary"],
+        targets=[block for block in tables if not _is_of_quality(block)],
+        quality=[block for block in tables if _is_of_quality(block)],
         defects=defects(rows),
         failed=[(r["setting"], r["kind"], r["failed"]) for r in rows if r.get("failed")],
         answers=[(each, _figures(path.parent, captions, [each.file])) for each in found if each.answers],
@@ -124,6 +126,10 @@ def _write(path: Path, rows: Rows, x: str | None = None, **parts: Any) -> None:
         versions=_versions(),
     )
     write_atomically(path, text)
+
+
+def _is_of_quality(block: Block) -> bool:
+    return block.head[0] == "ordinary" or block.head[0].startswith(SUITE)
 
 
 def _title(rows: Rows, found: Sequence[Comparison]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dori.results.budget import work
-from dori.results.reading.words import KINDS_EXPLAINED, METRICS_EXPLAINED
+from dori.results.reading.words import KINDS_EXPLAINED, METRICS_EXPLAINED, SUITE, SUITE_METRICS_EXPLAINED
 from dori.studies.extraction.verdict import METRICS as EXTRACTION
 from dori.studies.locality.telling.words import WORDS as LOCALITY
 from dori.studies.subspace.verdict import METRICS as SUBSPACE
@@ -76,6 +76,7 @@ PATTERNS = {  # of names that are made of another, group 1
     "relative to pairs of different images; lower by, on the same images; of different images",
 }
 OTHER_KINDS = {
+    "quality/NAME": "`evaluation.quality`: pictures of the prompts of that benchmark, `quality/coco`",
     "masks": "study=subspace: pairs of masks of groups of prompts",
     "triggers": "study=locality: the attempts of the attack",
     "embeddings": "study=locality: pairs of triggers in the embedding space",
@@ -112,7 +113,9 @@ TRIGGER = {
 KINDS = KINDS_EXPLAINED | OTHER_KINDS
 METRICS = {
     name: text
-    for words in (METRICS_EXPLAINED, MORE, work.METRICS, EXTRACTION, SUBSPACE, LOCALITY)
+    for words in (
+        METRICS_EXPLAINED, SUITE_METRICS_EXPLAINED, MORE, work.METRICS, EXTRACTION, SUBSPACE, LOCALITY,
+    )
     for name, text in words.items() if name not in ("one image", "ratio")
 } | {"MR_one": METRICS_EXPLAINED["one image"]}  # fmt: skip
 
@@ -125,7 +128,8 @@ def unexplained(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     found: set[str] = set()
     for row in rows:
         own = {key.split(".")[1] for key in row["params"] if key.startswith("metrics.")}
-        found |= row.keys() - ROW.keys() | {row["kind"]} - KINDS.keys()
+        kind = "quality/NAME" if row["kind"].startswith(SUITE) else row["kind"]
+        found |= row.keys() - ROW.keys() | {kind} - KINDS.keys()
         for name, figure in row["metrics"].items():
             found |= (figure or {}).keys() - FIGURE.keys()
             if not (name in own or _explained(name)):

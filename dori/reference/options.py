@@ -58,6 +58,13 @@ class Option:
                 head.append(line.removeprefix("# "))
         return " ".join(head)
 
+    @property
+    def package(self) -> str:
+        """Where its keys stand in the configuration: in its group, or where its first line says."""
+        head = self.lines[0] if self.lines else ""
+        own = head.removeprefix("# @package ") if head.startswith("# @package ") else "_global_"
+        return self.group.replace("/", ".") if own == "_global_" else own.strip()
+
     @cached_property
     def target(self) -> str | None:
         """The class or function, its own or that of the option which it starts from."""
@@ -69,7 +76,7 @@ class Option:
 
     def settings(self) -> list[Setting]:
         """Those that the file sets; then, of a class of dori's, those that it leaves at their defaults."""
-        prefix = self.group.replace("/", ".")
+        prefix = self.package
         chosen = [self._choice(entry) for entry in _defaults(self.node)]
         return [*filter(None, chosen), *self._within(self.node, prefix, self.target), *self._left(prefix)]
 
@@ -96,7 +103,11 @@ class Option:
             if inner and any(inside.value not in HYDRA for inside, _ in value.value):
                 yield from self._within(value, f"{prefix}.{name}", _value(value, "_target_"))
                 continue
-            text = (_value(value, "_target_") or "").rsplit(".", 1)[-1] if inner else _written(value)
+            text = (
+                (_value(value, "_target_") or "").rsplit(".", 1)[-1]
+                if inner and value.value
+                else _written(value)
+            )
             told, meaning = self._comment(key.start_mark.line), known.get(name, "")
             if told and (meaning.startswith("see ") or list(known.values()).count(meaning) > 1):
                 meaning = told  # the docstring speaks of several at once

@@ -41,12 +41,18 @@ def draw(
 
 
 def draw_ordinary(run: "Run", subject: Subject) -> list[Pictures]:
-    """One image of every ordinary caption, what quality is measured on; nothing without captions."""
-    if not (texts := run.data.ordinary.captions):
-        return []
-    names = [f"ordinary/{i:05d}" for i in range(len(texts))]
-    result = _images(run, subject, f"{subject.name}, ordinary captions", [], names, texts, texts, 1, None)
-    return [Pictures(subject.name, subject, [], texts, result, 1)]
+    """What quality is measured on: an image of every ordinary caption, and ``evaluation.quality``'s."""
+    asked = {"ordinary": (run.data.ordinary.captions, 1)}
+    for name, suite in run.evaluation.made.quality.items():
+        asked[f"quality/{name}"] = (suite.prompts, suite.images)
+    found = []
+    for kind, (texts, seeds) in asked.items():
+        if texts:
+            names = [f"{kind}/{i:05d}" for i in range(len(texts))]
+            label = f"{subject.name}, {'ordinary captions' if kind == 'ordinary' else kind}"
+            result = _images(run, subject, label, [], names, texts, texts, seeds, None)
+            found.append(Pictures(subject.name, subject, [], texts, result, seeds, kind=kind))
+    return found
 
 
 def _images(

@@ -23,6 +23,7 @@ from dori.steps.measuring.paired import Hit, Hits, differences, hits, own_rates
 from dori.steps.measuring.quality import quality_rows
 from dori.steps.measuring.row import Row, base_row
 from dori.steps.measuring.scores import scores
+from dori.steps.measuring.suites.rows import suite_rows
 from dori.steps.run import Run
 from dori.steps.subjects import Attacked, Pictures
 
@@ -63,7 +64,8 @@ def measure(
                 row["metrics"] |= differences(place, drawn, found, kind, against) | scores(pictures, kind)
                 row["metrics"] |= own_rates(place, drawn, found, kind)
                 rows.append(row)
-    return rows + quality_rows(run, quality), pd.concat(frames, ignore_index=True)
+    rows += quality_rows(run, quality) + suite_rows(run, quality)
+    return rows, pd.concat(frames, ignore_index=True)
 
 
 def row_of(

@@ -131,6 +131,7 @@ class Pictures:
     seeds: int
     attacked: Attacked | None = None
     blank: frozenset[str] = frozenset()
+    kind: str = "ordinary"
 
     @property
     def restarts(self) -> int:

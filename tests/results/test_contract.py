@@ -12,6 +12,7 @@ from dori.app.course import Course
 from dori.app.finish import Job
 from dori.core.config import build
 from dori.reference import contract
+from dori.results.reading.words import SUITE_METRICS_EXPLAINED
 from dori.steps.run import Run
 from tests import tiny
 
@@ -66,10 +67,12 @@ def test_the_contract_names_what_there_is(job: Callable[[str], Path]) -> None:
     assert contract.ROW.keys() - OF_LOCALITY == {key for row in rows for key in row}
     figures = {key for row in rows for figure in row["metrics"].values() for key in figure}
     assert figures >= contract.FIGURE.keys()
-    # all but those that take locality, a twin, many captions or a pooled vector
-    elsewhere = {*contract.LOCALITY, "MR_over_twin", "FID_floor", "Triggers", "Share", "Images", "Fall",
-                 "Used_fall", "Below_others", "Selected", "Weights", "Displacement_sequence",
-                 "Displacement_pooled"}  # fmt: skip
+    # all but those that take locality, a suite of quality, a twin, many captions or a pooled vector
+    elsewhere = {
+        *contract.LOCALITY, *SUITE_METRICS_EXPLAINED, "MR_over_twin", "FID_floor", "Triggers", "Share",
+        "Images", "Fall", "Used_fall", "Below_others", "Selected", "Weights", "Displacement_sequence",
+        "Displacement_pooled",
+    }  # fmt: skip
     assert contract.METRICS.keys() - elsewhere - {name for row in rows for name in row["metrics"]} == set()
 
 

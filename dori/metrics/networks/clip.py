@@ -62,16 +62,24 @@ class CLIPAlignment(nn.Module):
         """``image_features``: as the feature network of FID and KID."""
         return self.image_features(images)
 
-    @torch.no_grad()
     def image_features(self, images: Tensor) -> Tensor:
         """Images float (n, 3, h, w) in [0, 1] to unit vectors (n, d).
 
         Raises:
             ValueError: if ``images`` is not float (n, 3, h, w).
         """
+        return F.normalize(self.image_embeddings(images), dim=1)
+
+    @torch.no_grad()
+    def image_embeddings(self, images: Tensor) -> Tensor:
+        """The same, as long as CLIP made them: what CLIP-FID is the distance of.
+
+        Raises:
+            ValueError: if ``images`` is not float (n, 3, h, w).
+        """
         check_images(images)
         pixels = normalized(squared(images.to(self.model.dtype), self.size), self.mean, self.std)
-        return F.normalize(self.model.get_image_features(pixel_values=pixels).pooler_output, dim=1)
+        return self.model.get_image_features(pixel_values=pixels).pooler_output
 
     @torch.no_grad()
     def text_features(self, prompts: list[str]) -> Tensor:

@@ -63,9 +63,16 @@ def number(value: float | None, digits: int = 2) -> str:
 
 def significant(value: float | None, digits: int = 3) -> str:
     """Three significant digits: an FID is about 16 for Stable Diffusion and 0.1 for minnow."""
-    if not value:
-        return number(value, digits - 1)
-    return number(value, max(0, digits - 1 - math.floor(math.log10(abs(value)))))
+    return number(value, decimals(value, digits))
+
+
+def decimals(value: float | None, digits: int = 3) -> int:
+    """How many decimals show so many significant digits.
+
+    >>> decimals(16.01), decimals(0.00123), decimals(1234.5)
+    (1, 5, 0)
+    """
+    return max(0, digits - 1 - math.floor(math.log10(abs(value)))) if value else digits - 1
 
 
 def with_interval(figure: Estimate | None, digits: int = 2) -> str:

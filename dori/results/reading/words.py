@@ -27,6 +27,13 @@ KINDS_EXPLAINED = {
     "ordinary": "everyday captions, on which the quality of the pictures is measured",
 }
 
+SUITE = "quality/"  # before the name of a suite of ``evaluation.quality``, of which a row is
+
+SUITE_METRICS_EXPLAINED = {
+    "CLIP_FID": "FID of CLIP's embeddings in the place of Inception's features",
+    "CMMD": "1000 times the squared maximum mean discrepancy of CLIP's embeddings, over all pairs",
+}
+
 ANSWERS_EXPLAINED = {
     "yes": "the whole 95 % interval of the difference lies above zero",
     "no, by less than": "the whole interval lies below that margin, which the configuration fixes "
@@ -80,8 +87,12 @@ def rank(order: dict[str, str], name: str) -> tuple[int, str]:
 
 
 def kind_title(kind: str) -> str:
-    """A kind as tables call it."""
-    return KINDS.get(kind, kind)
+    """A kind as tables call it.
+
+    >>> kind_title("quality/coco")
+    'Quality: coco'
+    """
+    return f"Quality: {kind.removeprefix(SUITE)}" if kind.startswith(SUITE) else KINDS.get(kind, kind)
 
 
 def setting_meaning(setting: str) -> str:

@@ -15,6 +15,7 @@ from dori.results.reading.estimate import (
     MISSING,
     Estimate,
     counted,
+    decimals,
     estimate,
     number,
     significant,
@@ -22,14 +23,22 @@ from dori.results.reading.estimate import (
     with_interval,
 )
 from dori.results.reading.rows import Row, Rows
-from dori.results.reading.words import KINDS, KINDS_SHORT, kind_title, rank, setting_meaning, setting_rank
+from dori.results.reading.words import (
+    KINDS,
+    KINDS_SHORT,
+    SUITE,
+    kind_title,
+    rank,
+    setting_meaning,
+    setting_rank,
+)
 
 HALVES = ("development", "held_out")
 
 
 def blocks(rows: Rows) -> list[Block]:
-    """One block per kind of target, then one for the quality on ordinary captions."""
-    rows = [row for row in rows if row["kind"] in KINDS]
+    """One block per kind of target, then one for the quality on ordinary captions, and one for each suite."""
+    rows = [row for row in rows if row["kind"] in KINDS or row["kind"].startswith(SUITE)]
     swept = varying(rows)
     framed = any(estimate(row, "SSCD_Frame") for row in rows)
     kinds = sorted({row["kind"] for row in rows}, key=lambda kind: rank(KINDS, kind))
@@ -39,6 +48,8 @@ def blocks(rows: Rows) -> list[Block]:
         members.sort(key=lambda row: setting_rank(row["setting"]))
         if kind == "ordinary":
             found.append(_quality(kind, members, swept))
+        elif kind.startswith(SUITE):
+            found.append(_suite(kind, members, swept))
         else:
             found.append(_targets(kind, members, swept, framed))
     return found
@@ -111,6 +122,17 @@ def _quality(kind: str, rows: list[Row], swept: list[str]) -> Block:
     columns = ("FID", "KID × 1,000", "× 1,000 − original's", "A_CLIP", *own, "n")
     block = _block(kind, ("setting", "", *swept, *columns), lines, 2 + len(swept))
     return replace(block, title=f"{block.title}{_network(rows)}")
+
+
+def _suite(kind: str, rows: list[Row], swept: list[str]) -> Block:
+    """What a suite of ``evaluation.quality`` gives; its parts (``HPSv3/Animals``) are in ``rows.json``."""
+    names = list(dict.fromkeys(name for row in rows for name in row["metrics"] if "/" not in name))
+    lines = []
+    for row in _distinct(rows):
+        figures = [estimate(row, name) for name in names]
+        cells = [with_interval(figure, decimals(figure.value)) if figure else MISSING for figure in figures]
+        lines.append((*_labels(row, rows, swept), *cells, counted(next(filter(None, figures), None))))
+    return _block(kind, ("setting", "", *swept, *names, "n"), lines, 2 + len(swept))
 
 
 def _block(kind: str, columns: tuple[str, ...], lines: list[tuple[str, ...]], labels: int) -> Block:

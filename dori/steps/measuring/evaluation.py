@@ -6,8 +6,8 @@ their own: the rows are then a matter of arithmetic.
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from dori.metrics.sscd_frame import grey
 from dori.metrics.sscd_orig import sscd_orig
 
 
-@neutral("batch")
+@neutral("batch", "quality")
 @dataclass
 class Evaluation:
     """Makers of the networks, and the threshold above which an image counts as replicated.
@@ -40,6 +40,7 @@ class Evaluation:
         threshold: of SSCD, 0.7 in the papers.
         resolution: side in pixels to which all images are brought before they are described.
         batch: images described at once.
+        quality: benchmarks of quality by name, see ``dori.steps.measuring.suites``; none by default.
     """
 
     descriptor: Callable[[], nn.Module]
@@ -48,6 +49,7 @@ class Evaluation:
     threshold: float = 0.7
     resolution: int = 512
     batch: int = 64
+    quality: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_share("evaluation.threshold", self.threshold)
@@ -63,14 +65,11 @@ class Evaluation:
             InputError: a file that is missing, broken or another one; networks that do not fit.
         """
         for part in ("descriptor", "alignment", "features"):
-            if (maker := getattr(self, part)) is None:
-                continue
-            headers = {"device": "meta"} if "device" in inspect.signature(maker).parameters else {}
-            try:
-                maker(**headers)
-            except Exception as error:  # somebody's own class may raise anything
-                kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
-                raise InputError(f"evaluation.{part}: {kind}{error}") from error
+            if (maker := getattr(self, part)) is not None:
+                headers = {"device": "meta"} if "device" in inspect.signature(maker).parameters else {}
+                _tried(f"evaluation.{part}", partial(maker, **headers))
+        for name, suite in self.quality.items():
+            _tried(f"evaluation.quality.{name}", suite.check)
 
     def check_whole(self, copies_alone: bool) -> None:
         """Raises InputError where more than copies is looked for, and there is a descriptor alone."""
@@ -203,6 +202,14 @@ class Evaluation:
         top, left = ((length - side) // 2 for length in changing.shape)  # the square that is looked at
         mask = torch.from_numpy(changing[top : top + side, left : left + side])[None, None].float()
         return F.interpolate(mask, (self.resolution,) * 2, mode="nearest")[0, 0] > 0.5
+
+
+def _tried(where: str, make: Callable[[], Any]) -> None:
+    try:
+        make()
+    except Exception as error:  # somebody's own class may raise anything
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        raise InputError(f"{where}: {kind}{error}") from error
 
 
 def _write(out: Path, first: int, parts: dict[str, Tensor]) -> None:

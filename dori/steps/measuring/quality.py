@@ -23,6 +23,7 @@ def quality_rows(run: Run, quality: Sequence[Pictures]) -> list[Row]:
 
     The reference are pictures of these very captions, so that everything is paired by caption.
     """
+    quality = [pictures for pictures in quality if pictures.kind == "ordinary"]
     if not quality:
         return []
     reference, network = reference_of(run) or (None, "")

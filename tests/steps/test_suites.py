@@ -1,0 +1,186 @@
+"""``evaluation.quality``: whole jobs on a tiny model, against the definitions and the pictures drawn."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import DictConfig
+from PIL import Image
+from scipy import linalg
+from torch import Tensor
+from transformers import CLIPModel, CLIPTokenizer
+
+from dori.app.overrides import as_option, groups
+from dori.app.plan import rehearsed
+from dori.core.config import build
+from dori.core.errors import InputError
+from dori.data.captioned import picture_files
+from dori.reference import contract
+from dori.results.tables.table import blocks
+from dori.steps.run import Run
+from tests import tiny
+
+COUNT, REAL = 12, 14  # pictures; more of both than the tiny CLIP has features
+Make = Callable[..., DictConfig]
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of real pictures, one of them oblong."""
+    folder = tmp_path_factory.mktemp("real")
+    for i in range(REAL):
+        Image.fromarray(tiny.picture(300 + i, 64, 80 if i == 3 else 64)).save(folder / f"{i:02d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def captions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("captions") / "captions.txt"
+    path.write_text("\n".join(tiny.prompts(COUNT + 5, 30)) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def make(v_folder: Path, table: Path, measures: Path, tmp_path_factory: pytest.TempPathFactory) -> Make:
+    """``make("evaluation/quality=[coco]", ...)``: the configuration of a job that prunes, and no more."""
+    cache = tmp_path_factory.mktemp("cache")
+
+    def go(*more: str) -> DictConfig:
+        words = tiny.study_overrides(v_folder, table, Path("none"), measures, "attack=none", *more)
+        words = [word for word in words if not word.startswith("data.ordinary=")]
+        return tiny.composed(*words, f"cache={cache}", "study.baseline=false")
+
+    return go
+
+
+@pytest.fixture(scope="module")
+def coco(make: Make, real: Path, captions: Path, measures: Path) -> Make:
+    def go(*more: str) -> DictConfig:
+        words = [
+            f"captions={captions}", f"pictures={real}", f"count={COUNT}", "resolution=64", "batch=5",
+            f"cmmd.path={measures}/clip", "+cmmd.mean=[0.5,0.5,0.5]", "+cmmd.std=[0.5,0.5,0.5]",
+        ]  # fmt: skip
+        keys = [f"{'+' * word.startswith('+')}evaluation.quality.coco.{word.lstrip('+')}" for word in words]
+        return make("evaluation/quality=[coco]", *keys, *more)
+
+    return go
+
+
+def rows_of(cfg: DictConfig, kind: str) -> tuple[Run, dict[str, dict[str, Any]]]:
+    """The run, and the rows of a kind by their setting."""
+    run = Run.configured(cfg)
+    rows = build(cfg.study)(run).rows
+    return run, {row["setting"]: row for row in rows if row["kind"] == kind}
+
+
+def pictures(run: Run, row: dict[str, Any]) -> list[Path]:
+    """What was drawn for a row, in the order of the prompts."""
+    return sorted((run.stages.root / "images" / row["fingerprint"]).glob("*.png"))
+
+
+def embedded(files: list[Path], measures: Path) -> Tensor:
+    """CLIP's embeddings of the middles of pictures, by transformers alone; float64."""
+    model, squares = CLIPModel.from_pretrained(measures / "clip"), []
+    for file in files:
+        image = Image.open(file)
+        side, (width, height) = min(image.size), image.size
+        left, top = (width - side) // 2, (height - side) // 2
+        image = image.crop((left, top, left + side, top + side)).resize((64, 64), Image.Resampling.BICUBIC)
+        squares.append(torch.from_numpy(np.array(image)).permute(2, 0, 1) / 127.5 - 1)
+    with torch.no_grad():
+        return model.get_image_features(pixel_values=torch.stack(squares)).pooler_output.double()
+
+
+def frechet(x: np.ndarray, y: np.ndarray) -> float:
+    a, b = np.cov(x, rowvar=False), np.cov(y, rowvar=False)
+    root = linalg.sqrtm(a @ b).real
+    return float(((x.mean(0) - y.mean(0)) ** 2).sum() + np.trace(a + b - 2 * root))
+
+
+def test_cocos_figures_are_those_of_the_pictures_that_were_drawn(
+    coco: Make, real: Path, captions: Path, measures: Path
+) -> None:
+    run, rows = rows_of(coco(), "quality/coco")
+    assert list(rows) == ["original", "wanda"]
+    row = rows["wanda"]
+    files = pictures(run, row)
+    assert len(files) == COUNT == row["metrics"]["FID"]["n"]
+    x, y = embedded(files, measures), embedded(picture_files(real), measures)
+    one, other = (torch.nn.functional.normalize(side, dim=1) for side in (x, y))
+    clip = CLIPModel.from_pretrained(measures / "clip")
+    tokens = CLIPTokenizer.from_pretrained(measures / "clip")
+    given = tokens(captions.read_text().splitlines()[:COUNT], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        text = clip.get_text_features(given.input_ids, given.attention_mask).pooler_output
+    k = lambda a, b: torch.exp(-((a[:, None] - b[None]) ** 2).sum(-1) / 200).mean()  # noqa: E731
+    expected = {
+        "FID": frechet(one.numpy(), other.numpy()),  # minnow's features are CLIP's, of length one
+        "CLIP_FID": frechet(x.numpy(), y.numpy()),
+        "CMMD": float(1000 * (k(one, one) + k(other, other) - 2 * k(one, other))),
+        "A_CLIP": float(torch.cosine_similarity(x, text.double()).mean()),
+    }  # fmt: skip
+    n, m, d = len(one), len(other), one.shape[1]
+    kernel = lambda a, b: (a @ b.T / d + 1) ** 3  # noqa: E731
+    own = [(kernel(a, a).sum() - kernel(a, a).trace()) / (len(a) * (len(a) - 1)) for a in (one, other)]
+    expected["KID"] = float(sum(own) - 2 * kernel(one, other).sum() / (n * m))
+    for name, value in expected.items():
+        assert row["metrics"][name]["value"] == pytest.approx(value, rel=2e-2, abs=1e-6), name
+    first = rows["original"]["metrics"]
+    for name in ("A_CLIP", "KID"):
+        change = row["metrics"][f"{name}_difference"]["value"]
+        assert change == pytest.approx(row["metrics"][name]["value"] - first[name]["value"], abs=1e-9)
+        assert f"{name}_difference" not in first
+
+
+def test_a_row_tells_the_suite_and_nothing_else_does(coco: Make, make: Make) -> None:
+    with_suite, without = Run.configured(coco()), Run.configured(make())
+    assert with_suite.evaluation.identity == without.evaluation.identity
+    assert with_suite.settings == without.settings
+    rows = build(coco().study)(with_suite).rows
+    told = {row["kind"]: row["params"].get("evaluation.quality.coco.count") for row in rows}
+    assert told.pop("quality/coco") == COUNT and set(told.values()) == {None}
+    assert [row for row in rows if row["kind"] != "quality/coco"] == build(make().study)(without).rows
+    assert contract.unexplained(rows) == []
+    (block,) = (each for each in blocks(rows) if each.title == "Quality: coco")
+    assert block.columns[2:7] == ("FID", "KID", "CLIP_FID", "CMMD", "A_CLIP") and len(block.lines) == 2
+
+
+def test_real_pictures_are_looked_at_once(coco: Make) -> None:
+    run = Run.configured(coco())
+    build(run.cfg.study)(run)
+    again = Run.configured(coco())
+    build(again.cfg.study)(again)
+    assert all(stage.cached for stage in again.stages.results)
+    seen = [stage for stage in again.stages.results if stage.name.startswith("measure: real pictures")]
+    assert len(seen) == 1
+
+
+def test_a_plan_knows_the_pictures_of_a_suite(coco: Make, tmp_path: Path) -> None:
+    run = Run.configured(coco(f"cache={tmp_path}"))
+    found = {each.label: each.cost.forward for each in rehearsed(run)}
+    assert found["images: original, quality/coco"] == COUNT * run.diffusion.evaluations_per_image
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("evaluation.quality.coco.count=99", "has 17 prompts, and count is 99"),
+        ("evaluation.quality.coco.count=0", "count must be above zero"),
+        ("evaluation.quality.coco.pictures=nowhere", "evaluation.quality.coco: nowhere does not exist"),
+        ("evaluation.quality.coco.captions=nowhere.txt", "nowhere.txt does not exist"),
+        ("evaluation.quality.coco.cmmd.path=nowhere", "no CLIP at nowhere"),
+    ],
+)
+def test_what_a_suite_lacks_is_said_before_any_work(coco: Make, word: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        Run.configured(coco(word))
+
+
+def test_suites_are_chosen_with_a_dot_too() -> None:
+    known = groups()
+    assert as_option("evaluation.quality=[coco]", known) == "evaluation/quality=[coco]"
+    assert as_option("evaluation.quality=coco", known) == "evaluation/quality=coco"
+    assert as_option("evaluation.quality=[mine]", known) == "evaluation.quality=[mine]"
