@@ -9,7 +9,7 @@ import pytest
 import torch
 from omegaconf import DictConfig
 from PIL import Image
-from scipy import linalg
+from scipy import linalg, stats
 from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer
 
@@ -18,13 +18,23 @@ from dori.app.plan import rehearsed
 from dori.core.config import build
 from dori.core.errors import InputError
 from dori.data.captioned import picture_files
+from dori.metrics.networks.blip_vqa import BlipVQA
+from dori.metrics.noun_chunks import noun_chunks
 from dori.reference import contract
 from dori.results.tables.table import blocks
+from dori.steps.measuring.suites import compbench
+from dori.steps.measuring.suites.suite import listed
 from dori.steps.run import Run
 from tests import tiny
+from tests.metrics.test_blip_vqa import build_blip
 
 COUNT, REAL = 12, 14  # pictures; more of both than the tiny CLIP has features
 Make = Callable[..., DictConfig]
+
+
+@pytest.fixture(scope="module")
+def blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_blip(tmp_path_factory.mktemp("blip") / "tiny")
 
 
 @pytest.fixture(scope="module")
@@ -177,6 +187,55 @@ def test_a_plan_knows_the_pictures_of_a_suite(coco: Make, tmp_path: Path) -> Non
 def test_what_a_suite_lacks_is_said_before_any_work(coco: Make, word: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         Run.configured(coco(word))
+
+
+def test_colour_is_the_mean_over_prompts_of_the_product_over_chunks(
+    make: Make, blip: Path, captions: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compbench, "check_spacy", lambda pipeline: None)
+    monkeypatch.setattr(compbench, "noun_chunks", lambda texts, _: [text.split(" on ") for text in texts])
+    prompts, asks = captions.read_text().splitlines()[:4], BlipVQA(blip)
+    words = {"path": captions, "count": 4, "images": 3, "batch": 7, "blip.path": blip}
+    keys = [f"evaluation.quality.compbench.{key}={value}" for key, value in words.items()]
+    run, rows = rows_of(make("evaluation/quality=[compbench]", *keys), "quality/compbench")
+    sure: dict[str, list[float]] = {}
+    for setting, row in rows.items():
+        files = iter(pictures(run, row))
+        for prompt in prompts:  # "a red boat on a lake": two questions of each picture
+            of_each = []
+            for _ in range(3):
+                image = torch.from_numpy(np.array(Image.open(next(files)))).permute(2, 0, 1)[None] / 255
+                of_each.append(np.prod([asks(image, [[f"{c}?"]]).item() for c in prompt.split(" on ")]))
+            sure.setdefault(setting, []).append(float(np.mean(of_each)))
+    for setting, values in sure.items():
+        figure = rows[setting]["metrics"]["Color"]
+        half = stats.t.ppf(0.975, 3) * np.std(values, ddof=1) / 2
+        assert figure["value"] == pytest.approx(np.mean(values), rel=1e-4) and figure["n"] == 4
+        assert figure["high"] - figure["value"] == pytest.approx(half, rel=1e-3)
+    change = np.subtract(sure["wanda"], sure["original"])
+    assert rows["wanda"]["metrics"]["Color_difference"]["value"] == pytest.approx(change.mean(), abs=1e-6)
+    assert "Color_difference" not in rows["original"]["metrics"] and change.any()
+
+
+def test_published_prompts_come_with_the_package(make: Make, blip: Path) -> None:
+    """The first and the last of T2I-CompBench's 300; without spaCy, the extra and the pipeline are named."""
+    cfg = make(
+        "evaluation/quality=[compbench]", f"evaluation.quality.compbench.blip.path={blip}",
+        "evaluation.quality.compbench.spacy=no_such_pipeline",
+    )  # fmt: skip
+    prompts = listed(cfg.evaluation.quality.compbench.path)
+    assert len(prompts) == 300 and prompts[0] == "a green bench and a blue bowl"
+    assert prompts[-1] == "a black bathroom with a black and white shower curtain"
+    with pytest.raises(InputError, match=r"no_such_pipeline: pip install 'dori\[quality\]'"):
+        Run.configured(cfg)
+
+
+def test_noun_chunks_are_spacys() -> None:
+    pytest.importorskip("en_core_web_sm", reason="spaCy's pipeline is not installed")
+    prompts = ["a green bench and a blue bowl", "A traffic light with a smile green light above a red sign."]
+    assert noun_chunks(prompts, "en_core_web_sm") == [
+        ["a green bench", "a blue bowl"], ["A traffic light", "a smile green light", "a red sign"],
+    ]  # fmt: skip
 
 
 def test_suites_are_chosen_with_a_dot_too() -> None:
