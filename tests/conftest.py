@@ -15,6 +15,7 @@ from dori.core.predict import Predictor
 from dori.diffusion import StableDiffusion
 from tests import tiny
 from tests.made_up import images, make_rows, rows, targets  # noqa: F401  fixtures
+from tests.server import server  # noqa: F401  fixture
 
 # no test may depend on how fast the machine is
 settings.register_profile("dori", deadline=None, max_examples=40, derandomize=True)

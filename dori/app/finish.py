@@ -23,6 +23,7 @@ from dori.results.figures.distributions import write_distributions
 from dori.results.figures.epochs import write_epochs
 from dori.results.figures.grid import write_grid
 from dori.results.reading.defects import defects
+from dori.results.reading.measured import measured_with
 from dori.results.reading.rows import Rows, write_images, write_rows
 from dori.results.tables.render import markdown, show, show_verdict, verdict_markdown
 from dori.results.tables.table import blocks, halves
@@ -129,6 +130,8 @@ class Job:
             show_verdict(verdict, console)
         for defect in defects(rows):
             console.print(defect, style="bold", markup=False)
+        if weights := measured_with(self.run.settings):
+            console.print(f"Measured with {weights}", markup=False, highlight=False)
         console.print(f"What the answers mean: {PAGE}")
         for name in ("report.html", "grid.png", "rows.json"):
             console.print(f"{name:12} {self.output / name}", soft_wrap=True)

@@ -18,6 +18,7 @@ from dori.results.reading.block import Block
 from dori.results.reading.comparison import Comparison, varying
 from dori.results.reading.defects import defects
 from dori.results.reading.estimate import number
+from dori.results.reading.measured import measured_with
 from dori.results.reading.rows import Rows
 from dori.results.reading.words import (
     ANSWERS_EXPLAINED,
@@ -123,6 +124,7 @@ def _write(path: Path, rows: Rows, x: str | None = None, **parts: Any) -> None:
             METRICS_EXPLAINED,
             *(finding.words for finding in found),
         ],
+        weights="; ".join(dict.fromkeys(filter(None, (measured_with(row["params"]) for row in rows)))),
         versions=_versions(),
     )
     write_atomically(path, text)

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from dori.core.arguments import misfit
 from dori.core.errors import InputError, unknown
-from dori.core.folders import fresh, slug, swept
+from dori.core.folders import cache_folder, fresh, slug, swept, weights_folder
 from dori.core.parts import Part
 
 PACKAGE = Path(__file__).parents[1]
@@ -24,6 +24,8 @@ CONF = ROOT / "conf"
 
 OmegaConf.register_new_resolver("root", lambda path="": str(ROOT / path), replace=True)
 OmegaConf.register_new_resolver("package", lambda path: str(PACKAGE / path), replace=True)
+OmegaConf.register_new_resolver("cache_folder", cache_folder, replace=True)
+OmegaConf.register_new_resolver("weights", lambda name: str(weights_folder() / name), replace=True)
 # a share that is so many times another one
 OmegaConf.register_new_resolver("times", lambda factor, share: min(1.0, factor * share), replace=True)
 # one thing where somebody looks at a terminal, another where a file or a queue's log does

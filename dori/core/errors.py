@@ -11,6 +11,8 @@ T = TypeVar("T")
 class InputError(ValueError):
     """Bad input, found before any long work. ``dori`` prints its text alone and exits with 2."""
 
+    problems: list[str] | None = None  # where it tells several
+
 
 class Failure(RuntimeError):
     """What ends a run whose input is right: a full disk. ``dori`` prints its text alone and exits with 1."""
@@ -27,13 +29,15 @@ class Problems:
         try:
             return make(*arguments, **named)
         except InputError as error:
-            self.found.append(str(error))
+            self.found += error.problems or [str(error)]
             return None
 
     def tell(self) -> None:
         """Raises InputError where anything is wrong."""
         if len(self.found) > 1:
-            raise InputError(f"{len(self.found)} things are wrong:\n  " + "\n  ".join(self.found))
+            error = InputError(f"{len(self.found)} things are wrong:\n  " + "\n  ".join(self.found))
+            error.problems = self.found
+            raise error
         if self.found:
             raise InputError(*self.found)
 

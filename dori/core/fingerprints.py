@@ -32,9 +32,10 @@ def path_of(value: Any, key: str = "") -> Path | None:
 
 
 def digest(path: Path) -> str:
-    """Of the content of a file, or of all files in a folder; wherever it lies."""
-    files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-    return fingerprint([[p.name, digest_file(p)] for p in files])
+    """Of the content of a file, its SHA-256, or of all files in a folder; wherever it lies."""
+    if not path.is_dir():
+        return digest_file(path)
+    return fingerprint([[p.name, digest_file(p)] for p in sorted(path.rglob("*")) if p.is_file()])
 
 
 def identity(node: Any, key: str = "") -> Any:

@@ -1,5 +1,6 @@
-"""Where a job writes: a folder of its own, whose name says what it is."""
+"""Where a job writes: a folder of its own, whose name says what it is, and what all jobs share."""
 
+import os
 import re
 import shutil
 from contextlib import suppress
@@ -19,6 +20,17 @@ def slug(text: str) -> str:
     'a-b-c-1-2'
     """
     return re.sub(r"[^\w.+]+", "-", str(text))[:LONGEST].strip("-.") or "unnamed"
+
+
+def cache_folder() -> str:
+    """Where all runs keep what they share: $DORI_CACHE, else ``dori`` in the user's folder of caches."""
+    folder = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return os.environ.get("DORI_CACHE") or f"{folder}/dori"
+
+
+def weights_folder() -> Path:
+    """Where weights that others published are kept, whichever ``cache=`` a job has."""
+    return Path(os.path.abspath(os.path.expanduser(cache_folder()))) / "weights"
 
 
 def fresh(*parts: str) -> str:

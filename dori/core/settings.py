@@ -6,7 +6,7 @@ A setting is called as on the command line, and every part tells all of its own,
 - what has a ``_target_`` is called by its name, or its class: ``pruning: wanda``, ``attack.start: prompt``;
   ``pruning.class`` is that class in full;
 - a file or folder is called by its name, wherever it lies: ``pruning.path: mask.safetensors``, and
-  ``pruning.path.hash`` tells its content;
+  ``pruning.path.hash`` tells its content, of a file by the first digits of its SHA-256;
 - what follows a setting that every row tells (``seed: ${seed}``, ``guidance: ${model.guidance}``) is told
   there, and what is neutral (see ``dori.core.neutral``) nowhere.
 """

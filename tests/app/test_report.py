@@ -54,9 +54,15 @@ def folder(rows, images, targets, tmp_path):
 
 def test_the_report_is_one_self_contained_file(folder, rows, images, targets):
     rows[0]["failed"] = ["verbatim/007"]
+    for row in rows:
+        row["params"] |= {
+            "evaluation.descriptor.path": "sscd.pt",
+            "evaluation.descriptor.path.hash": "0123abcd",
+        }
     write_report(folder / "report.html", rows, images, targets, STAGES, CONFIG)
     text = (folder / "report.html").read_text()
     page = Page(text)
+    assert "Measured with sscd.pt 0123abcd (SHA-256)" in page.words
     assert len(page.loads) == 2 and all(link.startswith("data:image/png;base64,") for link in page.loads)
     assert "http:" not in text and "https:" not in text and "url(" not in text
     words = " ".join(page.words)

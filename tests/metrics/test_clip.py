@@ -1,22 +1,17 @@
-"""CLIP and Inception as feature networks."""
+"""CLIP as a feature network."""
 
-import hashlib
-import importlib.util
 import json
 import shutil
-import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from torch import nn
 from transformers import CLIPConfig, CLIPModel, CLIPTokenizer
 
 from dori.core.errors import InputError
 from dori.metrics.networks.clip import CLIPAlignment, squared
-from dori.metrics.networks.inception import InceptionFeatures
 
 
 @pytest.fixture(scope="module")
@@ -156,44 +151,3 @@ def test_another_preparation_of_images_is_refused(copy):
 def test_images_in_another_range_are_refused(folder):
     with pytest.raises(ValueError, match="give float"):
         CLIPAlignment(folder).image_features(torch.zeros(1, 3, 16, 16, dtype=torch.uint8))
-
-
-@pytest.fixture
-def inception(tmp_path):
-    """A file that says of itself what torch-fidelity's says, and its hash."""
-    path = tmp_path / "weights.pth"
-    torch.save({"fc.weight": torch.zeros(1008, 2048)}, path, _use_new_zipfile_serialization=False)
-    return path, hashlib.sha256(path.read_bytes()).hexdigest()[:8]
-
-
-def test_inception_without_its_extra_names_it(monkeypatch, inception):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"dori\[real\]"):
-        InceptionFeatures(*inception, device="meta")
-
-
-def test_inception_takes_checked_weights_and_eight_bit_images(monkeypatch, inception, tmp_path):
-    class Stub(nn.Module):
-        def __init__(self, name, features_list, weights):
-            super().__init__()
-            assert (name, features_list) == ("inception-v3-compat", ["2048"])
-
-        def forward(self, x):
-            return x.flatten(1)
-
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: object())
-    monkeypatch.setattr(sys.modules["torchmetrics.image.fid"], "NoTrainInceptionV3", Stub)
-    with pytest.raises(
-        InputError, match=r"none.pth does not exist.*weights-inception-2015-12-05-6726825d.pth"
-    ):
-        InceptionFeatures(tmp_path / "none.pth")
-    with pytest.raises(InputError, match="not '6726825d'"):
-        InceptionFeatures(inception[0])
-    torch.save({"fc.weight": torch.zeros(1000, 2048)}, tmp_path / "imagenet.pth")
-    digest = hashlib.sha256((tmp_path / "imagenet.pth").read_bytes()).hexdigest()
-    with pytest.raises(InputError, match=r"no layer fc of 1008 x 2048"):
-        InceptionFeatures(tmp_path / "imagenet.pth", digest)
-    assert not list(InceptionFeatures(*inception, device="meta").parameters())
-    network = InceptionFeatures(*inception)
-    got = network(torch.tensor([0.0, 0.5, 1.2]).view(1, 3, 1, 1))
-    assert got.dtype == torch.uint8 and got.tolist() == [[0, 128, 255]]

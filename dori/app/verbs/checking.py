@@ -7,6 +7,7 @@ from omegaconf import DictConfig
 from dori.app.jobs import check_all
 from dori.app.line import CommandLine
 from dori.app.needs import check_room
+from dori.results.reading.measured import measured_with
 
 
 def command(arguments: list[str]) -> int:
@@ -19,7 +20,9 @@ def command(arguments: list[str]) -> int:
         nonlocal told
         run = configured(cfg)
         check_room(run, Path.cwd())
-        told = f"{run.diffusion.name}, {len(run.data.targets)} targets"
+        weights = measured_with(run.settings)
+        measured = f", measured with {weights}" if weights else ""
+        told = f"{run.diffusion.name}, {len(run.data.targets)} targets{measured}"
 
     check_all(line.jobs, line.job, look)
     count = len(line.jobs)

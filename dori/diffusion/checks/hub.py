@@ -5,6 +5,7 @@ from typing import Any
 
 from huggingface_hub import snapshot_download
 
+from dori.core.environment import OFFLINE, is_set
 from dori.core.errors import InputError
 
 
@@ -20,6 +21,6 @@ def downloaded(setting: str, given: str, place: str, **what: Any) -> Path:
         InputError: it cannot be had; ``place``: what it might be instead.
     """
     try:
-        return Path(snapshot_download(given, **what))
+        return Path(snapshot_download(given, local_files_only=is_set(OFFLINE), **what))
     except Exception as error:  # of many kinds, by several libraries
         raise InputError(f"{setting} {given!r} is no {place} and no reachable hub id: {error}") from error

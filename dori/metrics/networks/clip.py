@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer
 
+from dori.core.environment import OFFLINE, is_set
 from dori.core.errors import InputError
 from dori.core.readable import check_file
 from dori.core.tokenizing import tokenized
@@ -100,15 +101,16 @@ class CLIPAlignment(nn.Module):
 def _opened(path: str | Path, device: str) -> tuple[CLIPModel, CLIPTokenizer]:
     for file in Path(path).glob("*.safetensors"):
         check_file(file)
+    local = {"local_files_only": is_set(OFFLINE)}
     try:
         # transformers' annotation leaves out the pair that output_loading_info gives
         model, info = cast(
             tuple[CLIPModel, dict[str, Any]],
             CLIPModel.from_pretrained(
-                path, use_safetensors=True, output_loading_info=True, device_map=device
+                path, use_safetensors=True, output_loading_info=True, device_map=device, **local
             ),
         )
-        tokenizer = CLIPTokenizer.from_pretrained(path)
+        tokenizer = CLIPTokenizer.from_pretrained(path, **local)
     except (
         Exception
     ) as error:  # OSError, and what a broken file or another architecture makes the library raise

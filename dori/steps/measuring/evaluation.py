@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dori.core.errors import InputError, check_positive, check_share
+from dori.core.errors import InputError, Problems, check_positive, check_share
 from dori.core.files import save_tensors
 from dori.core.neutral import neutral
 from dori.core.predict import Predictor, gather
@@ -62,14 +62,16 @@ class Evaluation:
         A network of somebody's own that takes no ``device`` is built whole.
 
         Raises:
-            InputError: a file that is missing, broken or another one; networks that do not fit.
+            InputError: files that are missing, broken or other ones; networks that do not fit. All of it.
         """
+        wrong = Problems()
         for part in ("descriptor", "alignment", "features"):
             if (maker := getattr(self, part)) is not None:
                 headers = {"device": "meta"} if "device" in inspect.signature(maker).parameters else {}
-                _tried(f"evaluation.{part}", partial(maker, **headers))
+                wrong.none_or(_tried, f"evaluation.{part}", partial(maker, **headers))
         for name, suite in self.quality.items():
-            _tried(f"evaluation.quality.{name}", suite.check)
+            wrong.none_or(_tried, f"evaluation.quality.{name}", suite.check)
+        wrong.tell()
 
     def check_whole(self, copies_alone: bool) -> None:
         """Raises InputError where more than copies is looked for, and there is a descriptor alone."""
