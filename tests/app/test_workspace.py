@@ -8,8 +8,6 @@ from dori.app.summary import summary
 from dori.app.workspace import ANSWER, CURVES, PRICE, main, view
 from dori.core.errors import InputError
 
-pytest.importorskip("wandb_workspaces", reason="dori[workspace] is not installed")
-
 
 def test_what_panels_show_is_what_runs_have(make_rows) -> None:
     had = set(summary(make_rows()))
