@@ -18,15 +18,25 @@ class DoriSweeper(BasicSweeper):
 
     Hydra's ends with the first error of a batch. This one tries all jobs and exits with 1 where one failed:
     why it did is told by the callback (``dori.app.multirun``), which merges what there is.
+
+    Args:
+        alone: groups of which a job takes one at most; the jobs with more are left out of the grid.
     """
 
+    def __init__(
+        self, max_batch_size: int | None, params: dict[str, str] | None = None, alone: Sequence[str] = ()
+    ) -> None:
+        super().__init__(max_batch_size, params)
+        self.alone = alone
+
     def sweep(self, arguments: list[str]) -> Any:
-        from dori.app.jobs import write_jobs
+        from dori.app.jobs import with_one_of, write_jobs
 
         assert self.config is not None and self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
         batches = self.split_arguments(overrides, self.max_batch_size)
+        batches = [kept for batch in batches if (kept := with_one_of(self.alone, batch))]
         for batch in batches:
             self.validate_batch_is_legal(batch)
         folder = Path(self.config.hydra.sweep.dir)

@@ -27,6 +27,20 @@ def write_failure(job: Path, why: str) -> None:
     write_atomically(job / FAILED, json.dumps({"error": why}) + "\n")
 
 
+def with_one_of(groups: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The jobs whose overrides set at most one of the groups to something else than ``none``.
+
+    >>> with_one_of(["pruning", "defense"], [["pruning=a", "defense=none"], ["pruning=a", "defense=esd"]])
+    [['pruning=a', 'defense=none']]
+    """
+
+    def taken(job: Sequence[str]) -> int:
+        pairs = (word.split("=", 1) for word in job)
+        return sum(pair[0] in groups and pair[1] not in ("none", "null") for pair in pairs)
+
+    return [list(job) for job in jobs if taken(job) <= 1]
+
+
 def check_all(
     jobs: Sequence[list[str]], opened: Callable[[list[str]], AbstractContextManager[DictConfig]],
     look: Callable[[DictConfig], Any],

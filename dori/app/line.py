@@ -15,6 +15,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from dori.app.jobs import with_one_of
 from dori.app.overrides import checked, composed, folder_of, places
 from dori.core.errors import InputError
 
@@ -80,7 +81,8 @@ class CommandLine:
         """
         if self.multirun or self.whole.hydra.mode == RunMode.MULTIRUN:
             batches = BasicSweeper.split_arguments([*self._of_sweeper, *self.overrides], None)
-            return [list(job) for batch in batches for job in batch]
+            jobs = [list(job) for batch in batches for job in batch]
+            return with_one_of(self.whole.hydra.sweeper.get("alone") or (), jobs)
         if own := [word.input_line for word in self.overrides if word.is_sweep_override()]:
             raise InputError(f"{', '.join(map(str, own))}: several values make several jobs: say -m")
         return [self.words]

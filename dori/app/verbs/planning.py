@@ -106,7 +106,7 @@ def _of_stages(job: Job, measured: tuple[float, float]) -> Table:
 
 
 def _of_jobs(jobs: list[Job], measured: tuple[float, float], line: CommandLine) -> Table:
-    table = _table("job", "in the cache", "to compute", "samples", "with gradient", "about")
+    table = _table("job", "cached", "new", "samples", "with gradient", "about")
     for job in jobs:
         words = " ".join(word for word in job.words if word.split("=")[0] in line.swept)
         cached = len(job.stages) - len(job.new)

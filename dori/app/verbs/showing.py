@@ -1,7 +1,7 @@
 """``dori show WORDS``: what a command line is for, and what it sets otherwise than ``dori`` alone."""
 
 from collections.abc import Iterator
-from math import prod
+from dataclasses import replace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -27,12 +27,15 @@ def command(arguments: list[str]) -> int:
             said = description(word.key_or_group, str(word.value()), line.folders)
             console.print(f"[bold]{escape(str(word.input_line))}[/bold]  {escape(said)}")
     if swept := line.swept:
-        console.print(f"\n{prod(map(len, swept.values()))} jobs:")
+        console.print(f"\n{_jobs(line)} jobs:")
         for key, values in swept.items():
             console.print(f"  {key} = {escape(', '.join(values))}")
+    default = CommandLine([]).whole
     console.print("\nOtherwise than `dori` alone:")
-    for key, value in changed(line.whole, CommandLine([]).whole):
+    for key, value in changed(line.whole, default):
         console.print(f"  {key} = {escape(value)}")
+    if left := gone(line.whole, default):
+        console.print(f"  without {escape(', '.join(left))}")
     console.print(f"\nAll of it: dori --cfg job {escape(' '.join(arguments))}")
     return 0
 
@@ -43,9 +46,24 @@ def changed(cfg: DictConfig, default: DictConfig) -> Iterator[tuple[str, str]]:
     for key, value in _leaves(cfg):
         if key not in before or before[key] != value:
             yield key, value
-    for key in before.keys() - dict(_leaves(cfg)).keys():
-        if not any(key.startswith(f"{other}.") for other in before.keys() - {key}):
-            yield f"~{key}", "not there"
+
+
+def gone(cfg: DictConfig, default: DictConfig) -> list[str]:
+    """What another configuration has alone; a part that is gone whole is named once."""
+    there = {prefix for key, _ in _leaves(cfg) for prefix in _prefixes(key)}
+    missing = (next((p for p in _prefixes(key) if p not in there), None) for key, _ in _leaves(default))
+    return list(dict.fromkeys(key for key in missing if key))
+
+
+def _prefixes(key: str) -> list[str]:
+    """Of ``a.b.c``: ``a``, ``a.b`` and itself."""
+    parts = key.split(".")
+    return [".".join(parts[: end + 1]) for end in range(len(parts))]
+
+
+def _jobs(line: CommandLine) -> int:
+    """How many there would be with ``-m``."""
+    return len(replace(line, multirun=True).jobs)
 
 
 def _leaves(cfg: DictConfig) -> list[tuple[str, str]]:
