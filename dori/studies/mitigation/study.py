@@ -2,7 +2,6 @@
 
 from dori.core.neutral import neutral
 from dori.data import MEMORIZED
-from dori.results.budget.finding import findings
 from dori.steps.attack import attack
 from dori.steps.defend import defend
 from dori.steps.draw import draw, draw_ordinary
@@ -10,6 +9,7 @@ from dori.steps.measure import measure
 from dori.steps.outcome import Outcome
 from dori.steps.prune import RANDOM, at_random, prune
 from dori.steps.run import Run
+from dori.studies.mitigation.finding import findings
 
 __all__ = ["findings", "mitigation"]  # what it says beside the verdict that every study shares
 

@@ -1,0 +1,1 @@
+"""The figures that papers report, beside those of a run."""
