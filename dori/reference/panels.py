@@ -27,7 +27,7 @@ def draw(section: str, runs: Sequence[Recorded], path: Path) -> None:
     Raises:
         InputError: there is no such section, or nothing in these runs that it shows.
     """
-    sections = {each.name: each.panels for each in view("nobody").sections}
+    sections: dict[str, list[Any]] = {each.name: list(each.panels) for each in view("nobody").sections}
     if section not in sections:
         raise InputError(f"no section {section!r}; there are: {', '.join(sections)}")
     kinds = {"BarPlot": _bars, "LinePlot": _lines, "ScatterPlot": _points}
