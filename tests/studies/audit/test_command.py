@@ -1,5 +1,6 @@
 """``dori experiments=audit`` as scripts meet it: its exit codes, and what it says of what cannot be."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +61,20 @@ def test_a_lora_of_the_model_is_audited_beside_the_model_without_it(
     lora = written(v_folder, "diffusers", tmp_path / "lora")
     assert ends(f"model.lora={lora}", "model.lora_scale=0.5") == 0
     assert '"setting": "base"' in (tmp_path / "out/rows.json").read_text()
+
+
+def test_checkpoints_of_a_lora_are_audited_beside_one_another(
+    ends: Ends, v_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    adapters = [str(written(v_folder, "diffusers", tmp_path / f"ckpt-{n}", seed=n)) for n in (1000, 500)]
+    assert ends("-m", f"model.lora={','.join(adapters)}", f"hydra.sweep.dir={tmp_path}/sweep") == 0
+    rows = json.loads((tmp_path / "sweep/rows.json").read_text())
+    assert {row["setting"] for row in rows} == {"original", "base"}
+    names = {str(row["params"]["model.lora"]) for row in rows if row["setting"] == "original"}
+    assert len(names) == 2 and all(any(n in name for name in names) for n in ("ckpt-500", "ckpt-1000"))
+    said = capsys.readouterr().out
+    assert said.index("ckpt-500") < said.index("ckpt-1000")  # in the order of their steps
+    assert "checkpoint" in said and (tmp_path / "sweep/audit.png").is_file()
 
 
 def test_a_lora_of_another_architecture_is_one_sentence(
