@@ -87,7 +87,12 @@ def test_an_option_composes_and_its_parts_are_built(
             if part == "model" and group != "model" and not WEIGHTS:
                 continue
             assert build(chosen[part]) is not None
-    if group == "data":
+    if group == "data" and cfg.data["_target_"] == "dori.data.published":
+        with pytest.raises(
+            InputError, match=f"run dori data fetch {option}"
+        ):  # see tests/data/test_published.py
+            build(cfg.data, folder="no/where")
+    elif group == "data":
         few = {"minnow": {"targets": 1, "ordinary": 1}, "folder": {"targets": 1}}
         assert build(cfg.data, **few.get(option, {})).targets
 

@@ -3,7 +3,9 @@
 import os
 
 OFFLINE = "DORI_OFFLINE"  # nothing is fetched
-PRIVATE = "DORI_PRIVATE_ADDRESSES"  # weights may come from inside a private network, and without https
+PRIVATE = (
+    "DORI_PRIVATE_ADDRESSES"  # what is fetched may come from inside a private network, and without https
+)
 
 
 def is_set(name: str) -> bool:

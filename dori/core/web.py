@@ -14,14 +14,20 @@ TIMEOUT = (10, 60)  # seconds: to be connected, and without a byte
 REDIRECTS = 10
 
 
-def answer(address: str, headers: Mapping[str, str]) -> requests.Response:
+def answer(
+    address: str, headers: Mapping[str, str], schemes: tuple[str, ...] = ("https",)
+) -> requests.Response:
     """Of the address, or of where it leads, with its content still to be read; each step is looked at first.
+
+    Args:
+        schemes: https, whose certificate says that nobody else answers in that name; http besides, for what
+            is looked at whoever gives it.
 
     Raises:
         requests.RequestException: it cannot be reached, may not be, or leads on and on.
     """
     for _ in range(REDIRECTS):
-        _check_public(address)
+        _check_public(address, schemes)
         found = requests.get(
             address, headers=dict(headers), stream=True, allow_redirects=False, timeout=TIMEOUT
         )
@@ -32,13 +38,12 @@ def answer(address: str, headers: Mapping[str, str]) -> requests.Response:
     raise TooManyRedirects(f"it leads on {REDIRECTS} times")
 
 
-def _check_public(address: str) -> None:
-    """https alone: its certificate says that nobody else answers in that name."""
+def _check_public(address: str, schemes: tuple[str, ...]) -> None:
     if is_set(PRIVATE):
         return
     parts = urlsplit(address)
-    if parts.scheme != "https":
-        raise InvalidURL(f"{address} is not https, which {PRIVATE}=1 would allow")
+    if parts.scheme not in schemes:
+        raise InvalidURL(f"{address} is not {' or '.join(schemes)}, which {PRIVATE}=1 would allow")
     try:
         found = socket.getaddrinfo(parts.hostname, None, type=socket.SOCK_STREAM)
     except OSError:

@@ -2,7 +2,9 @@
 
 from dori.data.collection import collection
 from dori.data.folder import folder
+from dori.data.listing import Listing
 from dori.data.minnow import minnow
+from dori.data.published import published
 from dori.data.targets import CONTROLS, KINDS, MEMORIZED, Data, Ordinary, Target, Training
 
 __all__ = [
@@ -10,10 +12,12 @@ __all__ = [
     "KINDS",
     "MEMORIZED",
     "Data",
+    "Listing",
     "Ordinary",
     "Target",
     "Training",
     "collection",
     "folder",
     "minnow",
+    "published",
 ]

@@ -10,7 +10,7 @@ from dori.data.pictures import digest, read_mask, read_picture
 from dori.data.repeats import check_apart, check_repeats
 from dori.data.rows import Row, refuse
 from dori.data.tables import read_table
-from dori.data.targets import KINDS, Data, Ordinary, Target, Training
+from dori.data.targets import KINDS, Data, Ordinary, Target, Training, check_count, first_of_each
 
 
 @contextmanager
@@ -72,7 +72,8 @@ def _ordinary(source: Path) -> Ordinary:
     return Ordinary(captions, list(images), [f"{source}, {row.where}" for row in rows])
 
 
-def _training(source: Path, ordinary: Ordinary) -> Training:
+def training_of(source: Path, ordinary: Ordinary) -> Training:
+    """What a defense trains with, from a table. Raises InputError, also for pictures of ``ordinary``."""
     pairs = _ordinary(source)
     if not pairs.images:
         raise InputError(f"data.training {source} needs a column 'image' beside its captions")
@@ -94,11 +95,8 @@ def folder(path: str, targets: int | str, ordinary: str | None = None, training:
     Raises:
         InputError: every broken row, by line; see also ``read_table``, ``check_repeats``.
     """
-    if targets != "all" and not (isinstance(targets, int) and targets >= 1):
-        raise InputError(f"data.targets must be 1 or more, or all, but is {targets!r}")
-    everything = _targets(Path(path))
-    limit = len(everything) if targets == "all" else int(targets)
-    chosen = [t for kind in KINDS for t in [t for t in everything if t.kind == kind][:limit]]
+    check_count(targets)
+    chosen = first_of_each(_targets(Path(path)), targets)
     everyday = Ordinary([]) if ordinary is None else _ordinary(Path(ordinary))
-    seen = None if training is None else _training(Path(training), everyday)
+    seen = None if training is None else training_of(Path(training), everyday)
     return Data(chosen, everyday, everyday.captions, seen)

@@ -1,16 +1,17 @@
 """Targets: the images whose memorization is tested, each with its prompt and its kind."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dori.core.errors import InputError
 from dori.core.fingerprints import fingerprint
 from dori.data.pictures import digest, read_picture
 
@@ -114,6 +115,26 @@ class Data:
         sources = self.ordinary.sources or [""] * len(self.ordinary.captions)
         everyday = zip(self.ordinary.captions, sources, strict=True)
         return [*((target.prompt, target.source) for target in self.targets), *everyday]
+
+
+class _OfAKind(Protocol):
+    @property
+    def kind(self) -> str: ...
+
+
+Each = TypeVar("Each", bound=_OfAKind)
+
+
+def check_count(count: int | str) -> None:
+    """Raises InputError for what ``data.targets`` cannot be."""
+    if count != "all" and not (isinstance(count, int) and count >= 1):
+        raise InputError(f"data.targets must be 1 or more, or all, but is {count!r}")
+
+
+def first_of_each(items: Sequence[Each], count: int | str) -> list[Each]:
+    """At most ``count`` of each kind, or ``all``, kind by kind."""
+    limit = len(items) if count == "all" else int(count)
+    return [item for kind in KINDS for item in [item for item in items if item.kind == kind][:limit]]
 
 
 def embedded(targets: list[Target], encode: Callable[[list[str]], Tensor]) -> Tensor:

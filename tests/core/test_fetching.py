@@ -117,7 +117,9 @@ def test_a_redirect_into_a_private_network_is_refused(
     """The first address passes, as a public one would; where it leads does not."""
     first, check = server.at(f"to/https://127.0.0.1:{server.server_port}/file.pt"), web._check_public
     monkeypatch.delenv(environment.PRIVATE)
-    monkeypatch.setattr(web, "_check_public", lambda address: None if address == first else check(address))
+    monkeypatch.setattr(
+        web, "_check_public", lambda address, schemes: None if address == first else check(address, schemes)
+    )
     with pytest.raises(InputError, match=r"127\.0\.0\.1.* is in a private network"):
         fetch({path: Source(first, None)})
     assert len(server.asked) == 1 and not path.exists()

@@ -10,7 +10,7 @@ Command = Callable[[list[str]], int]
 # the module of this folder whose ``command`` each is, in the order of ``dori --help``
 VERBS = {
     "list": "listing", "show": "showing", "check": "checking", "plan": "planning", "status": "status",
-    "compare": "compare", "cache": "cache", "merge": "merging",
+    "compare": "compare", "cache": "cache", "merge": "merging", "data": "data",
 }  # fmt: skip
 
 
