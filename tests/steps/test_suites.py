@@ -1,5 +1,6 @@
 """``evaluation.quality``: whole jobs on a tiny model, against the definitions and the pictures drawn."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,12 @@ from dori.metrics.networks.blip_vqa import BlipVQA
 from dori.metrics.noun_chunks import noun_chunks
 from dori.reference import contract
 from dori.results.tables.table import blocks
-from dori.steps.measuring.suites import compbench
+from dori.steps.measuring.suites import compbench, hpdv3
 from dori.steps.measuring.suites.suite import listed
 from dori.steps.run import Run
 from tests import tiny
 from tests.metrics.test_blip_vqa import build_blip
+from tests.metrics.test_hpsv3 import build_hpsv3
 
 COUNT, REAL = 12, 14  # pictures; more of both than the tiny CLIP has features
 Make = Callable[..., DictConfig]
@@ -217,6 +219,32 @@ def test_colour_is_the_mean_over_prompts_of_the_product_over_chunks(
     assert "Color_difference" not in rows["original"]["metrics"] and change.any()
 
 
+def test_hpsv3_is_a_mean_over_pictures_and_over_those_of_each_category(make: Make, tmp_path: Path) -> None:
+    texts, (network, base) = iter(tiny.prompts(36, 3)), build_hpsv3(tmp_path)
+    for category in hpdv3.CATEGORIES:
+        items = [{"caption": next(texts), "image_path": f"{i}.jpg"} for i in range(3)]
+        (tmp_path / f"benchmark_{category}.json").write_text(json.dumps(items))
+    words = {"path": tmp_path, "count": 1, "network.path": network, "network.base": base}
+    keys = [f"evaluation.quality.hpsv3.{key}={value}" for key, value in words.items()]
+    run, rows = rows_of(make("evaluation/quality=[hpsv3]", *keys), "quality/hpsv3")
+    (scorer,) = run.evaluation.made.quality["hpsv3"].networks
+    scores: dict[str, list[float]] = {}
+    for setting, row in rows.items():
+        for file, prompt in zip(pictures(run, row), tiny.prompts(36, 3)[::3], strict=True):
+            image = torch.from_numpy(np.array(Image.open(file))).permute(2, 0, 1)[None] / 255
+            scores.setdefault(setting, []).append(scorer(image, [prompt]).item())
+        told = row["metrics"]
+        assert told["HPSv3"]["value"] == pytest.approx(np.mean(scores[setting]), abs=0.02)
+        assert told["HPSv3/Natural_Scenery"]["value"] == pytest.approx(scores[setting][5], abs=0.05)
+        assert told["HPSv3"]["n"] == 12 and told["HPSv3/Others"]["n"] == 1
+    change = np.subtract(scores["wanda"], scores["original"]).mean()
+    assert rows["wanda"]["metrics"]["HPSv3_difference"]["value"] == pytest.approx(change, abs=0.02)
+    assert contract.unexplained([*rows.values()]) == []
+    (tmp_path / "benchmark_Food.json").unlink()
+    with pytest.raises(InputError, match=r"evaluation.quality.hpsv3: .*benchmark_Food.json does not exist"):
+        Run.configured(make("evaluation/quality=[hpsv3]", *keys))
+
+
 def test_published_prompts_come_with_the_package(make: Make, blip: Path) -> None:
     """The first and the last of T2I-CompBench's 300; without spaCy, the extra and the pipeline are named."""
     cfg = make(
@@ -240,6 +268,6 @@ def test_noun_chunks_are_spacys() -> None:
 
 def test_suites_are_chosen_with_a_dot_too() -> None:
     known = groups()
-    assert as_option("evaluation.quality=[coco]", known) == "evaluation/quality=[coco]"
+    assert as_option("evaluation.quality=[coco,hpsv3]", known) == "evaluation/quality=[coco,hpsv3]"
     assert as_option("evaluation.quality=coco", known) == "evaluation/quality=coco"
     assert as_option("evaluation.quality=[mine]", known) == "evaluation.quality=[mine]"

@@ -31,6 +31,7 @@ SUITE = "quality/"  # before the name of a suite of ``evaluation.quality``, of w
 
 SUITE_METRICS_EXPLAINED = {
     "CLIP_FID": "FID of CLIP's embeddings in the place of Inception's features",
+    "HPSv3": "how much people would prefer a picture of its prompt, as a network sees it; mean over pictures",
     "Color": "T2I-CompBench++: how sure BLIP is of each thing that the prompt names, with its colour: the "
     "product over these, mean over a prompt's pictures and then over prompts",
     "CMMD": "1000 times the squared maximum mean discrepancy of CLIP's embeddings, over all pairs",
