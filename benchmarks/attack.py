@@ -108,7 +108,7 @@ def curves(diffusion: StableDiffusion, data: Data, targets: list[Target], attack
                     attempts = one.attempts([some[i] for i in places])
                     solve_budgets(one, diffusion, data, attempts, one.budgets, BATCH)
 
-                chunks = STAGE.chunks(list(range(len(some))), one.attempts_per_call(BATCH))
+                chunks = STAGE.chunks(list(range(len(some))), one.attempts_per_call(diffusion, BATCH))
                 STAGE.run(diffusion.networks, work, chunks)
 
         return run

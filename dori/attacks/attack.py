@@ -115,31 +115,33 @@ class Attack:
         """Whether quick samples are looked at."""
         return self.watch or self.stop == "replication"
 
-    @property
-    def per_step(self) -> tuple[int, int]:
+    def per_step(self, diffusion: Diffusion) -> tuple[int, int]:
         """Samples through the denoiser of an attempt's step: forward and backward, and forward alone."""
         each = (self.climbed_by.gradients, self.climbed_by.forwards) if self.climbed_by else (1, 0)
-        return each[0] * self.pairs * self.space.samples, each[1] * self.pairs * self.space.samples
+        samples = self.pairs * self.space.samples(diffusion)
+        return each[0] * samples, each[1] * samples
 
-    def attempts_per_call(self, batch: int) -> int:
+    def attempts_per_call(self, diffusion: Diffusion, batch: int) -> int:
         """How many attempts' pairs fit ``batch`` samples."""
-        return max(1, batch // (self.pairs * self.space.samples))
+        return max(1, batch // (self.pairs * self.space.samples(diffusion)))
 
-    def evaluations(self, targets: int, steps: int | None = None) -> int:
+    def evaluations(self, diffusion: Diffusion, targets: int, steps: int | None = None) -> int:
         """Gradient evaluations: samples through the denoiser forward and backward."""
-        return targets * self.restarts * (self.steps if steps is None else steps) * self.per_step[0]
+        steps = self.steps if steps is None else steps
+        return targets * self.restarts * steps * self.per_step(diffusion)[0]
 
-    def forwards(self, targets: int, steps: int | None = None) -> int:
+    def forwards(self, diffusion: Diffusion, targets: int, steps: int | None = None) -> int:
         """Samples through the denoiser forward alone."""
-        return targets * self.restarts * (self.steps if steps is None else steps) * self.per_step[1]
+        steps = self.steps if steps is None else steps
+        return targets * self.restarts * steps * self.per_step(diffusion)[1]
 
-    def spent(self, reached: Tensor, steps: int) -> tuple[int, int, int]:
+    def spent(self, diffusion: Diffusion, reached: Tensor, steps: int) -> tuple[int, int, int]:
         """Gradient evaluations, samples forward alone, and images looked at, where attempts had a copy
         at ``reached`` or, -1, none."""
         until = reached.where(reached >= 0, steps)
         looks = until // self.check_every + 1
         done = until if self.stop == "replication" else torch.full_like(until, steps)
-        gradient, forward = self.per_step
+        gradient, forward = self.per_step(diffusion)
         return int(done.sum()) * gradient, int(done.sum()) * forward, int(looks.sum()) * self.check_images
 
     def noise(self, diffusion: Diffusion, attempts: list[Attempt], progress: Progress | None = None) -> Noise:

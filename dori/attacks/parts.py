@@ -44,7 +44,7 @@ def write_parts(
     attempts = attack.attempts(targets)
     rows = [place * attack.restarts + r for place in places for r in range(attack.restarts)]
     fitting = first_batch(attack)
-    size = attack.attempts_per_call(fitting)
+    size = attack.attempts_per_call(diffusion, fitting)
 
     def solve(chunk: list[int]) -> None:
         nonlocal fitting

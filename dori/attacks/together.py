@@ -69,9 +69,10 @@ def solve_budgets(
         reached[waiting[found.cpu()]] = steps
         return reached >= 0 if attack.stop == "replication" else None
 
+    samples = attack.space.samples(diffusion)
     solution = _climb(attack, attempts, progress)(
         diffusion, latents, kept[0], noise, steps=max(snapshots), objective=problem.objective,
-        constraint=constrain, batch=max(1, batch // attack.space.samples), callback=look,
+        constraint=constrain, batch=max(1, batch // samples), callback=look,
         progress=progress,
     )  # fmt: skip
     found, places = {}, torch.arange(n)
@@ -84,7 +85,7 @@ def solve_budgets(
             solution, {**problem.trigger(moved, places), "start": origin}, slice(first, first + n),
             budget, None if replicated is None else reached,
         )  # fmt: skip
-    return found, solution.batch * attack.space.samples
+    return found, solution.batch * samples
 
 
 def _climb(attack: Attack, attempts: list[Attempt], progress: Progress) -> Callable[..., Solution]:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dori.core.files import as_umask
 from dori.diffusion import autoencoder
+from dori.diffusion.inversions import add_words
 from dori.diffusion.lora import merge
 from dori.diffusion.pretrained import Pretrained
 from dori.diffusion.saving import save_denoiser
@@ -22,7 +23,8 @@ class Loaded(Pretrained):
     @cached_property
     def pipeline(self) -> DiffusionPipeline:
         """The pipeline of diffusers; its weights are read at the first use."""
-        found = self.components.load(self.texts.tokenizers, self.dtypes)
+        found = self.components.load(self.texts.plain, self.dtypes)
+        add_words(found, self.inversions)
         if self.adapters:
             merge(found, self.KINDS.denoiser, self.adapters, self.merged)
         if self.gradient_checkpointing:

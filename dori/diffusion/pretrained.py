@@ -16,6 +16,7 @@ from dori.core.errors import InputError, check_positive
 from dori.core.neutral import neutral
 from dori.diffusion.components import Components, Kinds
 from dori.diffusion.guard import Guard
+from dori.diffusion.inversions import check_words, inversions
 from dori.diffusion.lora import adapters, check_known
 from dori.diffusion.similarity import Released
 from dori.diffusion.single_file import converted
@@ -40,6 +41,8 @@ class Pretrained(ABC):
         revision: of the hub's repository; null: the newest.
         lora: file, folder or hub id of adapters that are merged into the weights, or several.
         lora_scale: how much of each, one for all or as many.
+        embeddings: file of a word that was trained by textual inversion, or several; in prompts the word is
+            its weight's name, or in files of the web UI the file's.
         base: folder or hub id of what the model was made of; null: with ``lora``, the same without it.
         dtype: of the weights, e.g. ``float32`` or ``bfloat16``.
         size: width and height of a picture in pixels; null: the model's own.
@@ -77,6 +80,7 @@ class Pretrained(ABC):
         revision: str | None = None,
         lora: str | list[str] | None = None,
         lora_scale: float | list[float] = 1.0,
+        embeddings: str | list[str] | None = None,
         base: str | None = None,
         dtype: str = "float32",
         size: tuple[int, int] | None = None,
@@ -117,6 +121,8 @@ class Pretrained(ABC):
         self.adapters, self.merged = adapters(lora, lora_scale), False
         if self.adapters:
             check_known(self.KINDS.pipeline)
+        self.inversions = inversions(embeddings)
+        check_words(self.inversions, self.word_width, name)
         self.check()
         self.base: Any = self._made_of(base)
 
@@ -130,6 +136,11 @@ class Pretrained(ABC):
             other.components = Components(self.KINDS, base, None, self.components.variant, None)
             other.check()
         return other
+
+    @property
+    def word_width(self) -> int | None:
+        """Of the token embeddings, where words can be added to them."""
+        return None
 
     @abstractmethod
     def check(self) -> None:
@@ -172,7 +183,8 @@ class Pretrained(ABC):
     def fingerprint(self) -> str:
         """Hash of all weights and configuration files that are loaded: what the model *is*."""
         merged = [[*adapter.identity, self.merged] for adapter in self.adapters]
-        told = [self.text_tokens, self.own_size, merged, self.guidance if self.GUIDED else None]
+        told: list[Any] = [self.text_tokens, self.own_size, merged, self.guidance if self.GUIDED else None]
+        told += [each.identity for each in self.inversions]
         return self.components.fingerprint(str(self.stored_dtype), *told)
 
     @property

@@ -58,7 +58,8 @@ class StableDiffusion(UNetFamily):
     def texts(self) -> Texts:
         text = self._text
         folder = self.folder / "tokenizer"
-        reader = Reader(folder, CLIPTokenizer, text.max_position_embeddings, text.vocab_size)
+        words = tuple(token for each in self.inversions for token in each.tokens)
+        reader = Reader(folder, CLIPTokenizer, text.max_position_embeddings, text.vocab_size, words=words)
         return Texts(self.name, (reader,), self.truncate_prompts)
 
     @cached_property
@@ -71,6 +72,10 @@ class StableDiffusion(UNetFamily):
 
     def called(self, z: Tensor, asked: Tensor, y: Tensor, guidance: float) -> Tensor:
         return self.denoiser(z, asked, y).sample
+
+    @property
+    def word_width(self) -> int:
+        return self._text.hidden_size
 
     def words(self, whom: str) -> Words:
         return Words(self)

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
+from diffusers.loaders import TextualInversionLoaderMixin
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
@@ -20,6 +21,7 @@ class Reader:
         length: tokens of a sequence, at most.
         vocabulary: tokens that the encoder knows.
         whole: whether its sequence is part of the conditioning; of others the pooled vector alone is.
+        words: tokens that were added, see ``inversions``.
     """
 
     folder: Path
@@ -27,15 +29,29 @@ class Reader:
     length: int
     vocabulary: int
     whole: bool = True
+    words: tuple[str, ...] = ()
 
     @cached_property
     def tokenizer(self) -> PreTrainedTokenizerBase:
+        found = self.plain
+        found.add_tokens(list(self.words))
+        return found
+
+    @property
+    def plain(self) -> PreTrainedTokenizerBase:
+        """One without the words that were added."""
         return load_tokenizer(self.folder, self.kind, self.length, self.vocabulary)
+
+    def spelled(self, prompts: list[str]) -> list[str]:
+        """With every token of a word that was added, as the pipeline has it."""
+        if not self.words:
+            return prompts
+        return TextualInversionLoaderMixin().maybe_convert_prompt(prompts, self.tokenizer)
 
     def ids(self, prompts: list[str]) -> Tensor:
         """Token ids (n, length), padded; what is too long is cut."""
         settings = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
-        return tokenized(self.tokenizer, prompts, **settings).input_ids
+        return tokenized(self.tokenizer, self.spelled(prompts), **settings).input_ids
 
     def content(self, prompts: list[str]) -> Tensor:
         """Which tokens stand before the first end-of-text token, boolean (n, length)."""
@@ -57,9 +73,9 @@ class Texts:
     absent: int = 0
 
     @property
-    def tokenizers(self) -> dict[str, PreTrainedTokenizerBase]:
-        """By the names of their folders, which are those of the pipeline's components."""
-        return {reader.folder.name: reader.tokenizer for reader in self.readers}
+    def plain(self) -> dict[str, PreTrainedTokenizerBase]:
+        """Without words that were added; by the names of their folders, the pipeline's components."""
+        return {each.folder.name: each.plain if each.words else each.tokenizer for each in self.readers}
 
     @property
     def whole(self) -> list[Reader]:
@@ -81,12 +97,12 @@ class Texts:
         for reader in self.readers:
             reader.tokenizer  # noqa: B018  is read now, so that one that is broken is found now
         for reader in self.whole if not self.truncate else ():
-            check_lengths(reader.tokenizer, self.model, prompts, sources)
+            check_lengths(reader.tokenizer, self.model, reader.spelled(prompts), sources)
 
     def cut(self, prompts: list[str]) -> int:
         """How many of the prompts are cut, where that is allowed."""
         readers = self.whole if self.truncate else []
-        return len({place for each in readers for place in too_long(each.tokenizer, prompts)})
+        return len({place for each in readers for place in too_long(each.tokenizer, each.spelled(prompts))})
 
     def content(self, prompts: list[str]) -> Tensor:
         """Which rows of the sequence are a prompt's own words, boolean (n, tokens)."""

@@ -46,12 +46,14 @@ def attack(run: "Run", subject: Subject, targets: list[Target]) -> list[Attacked
 
     def merged(budget: Budget, folder: Path) -> "Info":
         reached = merge_parts(folder).get("steps_to_replication")
-        whole = made.evaluations(len(targets), budget.steps)
-        return {"gradient_evaluations": whole if reached is None else made.spent(reached, budget.steps)[0]}
+        whole = made.evaluations(run.diffusion, len(targets), budget.steps)
+        if reached is not None:
+            whole, _, _ = made.spent(run.diffusion, reached, budget.steps)
+        return {"gradient_evaluations": whole}
 
     results = run.stages.together(
         "attack", {name: {**shared, "attack": alone(part, budget)} for name, budget in budgets.items()},
-        compute, by_all=True, costs=_costs(made, budgets, len(targets)),
+        compute, by_all=True, costs=_costs(run, budgets, len(targets)),
     )  # fmt: skip
     return [
         Attacked(named(subject.name, part, budget, "-"), subject, targets, result, budget, made.restarts)
@@ -59,12 +61,14 @@ def attack(run: "Run", subject: Subject, targets: list[Target]) -> list[Attacked
     ]
 
 
-def _costs(made: "Attack", budgets: dict[str, Budget], targets: int) -> dict[str, Cost]:
+def _costs(run: "Run", budgets: dict[str, Budget], targets: int) -> dict[str, Cost]:
     """Of each budget; what the longest solve in a ball has on its way costs nothing more."""
+    assert run.attack is not None
+    made, model = run.attack.made, run.diffusion
     longest = {budget.epsilon: max(b.steps for b in budgets.values() if b.epsilon == budget.epsilon)
                for budget in budgets.values()}  # fmt: skip
     return {
-        name: Cost(made.forwards(targets, steps), made.evaluations(targets, steps))
+        name: Cost(made.forwards(model, targets, steps), made.evaluations(model, targets, steps))
         for name, (steps, epsilon) in ((n, (b.steps, b.epsilon)) for n, b in budgets.items())
         if steps == longest[epsilon]
     }

@@ -112,12 +112,13 @@ def row_of(
     if attacked and run.attack:
         steps = attacked.budget.steps
         gradient, forward = (
-            count(len(of_kind), steps) for count in (run.attack.made.evaluations, run.attack.made.forwards)
+            count(model, len(of_kind), steps)
+            for count in (run.attack.made.evaluations, run.attack.made.forwards)
         )
         if (reached := attacked.triggers.get("steps_to_replication")) is not None:
             if kept:
                 metrics["Work"] = work(run, attacked, reached[attacked.rows(kept)])
-            gradient, forward, looks = run.attack.made.spent(reached[attacked.rows(of_kind)], steps)
+            gradient, forward, looks = run.attack.made.spent(model, reached[attacked.rows(of_kind)], steps)
             images += looks * model.evaluations_per_image
         images += forward
     broken = set(attacked.failed) if attacked else set()
@@ -130,7 +131,9 @@ def work(run: Run, attacked: Attacked, reached: Tensor) -> Work:
     """Median gradient evaluations until an image of a quick sample was a copy; reached (n x restarts,)."""
     assert run.attack is not None
     steps = reached.view(-1, attacked.restarts)
-    return median_work(*work_of_restarts(steps, attacked.budget.steps, sum(run.attack.made.per_step)))
+    return median_work(
+        *work_of_restarts(steps, attacked.budget.steps, sum(run.attack.made.per_step(run.diffusion)))
+    )
 
 
 def displacements(attacked: Attacked, kept: Tensor) -> dict[str, Estimate]:

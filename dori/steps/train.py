@@ -52,7 +52,9 @@ def train(run: "Run", subject: Subject, part: Part[Finetuning], name: str) -> Su
             first += pictures.result.info["denoiser_evaluations"] + pictures.subject.evaluations
         return {**info, "denoiser_evaluations": info["denoiser_evaluations"] + first}
 
-    result = run.stages.run("training", recipe, compute, label, by_all=True, cost=defense.cost(run.data))
+    result = run.stages.run(
+        "training", recipe, compute, label, by_all=True, cost=defense.cost(run.diffusion, run.data)
+    )
     diffusion = run.diffusion.with_denoiser(result.folder) if result.made else run.diffusion
     told = subject.settings | part.settings
     return Subject(name, diffusion, pruning=subject.pruning, defense=defense.name, made=result, settings=told)

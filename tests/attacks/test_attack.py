@@ -89,7 +89,7 @@ def test_evaluations_are_the_samples_through_the_unet(
     hook = model.denoiser.register_forward_pre_hook(lambda _, inputs: samples.append(len(inputs[0])))
     triggers(attack, model, TARGETS, tmp_path / "a", predictor)
     hook.remove()
-    assert sum(samples) == attack.evaluations(3) == 3 * 2 * 2
+    assert sum(samples) == attack.evaluations(model, 3) == 3 * 2 * 2
     assert max(samples) <= attack.batch
 
 
@@ -178,7 +178,7 @@ def test_restarts_differ_and_the_first_is_the_attack_without(
     found = three["embeddings"].flatten(1)
     assert (torch.cdist(found, found) + torch.eye(9) > 0.1).all()
     assert torch.equal(three["start"][0], three["start"][1]) == (start is prompt)
-    assert replace(attack, restarts=3).evaluations(2) == 3 * attack.evaluations(2)
+    assert replace(attack, restarts=3).evaluations(model, 2) == 3 * attack.evaluations(model, 2)
 
 
 def test_snapshots_are_shorter_solves(
@@ -295,7 +295,7 @@ def test_an_attempt_ends_at_replication_and_the_others_go_on(
     torch.testing.assert_close(
         five["embeddings"][1:], torch.stack([short[1], whole[2]]), rtol=1e-5, atol=1e-5
     )
-    assert stopping.spent(five["steps_to_replication"], 5) == ((0 + 2 + 5) * 2, 0, (1 + 2 + 3) * 3)
+    assert stopping.spent(model, five["steps_to_replication"], 5) == ((0 + 2 + 5) * 2, 0, (1 + 2 + 3) * 3)
 
 
 def test_a_watched_attempt_goes_on_after_its_first_copy(
@@ -309,7 +309,7 @@ def test_a_watched_attempt_goes_on_after_its_first_copy(
     assert reached.tolist() == [0, 2]
     assert {name: len(looks) for name, looks in judge.looks.items()} == {"verbatim/0": 1, "verbatim/1": 2}
     assert all(torch.equal(value, fixed[budget][key]) for key, value in found.items())
-    assert watched.spent(reached, attack.steps) == (2 * attack.steps * attack.pairs, 0, 1 + 2)
+    assert watched.spent(model, reached, attack.steps) == (2 * attack.steps * attack.pairs, 0, 1 + 2)
 
 
 def test_the_quick_samples_have_noise_of_their_own(attack: Attack, model: StableDiffusion) -> None:

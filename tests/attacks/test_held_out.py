@@ -1,6 +1,7 @@
 """Attacks that no defense is trained on: each with the property that makes it what it is."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,10 +17,11 @@ from dori.attacks.words import text_of, vocabulary
 from dori.core.errors import InputError
 from dori.core.randomness import generator
 from dori.data import Data, Ordinary, Target
-from dori.diffusion import StableDiffusion
+from dori.diffusion import StableDiffusion, pretrained
 from dori.diffusion.images import blended
 from tests import tiny
 from tests.attacks.held_out import DATA, TARGETS, attack, solved
+from tests.diffusion.pipelines import T5_TOKENS, saved
 
 NAMES = ["hard_prompt", "initial_noise", "random_search", "paraphrase"]
 QUICK = {"hard_prompt": ["attack.space.candidates=3"], "initial_noise": ["attack.space.steps=2"]}
@@ -52,9 +54,27 @@ def test_samples_through_the_unet_are_those_that_are_counted(model: StableDiffus
     hook.remove()
     steps = chosen.budgets[0].steps
     # a checkpoint's second pass is how the gradient is made
-    gradient = chosen.evaluations(2, steps) * (2 if name == "initial_noise" else 1)
-    assert samples[0] == gradient + chosen.forwards(2, steps)
+    gradient = chosen.evaluations(model, 2, steps) * (2 if name == "initial_noise" else 1)
+    assert samples[0] == gradient + chosen.forwards(model, 2, steps)
     assert all(p.grad is None for network in model.networks for p in network.parameters())
+
+
+@pytest.mark.parametrize("true_guidance", [1, 2])
+def test_where_the_model_is_told_its_guidance_there_is_one_half(tmp_path: Path, true_guidance: float) -> None:
+    model = pretrained(
+        str(saved("flux", tmp_path / "pipeline")), name="tiny", text_tokens=T5_TOKENS, sampling_steps=2,
+        size=(tiny.SIDE, tiny.SIDE), true_guidance=true_guidance,
+    )  # fmt: skip
+    chosen, samples = attack("initial_noise", *QUICK.get("initial_noise", [])), []
+    hook = model.denoiser.register_forward_pre_hook(
+        lambda _, inputs, named: samples.append(len(named["hidden_states"])), with_kwargs=True
+    )
+    solved(chosen, model, [0, 1])
+    hook.remove()
+    counted = chosen.evaluations(model, 2, chosen.budgets[0].steps)
+    # a checkpoint's second pass is how the gradient is made
+    assert sum(samples) == 2 * counted
+    assert counted == 2 * chosen.budgets[0].steps * chosen.pairs * chosen.space.steps * true_guidance
 
 
 def test_a_hard_prompt_is_read_as_the_tokens_that_it_reports(model: StableDiffusion) -> None:

@@ -18,27 +18,7 @@ from dori.diffusion.layers import layers_of
 from dori.diffusion.pixart import PixArtSigma
 from dori.diffusion.stable_diffusion_3 import StableDiffusion3
 from dori.diffusion.stable_diffusion_xl import StableDiffusionXL
-
-# of the repositories' config.json, but for what is their class's default
-XL = {
-    "sample_size": 128, "block_out_channels": (320, 640, 1280), "cross_attention_dim": 2048,
-    "attention_head_dim": [5, 10, 20], "transformer_layers_per_block": [1, 2, 10],
-    "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
-    "up_block_types": ("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-    "use_linear_projection": True, "addition_embed_type": "text_time", "addition_time_embed_dim": 256,
-    "projection_class_embeddings_input_dim": 2816,
-}  # fmt: skip
-MEDIUM = {
-    "sample_size": 128, "patch_size": 2, "in_channels": 16, "out_channels": 16, "num_layers": 24,
-    "attention_head_dim": 64, "num_attention_heads": 24, "joint_attention_dim": 4096,
-    "caption_projection_dim": 1536, "pooled_projection_dim": 2048, "pos_embed_max_size": 384,
-    "dual_attention_layers": tuple(range(13)), "qk_norm": "rms_norm",
-}  # fmt: skip
-SIGMA = {
-    "sample_size": 128, "cross_attention_dim": 1152, "caption_channels": 4096, "interpolation_scale": 2,
-    "use_additional_conditions": False,
-}  # fmt: skip
-DEV = {"guidance_embeds": True}
+from dori.reference.shapes import DEV, MEDIUM, SIGMA, XL
 
 
 def made(kind: type, config: dict) -> nn.Module:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from dori.app import holding
 from dori.app.course import duration
 from dori.app.line import CommandLine
 from dori.app.needs import Need, in_cache
@@ -61,12 +62,13 @@ def rehearsals(line: CommandLine) -> Iterator[tuple[list[str], "Run", list[Plann
 def command(arguments: list[str]) -> int:
     """Raises InputError for what is wrong with any of the jobs."""
     line, console = CommandLine.read(arguments), Console(highlight=False)
-    jobs, known, measured = list[Job](), set[tuple[str, str]](), (0.0, 0.0)
+    jobs, known, measured, memory = list[Job](), set[tuple[str, str]](), (0.0, 0.0), None
     for words, run, stages in rehearsals(line):
         new = [stage for stage in stages if not stage.cached and stage.key not in known]
         known |= {stage.key for stage in new}
         jobs.append(Job(words, stages, new, in_cache(run), run.stages.root))
         if new and not any(measured):
+            memory = holding.told(run)  # first: what does not fit cannot be timed
             measured = pace(run)
     console.print(_of_stages(jobs[0], measured) if len(jobs) == 1 else _of_jobs(jobs, measured, line))
     left = sum(len(job.new) for job in jobs)
@@ -82,6 +84,8 @@ def command(arguments: list[str]) -> int:
             f" {1000 * measured[1]:.3g} ms; what measures pictures comes on top",
             soft_wrap=True,
         )
+        if memory:
+            console.print(memory, soft_wrap=True)
     else:
         console.print("everything is in the cache")
     return 0

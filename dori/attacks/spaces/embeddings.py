@@ -42,8 +42,8 @@ class Problem:
 class Space(Protocol):
     """What every option of ``attack.space`` is.
 
-    ``samples``: through the denoiser, for one drawn pair. ``search``: how it has to be climbed, if not by
-    what the attack says. ``hooks``: whether the objective hooks layers of the model.
+    ``search``: how it has to be climbed, if not by what the attack says. ``hooks``: whether the objective
+    hooks layers of the model.
     """
 
     @property
@@ -51,8 +51,7 @@ class Space(Protocol):
         """Whether the objective hooks layers of the model."""
         ...
 
-    @property
-    def samples(self) -> int:
+    def samples(self, diffusion: Diffusion) -> int:
         """Samples through the denoiser for one drawn pair."""
         ...
 
@@ -77,9 +76,11 @@ class Space(Protocol):
 class Embeddings:
     """The text encoders' output, every coordinate of it (Finding DoRI, the attack)."""
 
-    samples: int = field(default=1, init=False)
     search: None = field(default=None, init=False)
     hooks: bool = field(default=False, init=False)
+
+    def samples(self, diffusion: Diffusion) -> int:
+        return 1
 
     def check(self, diffusion: Diffusion, sources: list[Source], movable: Movable, ball: bool) -> None:
         """Every start, choice of rows and ball will do."""

@@ -37,12 +37,14 @@ class HardPrompt:
     candidates: int = 8
     top: int = 64
     length: int = 16
-    samples: int = field(default=1, init=False)
     hooks: bool = field(default=True, init=False)  # see _given
 
     def __post_init__(self) -> None:
         for key in ("candidates", "top", "length"):
             check_positive(f"attack.space.{key}", getattr(self, key))
+
+    def samples(self, diffusion: Diffusion) -> int:
+        return 1
 
     @property
     def search(self) -> Search:

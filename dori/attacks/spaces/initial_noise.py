@@ -56,9 +56,8 @@ class InitialNoise:
         if not 0 <= self.spread < 1:
             raise InputError(f"attack.space.spread must be 0 or more, and below 1, but is {self.spread}")
 
-    @property
-    def samples(self) -> int:
-        return self.steps * (1 if self.guidance == 1 else 2)
+    def samples(self, diffusion: Diffusion) -> int:
+        return self.steps * diffusion.samples_at(self.guidance)
 
     def check(self, diffusion: Diffusion, sources: list[Source], movable: Movable, ball: bool) -> None:
         """Raises InputError: a start that is no noise, tokens, or a ball beside the sphere."""

@@ -33,7 +33,7 @@ class Adversary:
             attack = replace(attack, steps=self.warm_steps)
             warm = torch.stack([self.found[target.name] for target in targets])
         embeddings = material.attack(attack, targets, warm)
-        self.evaluations += attack.evaluations(len(targets))
+        self.evaluations += attack.evaluations(material.diffusion, len(targets))
         if self.warm_steps:
             self.found |= {t.name: part.clone() for t, part in zip(targets, embeddings, strict=True)}
         return embeddings

@@ -109,11 +109,11 @@ class Finetuning:
         memorized = data.of(*MEMORIZED)
         return memorized if self.targets == "all" else [t for t in memorized if t.half == "development"]
 
-    def cost(self, data: Data) -> Cost:
+    def cost(self, diffusion: Diffusion, data: Data) -> Cost:
         """What the training takes, without what only watches it."""
         targets = len(self.trained(data))
-        first = self.attack.evaluations(targets) if self.attack else 0
-        later = self.attack.evaluations(targets, self.warm_steps) if self.attack else 0
+        first = self.attack.evaluations(diffusion, targets) if self.attack else 0
+        later = self.attack.evaluations(diffusion, targets, self.warm_steps) if self.attack else 0
         attacks = first + (self.epochs - 1) * later
         learned = sum(t.samples(self.batch) for t in self.terms.values() if isinstance(t, Counted))
         return Cost(gradient=attacks + self.epochs * ceil(targets / self.batch) * self.updates * learned)

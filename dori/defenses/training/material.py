@@ -67,7 +67,7 @@ class Material:
             attempts, fitting = attack.attempts([targets[i] for i in places]), first_batch(attack)
             starts = None if warm is None else warm[places].flatten(0, 1)
             most = at_once(alone=attack.space.hooks or torch.is_autocast_enabled("cpu"))
-            each = min(attack.attempts_per_call(fitting), -(-len(attempts) // most))
+            each = min(attack.attempts_per_call(self.diffusion, fitting), -(-len(attempts) // most))
 
             def climb(first: int) -> Tensor:
                 nonlocal fitting

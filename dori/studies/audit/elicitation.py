@@ -32,7 +32,7 @@ def in_balls(given: Material, tried: list[Target], least: float) -> Balls:
     for size in given.options.balls:
         if not left:
             break
-        spent += given.run.attack.made.evaluations(1)
+        spent += given.run.attack.made.evaluations(given.run.diffusion, 1)
         route, copied = _in_ball(given, left, controls, size, least)
         names = {target.name: spent for target in left}
         asked = {

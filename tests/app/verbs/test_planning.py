@@ -22,6 +22,21 @@ def test_a_plan_has_a_line_for_every_stage_and_the_sum(words, capsys, tmp_path) 
     assert not (tmp_path / "cache").exists()
 
 
+@pytest.mark.parametrize(
+    ("memory", "verdict"), [(10**9, "fits on card (1 GB)"), (10**5, "does not fit on card")]
+)
+def test_a_plan_tells_whether_the_attack_fits_the_device(
+    words, capsys, monkeypatch: pytest.MonkeyPatch, memory: int, verdict: str
+) -> None:
+    monkeypatch.setattr("dori.app.holding.device_of", lambda run: ("card", memory))
+    planning.command(words)
+    (said,) = [
+        line for line in capsys.readouterr().out.splitlines() if line.startswith("memory: needs about")
+    ]
+    assert "for the attack" in said and verdict in said
+    assert ("set model.offload=true and model.gradient_checkpointing=true" in said) == (memory == 10**5)
+
+
 def test_of_a_multirun_a_stage_that_jobs_share_counts_once(words, capsys) -> None:
     planning.command([*words, "-m", "attack.steps=1,2"])
     lines = capsys.readouterr().out.splitlines()
