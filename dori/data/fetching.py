@@ -45,7 +45,8 @@ def fetch_pictures(addresses: Iterable[str], folder: Path, dead: bool = False) -
 def _fetch(addresses: Iterable[str], folder: Path, dead: bool) -> None:
     there, links = fetched(folder), read_links(folder)
     hosts: dict[str, list[str]] = {}
-    for address in dict.fromkeys(addresses):
+    # last what failed before, lest it keeps a host from ever being asked for the others
+    for address in sorted(dict.fromkeys(addresses), key=links.__contains__):
         known = address in links and links[address].dead and not dead
         if name_of(address) not in there and not known:
             hosts.setdefault(urlsplit(address).netloc, []).append(address)

@@ -171,6 +171,14 @@ def test_a_server_that_asks_for_longer_is_left_alone_with_all_its_pictures(web, 
     assert len(pictures(tmp_path)) == 2 and read_links(tmp_path) == {}
 
 
+def test_a_picture_for_which_a_host_is_always_busy_keeps_nobody_from_the_others(web, tmp_path):
+    busy, well = web("/a", gives(b"", 503)), web("/b", gives(jpeg(1)))
+    fetch_pictures([busy, well], tmp_path)
+    assert set(web.asked) == {"/a"}
+    fetch_pictures([busy, well], tmp_path)
+    assert list(pictures(tmp_path).values()) == [jpeg(1)] and set(read_links(tmp_path)) == {busy}
+
+
 def test_a_host_is_asked_for_one_picture_at_a_time_and_told_who_asks(web, tmp_path):
     def slow(request):
         time.sleep(0.02)
