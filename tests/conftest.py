@@ -1,6 +1,11 @@
 """What the tests share: tiny models of another shape than minnow, own pictures, a trainer."""
 
 import os
+
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "passive"
+)  # as dori itself, before torch is there; see dori.__main__
+
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path

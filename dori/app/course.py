@@ -28,24 +28,32 @@ class Stage:
         return (time.monotonic() - self.began) / self.together if self.state == "running" else self.seconds
 
 
+@dataclass(frozen=True)
+class Foretold:
+    """The weight of each stage, by its label, in their order; ``whole``: no other one costs much."""
+
+    weights: dict[str, float]
+    whole: bool = True
+
+
 class Course(Listener):
     """Listens to the stages, beside what was planned of them.
 
     Args:
-        plan: the weight of each stage, by its label, in their order; asked for when the first one begins, so
-            that a job with everything in the cache makes no plan.
+        plan: asked for when the first stage begins, so that a job with everything in the cache makes no plan.
     """
 
-    def __init__(self, plan: Callable[[], dict[str, float]] | None = None):
-        self.plan, self.stages = plan, dict[str, Stage]()
+    def __init__(self, plan: Callable[[], Foretold] | None = None):
+        self.plan, self.stages, self.whole = plan, dict[str, Stage](), True
         self.open: list[Sequence[str]] = []
 
     def begun(self, labels: Sequence[str]) -> None:
         for label in labels:  # before what is planned, where it is no part of that
             self.stages.setdefault(label, Stage())
         if self.plan:
-            plan, self.plan = self.plan, None
-            for label, weight in plan().items():
+            foretold, self.plan = self.plan(), None
+            self.whole = foretold.whole
+            for label, weight in foretold.weights.items():
                 self.stages.setdefault(label, Stage()).weight = weight
         self.open.append(labels)
         now = time.monotonic()
@@ -76,8 +84,13 @@ class Course(Listener):
         return max((self.stages[label].share for label in self._last), default=0)
 
     @property
-    def share(self) -> float:
-        """Of what was planned to be computed, by its cost; of the stages' number where no cost is known."""
+    def share(self) -> float | None:
+        """Of what is to be computed, by its cost; of the stages' number where no cost is known.
+
+        None where more is to come than can be foretold.
+        """
+        if not self.whole:
+            return None
         wanted = self._computed
         whole = sum(stage.weight for stage in wanted)
         if not whole:
@@ -86,12 +99,23 @@ class Course(Listener):
 
     @property
     def left(self) -> float | None:
-        """Seconds until the end, at the pace of what was computed; None as long as there is no pace."""
+        """Seconds that what is foretold still takes, at the pace of what was computed.
+
+        None as long as there is no pace, and once only what has no known cost is left.
+        """
         wanted = [stage for stage in self._computed if stage.weight]
         done = sum(stage.weight * stage.share for stage in wanted)
         took = sum(stage.took for stage in wanted)
         rest = sum(stage.weight * (1 - stage.share) for stage in wanted)
-        return rest * took / done if done and took else None
+        return rest * took / done if rest and done and took else None
+
+    @property
+    def said(self) -> str:
+        """How much is done and left of the whole job, in words; nothing where nobody knows."""
+        share = "" if self.share is None else f"{self.share:.0%}"
+        least = "about" if self.whole else "at least"
+        left = "" if self.left is None else f"{least} {duration(self.left)} left"
+        return ", ".join(part for part in (share, left) if part)
 
     # other threads show it while it changes: each looks at a copy
 

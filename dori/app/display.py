@@ -66,8 +66,8 @@ def screen(course: Course) -> Table:
         )
     if len(waiting) > AFTER:
         table.add_row("", f"{len(waiting) - AFTER} stages after", "", "", style="dim")
-    left = f"about {duration(course.left)} left" if course.left is not None else ""
-    table.add_row("", "all", ProgressBar(100, 100 * course.share), left, style="bold")
+    whole = "" if course.share is None else ProgressBar(100, 100 * course.share)
+    table.add_row("", "all", whole, course.said, style="bold")
     return table
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Event, Thread
 
-from dori.app.course import Course, duration
+from dori.app.course import Course
 from dori.core.files import write_atomically
 from dori.core.progress import Listener
 
@@ -35,7 +35,7 @@ class Journal(Listener):
 
 
 class Heartbeat:
-    """A context: as long as the job lives, its folder says how far it is."""
+    """A context: as long as the job lives, its folder says how far it is, or where it stopped."""
 
     def __init__(self, course: Course, output: Path):
         self.course, self.file = course, output / PROGRESS
@@ -45,22 +45,27 @@ class Heartbeat:
     def __enter__(self) -> None:
         self.thread.start()
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, error: type | None, *more: object) -> None:
         self.over.set()
         self.thread.join()
-        self.file.unlink(missing_ok=True)
+        self._tell(ended=True)
+        if error is None:
+            self.file.unlink(missing_ok=True)
 
     def _beat(self) -> None:
+        self._tell()
         while not self.over.wait(EVERY):
-            course = self.course
-            told = {"stage": course.now, "share": course.share, "left": course.left, "at": time.time()}
-            with suppress(OSError):  # a full disk is told by whoever has something to lose
-                write_atomically(self.file, json.dumps(told) + "\n")
+            self._tell()
             if not sys.stdout.isatty():
-                log.info("%s", said(course))
+                log.info("%s", said(self.course))
+
+    def _tell(self, ended: bool = False) -> None:
+        told = {"stage": self.course.now, "said": self.course.said, "at": time.time(), "ended": ended}
+        with suppress(OSError):  # a full disk is told by whoever has something to lose
+            write_atomically(self.file, json.dumps(told) + "\n")
 
 
 def said(course: Course) -> str:
     """Where the job is, in one line."""
-    left = f", about {duration(course.left)} left" if course.left is not None else ""
-    return f"{course.now}: {course.share_of_stage:.0%}; all: {course.share:.0%}{left}"
+    whole = f"; all: {course.said}" if course.said else ""
+    return f"{course.now}: {course.share_of_stage:.0%}{whole}"

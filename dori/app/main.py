@@ -99,7 +99,7 @@ def work(cfg: DictConfig, output: Path, leads: bool = True) -> list[dict]:
     from dori.app.course import Course
     from dori.app.display import displayed
     from dori.app.finish import Job
-    from dori.app.plan import weights
+    from dori.app.plan import foretold
     from dori.steps.run import Run
     from dori.steps.soundness import check_models
 
@@ -109,7 +109,7 @@ def work(cfg: DictConfig, output: Path, leads: bool = True) -> list[dict]:
     if not leads:
         check_models(run.stages, run.diffusion, run.diffusion.twin)
         return build(cfg.study)(run).rows
-    course, live = Course(partial(weights, run)), cfg.trainer.get("enable_progress_bar", True)
+    course, live = Course(partial(foretold, run)), cfg.trainer.get("enable_progress_bar", True)
     with Job(run, output, course) as job:
         with displayed(course, output, live, job.tracked):
             check_models(run.stages, run.diffusion, run.diffusion.twin)

@@ -3,11 +3,11 @@
 import logging
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
+from dori.app.course import Foretold
 from dori.core.config import build
 from dori.core.costs import Cost
 from dori.core.predict import Predictor
@@ -17,34 +17,51 @@ from dori.steps.run import Run
 
 log = logging.getLogger(__name__)
 SECONDS = 1.0  # of measuring, forward and backward each
+FEW = 16  # samples of a call that is measured on a CPU, which more of them would not make faster
+MEASURE = "measure: "  # stages that look at pictures, which all others come before
 
 
-def rehearsed(run: Run) -> list[Planned]:
+@dataclass(frozen=True)
+class Plan:
+    """The stages that can be foretold; ``whole``: nothing that draws or trains comes after them."""
+
+    stages: list[Planned]
+    whole: bool
+
+
+def rehearsed(run: Run) -> Plan:
     """The stages of a job's study, up to the first that depends on what is not computed yet."""
     rehearsal = Rehearsal(run.stages.root, run.stages.shared)
-    with suppress(NotMade):
+    try:
         build(run.cfg.study)(replace(run, stages=rehearsal))
-    return list({each.label: each for each in rehearsal.planned}.values())
+        whole = True
+    except NotMade:
+        last = rehearsal.planned[-1]
+        whole = not last.cost.weight and last.label.startswith(MEASURE)
+    return Plan(list({each.label: each for each in rehearsal.planned}.values()), whole)
 
 
-def weights(run: Run) -> dict[str, float]:
+def foretold(run: Run) -> Foretold:
     """What each stage costs, for the display; nothing where that cannot be told."""
     if world() > 1:  # a rehearsal is no work for all ranks
-        return {}
+        return Foretold({}, whole=False)
     try:
-        return {each.label: each.cost.weight for each in rehearsed(run) if not each.cached}
+        plan = rehearsed(run)
+        weights = {each.label: each.cost.weight for each in plan.stages if not each.cached}
+        return Foretold(weights, plan.whole)
     except Exception as error:  # somebody's own study, say: no job fails by its display
         log.debug("no plan: %s: %s", type(error).__name__, error)
-        return {}
+        return Foretold({}, whole=False)
 
 
 def pace(run: Run) -> tuple[float, float]:
     """Seconds for a sample through the denoiser, forward, and forward and backward, on the job's device."""
     model = run.diffusion
     with Predictor(run.trainer).placed(model.networks):
-        z = torch.randn(model.batch, *model.latent_shape).to(model.device, model.dtype)
-        y = model.encode_prompts([""]).expand(model.batch, -1, -1).contiguous()
-        t = torch.full((model.batch,), model.schedule.length // 2, device=model.device)
+        count = min(model.batch, FEW) if model.device.type == "cpu" else model.batch
+        z = torch.randn(count, *model.latent_shape).to(model.device, model.dtype)
+        y = model.encode_prompts([""]).expand(count, -1, -1).contiguous()
+        t = torch.full((count,), model.schedule.length // 2, device=model.device)
 
         def forward() -> None:
             with torch.no_grad():
@@ -55,7 +72,7 @@ def pace(run: Run) -> tuple[float, float]:
             with torch.enable_grad():
                 model.predict(z, t, moved).square().mean().backward()
 
-        return _timed(forward) / model.batch, _timed(both) / model.batch
+        return _timed(forward) / count, _timed(both) / count
 
 
 def _timed(call: Callable[[], None]) -> float:

@@ -121,7 +121,8 @@ class Tracked(Listener):
         if isinstance(self.logger, WandbLogger):
             self.said = time.monotonic()
             done = sum(stage.state in ("done", "cached") for stage in self.course.stages.values())
-            self.logger.experiment.log({"progress/share": self.course.share, "progress/stages": done})
+            share = {} if self.course.share is None else {"progress/share": self.course.share}
+            self.logger.experiment.log({**share, "progress/stages": done})
             self.logger.experiment.summary["progress/stage"] = self.course.now
 
 

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from dori.app import course as course_module
 from dori.app import heartbeat
-from dori.app.course import Course
+from dori.app.course import Course, Foretold
 from dori.app.display import displayed, screen
 from dori.app.verbs.status import state_of
 from dori.core import progress
@@ -31,7 +31,7 @@ def printed(course, width):
 
 
 def test_what_is_left_follows_from_the_pace_and_the_costs(clock):
-    course = Course(lambda: {"a": 100, "b": 300, "c": 0})
+    course = Course(lambda: Foretold({"a": 100, "b": 300, "c": 0}))
     assert course.share == 0 and course.left is None
     course.begun(["a"])
     clock[0] += 10
@@ -44,7 +44,7 @@ def test_what_is_left_follows_from_the_pace_and_the_costs(clock):
 
 
 def test_what_is_in_the_cache_is_no_work_and_stages_within_stages_end_first(clock):
-    course = Course(lambda: {"a": 100, "b": 300})
+    course = Course(lambda: Foretold({"a": 100, "b": 300}))
     course.ended(["a"], cached=True)
     assert course.share == 0
     course.begun(["b"])
@@ -56,7 +56,7 @@ def test_what_is_in_the_cache_is_no_work_and_stages_within_stages_end_first(cloc
 
 
 def test_stages_that_one_computation_fills_share_its_time(clock):
-    course = Course(lambda: {"steps=10": 50, "steps=50": 50, "after": 100})
+    course = Course(lambda: Foretold({"steps=10": 50, "steps=50": 50, "after": 100}))
     course.begun(["steps=10", "steps=50"])
     clock[0] += 10
     course.advanced(1)
@@ -66,7 +66,7 @@ def test_stages_that_one_computation_fills_share_its_time(clock):
 def test_they_share_it_when_the_clock_goes_on_between_them(monkeypatch):
     ticks = itertools.count(step=0.5)
     monkeypatch.setattr(course_module.time, "monotonic", lambda: next(ticks))
-    course = Course(lambda: {"steps=10": 0, "steps=50": 50})
+    course = Course(lambda: Foretold({"steps=10": 0, "steps=50": 50}))
     course.begun(["steps=10", "steps=50"])
     course.ended(["steps=10", "steps=50"], cached=False)
     assert [stage.seconds for stage in course.stages.values()] == [0.25, 0.5]
@@ -75,7 +75,7 @@ def test_they_share_it_when_the_clock_goes_on_between_them(monkeypatch):
 @pytest.mark.parametrize("width", [80, 120])
 def test_the_screen_fits_and_names_what_runs_and_what_comes(width):
     labels = [f"images: setting {i} with a long name, ordinary captions" for i in range(20)]
-    course = Course(lambda: dict.fromkeys(labels, 10))
+    course = Course(lambda: Foretold(dict.fromkeys(labels, 10)))
     for label in labels[:9]:
         course.begun([label])
         course.ended([label], cached=False)
@@ -89,7 +89,7 @@ def test_the_screen_fits_and_names_what_runs_and_what_comes(width):
 
 def test_a_folder_and_a_log_are_told_every_so_often(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(heartbeat, "EVERY", 0.05)
-    course = Course(lambda: {"attack: dori on wanda": 10})
+    course = Course(lambda: Foretold({"attack: dori on wanda": 10}))
     with caplog.at_level("INFO", logger="dori"), displayed(course, tmp_path, live=True):
         progress.begin(["attack: dori on wanda"])
         progress.advance(0.4)
@@ -97,7 +97,41 @@ def test_a_folder_and_a_log_are_told_every_so_often(tmp_path, monkeypatch, caplo
         told = json.loads((tmp_path / heartbeat.PROGRESS).read_text())
         assert state_of(tmp_path, time.time())[0] == "running"
         progress.end(["attack: dori on wanda"], cached=False)
-    assert (told["stage"], told["share"]) == ("attack: dori on wanda", 0.4)
+    assert (told["stage"], told["said"], told["ended"]) == (
+        "attack: dori on wanda",
+        "40%, about 0 s left",
+        False,
+    )
     assert not (tmp_path / heartbeat.PROGRESS).exists()
     assert any(line.startswith("attack: dori on wanda: 40%; all: 40%") for line in caplog.messages)
     assert "attack: dori on wanda: begun" in caplog.messages
+
+
+def test_what_cannot_be_foretold_has_no_share_and_only_a_least_time(clock):
+    course = Course(lambda: Foretold({"images: original, captions": 100}, whole=False))
+    course.begun(["images: original, captions"])
+    clock[0] += 10
+    course.advanced(0.5)
+    assert course.share is None and course.said == "at least 10 s left"
+    course.ended(["images: original, captions"], cached=False)
+    course.begun(["images: base, captions"])
+    assert course.said == "" and heartbeat.said(course) == "images: base, captions: 0%"
+    assert "100%" not in printed(course, 80)
+
+
+def test_once_only_what_costs_nothing_known_is_left_no_time_is_said(clock):
+    course = Course(lambda: Foretold({"images": 100}))
+    course.begun(["images"])
+    clock[0] += 10
+    course.ended(["images"], cached=False)
+    course.begun(["measure: original"])
+    assert course.said == "100%"
+
+
+def test_a_job_that_ends_before_its_time_says_so_to_whoever_looks(tmp_path):
+    course = Course(lambda: Foretold({"images": 10}))
+    with pytest.raises(KeyboardInterrupt), displayed(course, tmp_path, live=False):
+        progress.begin(["images"])
+        raise KeyboardInterrupt
+    state, more = state_of(tmp_path, time.time())
+    assert state == "stopped" and more.startswith("images") and more.endswith("the same command goes on")

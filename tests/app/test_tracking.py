@@ -9,7 +9,7 @@ import wandb
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 from omegaconf import OmegaConf
 
-from dori.app.course import Course
+from dori.app.course import Course, Foretold
 from dori.app.opening import flatten
 from dori.app.summary import summary
 from dori.app.tracking import Tracked, finish, image_table, log_history, log_results, log_sweep
@@ -119,7 +119,7 @@ def test_a_training_is_a_curve_over_epochs_with_its_pictures(offline, files):
 
 def test_while_it_runs_it_is_told_where_the_job_is_and_how_a_training_goes(offline, files, monkeypatch):
     monkeypatch.setattr("dori.app.tracking.PAUSE", 0)
-    course = Course(lambda: {"training: mine": 10, "after": 10})
+    course = Course(lambda: Foretold({"training: mine": 10, "after": 10}))
     tracked, run = Tracked(offline, course), offline.experiment
     with told_to(course), told_to(tracked):
         progress.begin(["training: mine"])

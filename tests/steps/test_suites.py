@@ -172,7 +172,7 @@ def test_real_pictures_are_looked_at_once(coco: Make) -> None:
 
 def test_a_plan_knows_the_pictures_of_a_suite(coco: Make, tmp_path: Path) -> None:
     run = Run.configured(coco(f"cache={tmp_path}"))
-    found = {each.label: each.cost.forward for each in rehearsed(run)}
+    found = {each.label: each.cost.forward for each in rehearsed(run).stages}
     assert found["images: original, quality/coco"] == COUNT * run.diffusion.evaluations_per_image
 
 

@@ -113,9 +113,9 @@ def needed(words: list[str]) -> Table:
     from dori.app.verbs.planning import rehearsals
 
     root, taken = Path(), dict[tuple[str, str], bool]()
-    for _, run, stages in rehearsals(CommandLine.read(words)):
+    for _, run, plan in rehearsals(CommandLine.read(words)):
         root = run.stages.root
-        taken |= {stage.key: stage.cached for stage in stages}
+        taken |= {stage.key: stage.cached for stage in plan.stages}
     own = {entry.key: entry.size for entry in entries_of(root) if entry.key in taken}
     shown = _titled(root, "needed", "there", "size")
     for stage in [*sorted({name for name, _ in taken}), None]:

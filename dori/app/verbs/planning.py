@@ -13,7 +13,7 @@ from dori.app import holding
 from dori.app.course import duration
 from dori.app.line import CommandLine
 from dori.app.needs import Need, in_cache
-from dori.app.plan import pace, rehearsed, seconds
+from dori.app.plan import Plan, pace, rehearsed, seconds
 from dori.core.costs import FREE, Cost
 from dori.core.disk import amount, free
 from dori.core.rehearsal import Planned
@@ -27,7 +27,7 @@ class Job:
     """``new``: stages that no job before it computes; ``need``: what it writes if nothing is there."""
 
     words: list[str]
-    stages: list[Planned]
+    plan: Plan
     new: list[Planned]
     need: Need
     cache: Path
@@ -45,7 +45,7 @@ def total(stages: list[Planned]) -> Cost:
     return found
 
 
-def rehearsals(line: CommandLine) -> Iterator[tuple[list[str], "Run", list[Planned]]]:
+def rehearsals(line: CommandLine) -> Iterator[tuple[list[str], "Run", Plan]]:
     """Each job's words and parts, and the stages that can be foretold.
 
     Raises:
@@ -63,10 +63,10 @@ def command(arguments: list[str]) -> int:
     """Raises InputError for what is wrong with any of the jobs."""
     line, console = CommandLine.read(arguments), Console(highlight=False)
     jobs, known, measured, memory = list[Job](), set[tuple[str, str]](), (0.0, 0.0), None
-    for words, run, stages in rehearsals(line):
-        new = [stage for stage in stages if not stage.cached and stage.key not in known]
+    for words, run, plan in rehearsals(line):
+        new = [stage for stage in plan.stages if not stage.cached and stage.key not in known]
         known |= {stage.key for stage in new}
-        jobs.append(Job(words, stages, new, in_cache(run), run.stages.root))
+        jobs.append(Job(words, plan, new, in_cache(run), run.stages.root))
         if new and not any(measured):
             memory = holding.told(run)  # first: what does not fit cannot be timed
             measured = pace(run)
@@ -101,7 +101,7 @@ def _table(*columns: str) -> Table:
 
 def _of_stages(job: Job, measured: tuple[float, float]) -> Table:
     table = _table("stage", "samples", "with gradient", "about")
-    for stage in job.stages:
+    for stage in job.plan.stages:
         if stage.cached:
             table.add_row(escape(stage.label), "", "", "in the cache", style="dim")
         else:
@@ -113,7 +113,7 @@ def _of_jobs(jobs: list[Job], measured: tuple[float, float], line: CommandLine) 
     table = _table("job", "cached", "new", "samples", "with gradient", "about")
     for job in jobs:
         words = " ".join(word for word in job.words if word.split("=")[0] in line.swept)
-        cached = len(job.stages) - len(job.new)
+        cached = len(job.plan.stages) - len(job.new)
         table.add_row(escape(words), str(cached), str(len(job.new)), *_cells(job.cost, measured))
     return table
 

@@ -1,4 +1,4 @@
-"""``dori status FOLDER``: the jobs of a multirun, or one job: done, running, failed, waiting."""
+"""``dori status FOLDER``: the jobs of a multirun, or one job: done, running, stopped, failed, waiting."""
 
 import json
 import time
@@ -17,13 +17,16 @@ SILENT = 5 * EVERY  # seconds without a heartbeat after which a job is taken for
 
 
 def command(arguments: list[str]) -> int:
-    """Returns 1 where a job failed or is gone. Raises InputError for a folder without jobs."""
+    """Returns 1 where a job failed, was stopped or is gone. Raises InputError for a folder without jobs."""
     if len(arguments) != 1:
         raise InputError("give one folder: dori status FOLDER, of a multirun or of a job")
     folder = Path(arguments[0])
     jobs = listed(folder)
     if not jobs:
-        raise InputError(f"there are no jobs in {folder}; give the folder of a multirun or of a job")
+        raise InputError(
+            f"there are no jobs in {folder}, or not yet: a multirun checks all before the first begins;"
+            " give the folder of a multirun or of a job"
+        )
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     states = []
     for job, own in jobs:
@@ -34,7 +37,7 @@ def command(arguments: list[str]) -> int:
         states.append(state)
     Console(highlight=False).print(table)
     print(", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states)))
-    return int(any(state in ("failed", "gone") for state in states))
+    return int(any(state in ("failed", "stopped", "gone") for state in states))
 
 
 def state_of(job: Path, now: float) -> tuple[str, str]:
@@ -46,8 +49,9 @@ def state_of(job: Path, now: float) -> tuple[str, str]:
     if not (job / PROGRESS).exists():
         return "begun", ""
     told: dict[str, Any] = json.loads((job / PROGRESS).read_text())
-    at = f"{told['stage']}, {told['share']:.0%} of the job"
+    at = ", ".join(part for part in (told["stage"], told["said"]) if part)
+    if told["ended"]:
+        return "stopped", f"{at}; the same command goes on"
     if now - told["at"] > SILENT:
         return "gone", f"{at}, last heard of {duration(now - told['at'])} ago"
-    left = told.get("left")
-    return "running", at if left is None else f"{at}, about {duration(left)} left"
+    return "running", at

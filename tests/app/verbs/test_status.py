@@ -20,7 +20,7 @@ def multirun(tmp_path):
         (tmp_path / str(seed) / ".hydra" / "overrides.yaml").write_text(f"- pruning=wanda\n- seed={seed}\n")
     (tmp_path / "0" / "rows.json").write_text("[]")
     write_failure(tmp_path / "1", "InputError: no such file")
-    told = {"stage": "attack: dori on wanda", "share": 0.4, "left": 1500}
+    told = {"stage": "attack: dori on wanda", "said": "40%, about 25 min left", "ended": False}
     (tmp_path / "2" / PROGRESS).write_text(json.dumps({**told, "at": time.time() - 20}))
     (tmp_path / "3" / PROGRESS).write_text(json.dumps({**told, "at": time.time() - 7200}))
     return tmp_path
