@@ -47,7 +47,7 @@ def foretold(run: Run) -> Foretold:
         return Foretold({}, whole=False)
     try:
         plan = rehearsed(run)
-        weights = {each.label: each.cost.weight for each in plan.stages if not each.cached}
+        weights = {each.label: float(each.cost.weight) for each in plan.stages if not each.cached}
         return Foretold(weights, plan.whole)
     except Exception as error:  # somebody's own study, say: no job fails by its display
         log.debug("no plan: %s: %s", type(error).__name__, error)

@@ -56,7 +56,8 @@ def test_suppressed_cites_everything_it_rests_on(make_rows):
     verdict = one(make_rows(hits=hits()))
     assert [line[0] for line in verdict.figures.lines] == [
         "original: verbatim above unseen controls", "wanda lowers it", "dori (50 steps) raises it again",
-        "above the twin, attacked", "above unseen controls, attacked", "above seen controls, attacked",
+        "above that of the twin, attacked", "above that of unseen controls, attacked",
+        "above that of seen controls, attacked",
     ]  # fmt: skip
     assert answers(verdict) == ["yes"] * 6
     for figure, line in zip(
@@ -75,7 +76,7 @@ def test_injection_names_what_recovers_as_well(counts, blamed, make_rows):
     verdict = one(make_rows(hits=counts))
     assert verdict.code == "injection"
     (line,) = [line for line in verdict.figures.lines if line[-1] == "no, by less than 0.15"]
-    assert line[0] == f"above {blamed}, attacked"
+    assert line[0] == f"above that of {blamed}, attacked"
 
 
 def test_no_recovery_is_not_sold_as_removal(make_rows):
@@ -129,7 +130,7 @@ def test_without_a_mitigation(make_rows):
     del counts["wanda"]
     verdict = one(make_rows(hits=counts, fid={"original": 18.4}))
     assert verdict.code == "no_mitigation" and verdict.headline.startswith("Memorized")
-    assert any(line[0] == "above the twin, attacked" for line in verdict.figures.lines)
+    assert any(line[0] == "above that of the twin, attacked" for line in verdict.figures.lines)
 
 
 def test_without_memorized_targets(make_rows):

@@ -55,6 +55,12 @@ class Case:
         return estimate(self.row, metric)
 
 
+FIRST = (
+    "MR − first: the memorization rate less that of the first line of the same role (untouched, mitigated,"
+    " attacked, twin), on the n targets that both have"
+)
+
+
 def command(arguments: list[str]) -> int:
     """Prints the tables, and writes them where a file is asked for. Raises InputError for other folders."""
     given = _parsed(arguments)
@@ -64,7 +70,7 @@ def command(arguments: list[str]) -> int:
     tables = compared([case for run, folder in named.items() for case in cases_of(run, folder)])
     print("\n".join(f"{run}  {folder}" for run, folder in named.items()), end="\n\n")
     show(tables)
-    print(f"MR − first: less that of the first line of its kind, on the same targets: {PAGE}")
+    print(f"{FIRST}: {PAGE}")
     for name, written in FORMATS.items():
         if path := getattr(given, name):
             write_atomically(path, written(tables))
@@ -75,7 +81,7 @@ def command(arguments: list[str]) -> int:
 
 def html(runs: dict[str, Path], tables: list[Block]) -> str:
     """A page of its own, in the report's clothes."""
-    return rendered("compare.html.j2", runs=runs, tables=tables)
+    return rendered("compare.html.j2", runs=runs, tables=tables, first=FIRST)
 
 
 def _parsed(arguments: list[str]) -> Namespace:
@@ -124,7 +130,7 @@ def compared(cases: list[Case]) -> list[Block]:
         if kind == "ordinary":
             columns, cells = ("FID", "KID × 1,000", "A_CLIP", "n"), _quality
         elif any(case.figure("MR") for case in alike):
-            columns, cells = ("SSCD_Orig", "MR [95 %]", "MR − first [95 %]", "n"), _replication
+            columns, cells = ("SSCD_Orig", "MR [95 %] (n)", "MR − first [95 %] (n)"), _replication
         else:
             tables.append(_metrics(kind, alike, swept))
             continue
@@ -152,9 +158,10 @@ def _labels(case: Case, swept: list[str]) -> list[str]:
 
 def _replication(case: Case, first: Case) -> list[str]:
     mr = case.figure("MR")
-    difference = MISSING if case is first else with_interval(rate_difference(case, first))
+    figures = (mr, None if case is first else rate_difference(case, first))
     sscd = case.figure("SSCD_Orig")
-    return [number(sscd.value) if sscd else MISSING, with_interval(mr), difference, counted(mr)]
+    cells = [f"{with_interval(figure)} ({counted(figure)})" if figure else MISSING for figure in figures]
+    return [number(sscd.value) if sscd else MISSING, *cells]
 
 
 def rate_difference(case: Case, first: Case) -> Estimate | None:

@@ -41,8 +41,11 @@ def fitted(block: Block, width: int = WIDTH) -> list[Block]:
     count = block.labels
     wide = []
     for i, column in enumerate(zip(block.columns, *block.lines, strict=True)):
-        words = [word for cell in column for word in cell.split()] if _wraps(i, count) else column
-        wide.append(max(map(len, words), default=0) + 2)  # a column's padding, and the box's
+        # the title stands in the first two columns, and indents what is below it
+        cells = [*column, block.head[i]] if i < len(block.head) else column
+        words = [word for cell in cells for word in cell.split()] if _wraps(i, count) else cells
+        indent = 2 if i == 0 and any(block.head) else 0
+        wide.append(max(map(len, words), default=0) + indent + 2)  # a column's padding, and the box's
     groups, room = [list(range(count))], width - sum(wide[:count])
     for i in range(count, len(wide)):
         taken = sum(wide[k] for k in groups[-1][count:])

@@ -109,7 +109,7 @@ def questions(c: Comparison) -> dict[str, list[Question]]:
         steps["recovered"] = [Question(f"{c.attack}{_budget(c)} raises it again", recovered, rise, margin)]
     if recovered:
         steps["recalled"] = [
-            Question(f"above {name}, attacked", figure, difference, margin)
+            Question(f"above that of {name}, attacked", figure, difference, margin)
             for name, figure, difference in counterfactuals(c, recovered)
         ]
     return steps
