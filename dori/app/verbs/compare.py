@@ -127,6 +127,7 @@ def compared(cases: list[Case]) -> list[Block]:
     for kind in sorted({case.row["kind"] for case in cases}, key=lambda kind: rank(KINDS, kind)):
         alike = [case for case in cases if case.row["kind"] == kind]
         alike.sort(key=lambda case: (setting_rank(case.row["setting"])[0], case.role))
+        columns: tuple[str, ...]
         if kind == "ordinary":
             columns, cells = ("FID", "KID × 1,000", "A_CLIP", "n"), _quality
         elif any(case.figure("MR") for case in alike):
