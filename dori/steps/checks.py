@@ -13,6 +13,16 @@ def check_no_defense(run: Run, study: str) -> None:
         )
 
 
+def check_no_quality(run: Run, study: str) -> None:
+    """Raises InputError where benchmarks of quality are asked for, of which this study draws no pictures."""
+    if run.evaluation.made.quality:
+        names = ",".join(run.evaluation.made.quality)
+        raise InputError(
+            f"study={study} measures no quality, but evaluation.quality=[{names}] is set: leave it out, or"
+            " set study=mitigation"
+        )
+
+
 def check_one_budget(run: Run) -> None:
     """Raises InputError where the attack has several budgets."""
     if run.attack and len(run.attack.made.budgets) > 1:

@@ -63,7 +63,8 @@ def make(v_folder: Path, table: Path, measures: Path, tmp_path_factory: pytest.T
     def go(*more: str) -> DictConfig:
         words = tiny.study_overrides(v_folder, table, Path("none"), measures, "attack=none", *more)
         words = [word for word in words if not word.startswith("data.ordinary=")]
-        return tiny.composed(*words, f"cache={cache}", "study.baseline=false")
+        study = [] if any(word.startswith("study=") for word in more) else ["study.baseline=false"]
+        return tiny.composed(*words, f"cache={cache}", *study)
 
     return go
 
@@ -264,6 +265,14 @@ def test_noun_chunks_are_spacys() -> None:
     assert noun_chunks(prompts, "en_core_web_sm") == [
         ["a green bench", "a blue bowl"], ["A traffic light", "a smile green light", "a red sign"],
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("study", ["extraction", "subspace", "transfer", "locality", "audit"])
+def test_a_study_that_draws_nothing_of_a_suite_refuses_it(coco: Make, study: str) -> None:
+    cfg = coco(f"study={study}")
+    run = Run.configured(cfg)
+    with pytest.raises(InputError, match=rf"study={study} measures no quality, .*quality=\[coco\]"):
+        build(cfg.study)(run)
 
 
 def test_suites_are_chosen_with_a_dot_too() -> None:

@@ -7,6 +7,7 @@ import pandas as pd
 from dori.core.errors import InputError
 from dori.core.neutral import neutral
 from dori.data.collection import HELD_OUT, TRAINING, Collection
+from dori.steps.checks import check_no_quality
 from dori.steps.outcome import Outcome
 from dori.steps.run import Run
 from dori.steps.subjects import Subject
@@ -42,6 +43,7 @@ class Audit(Options):
 
     def __call__(self, run: Run) -> Outcome:
         """Raises InputError: another kind of data."""
+        check_no_quality(run, "audit")
         data = run.data
         if not isinstance(data, Collection):
             raise InputError("study=audit looks at a folder of pictures: set data=collection data.path=...")

@@ -7,6 +7,7 @@ from dori.data import MEMORIZED
 from dori.metrics.extraction import extraction as cliques_of
 from dori.metrics.intervals import Estimate, share
 from dori.steps.attack import attack
+from dori.steps.checks import check_no_quality
 from dori.steps.defend import defend
 from dori.steps.draw import draw
 from dori.steps.measure import measure
@@ -69,6 +70,7 @@ def _count(figure: Estimate) -> int:
 
 def check(run: Run, samples: int, clique: int) -> None:
     """Raises InputError: what cannot be extracted with, before any work."""
+    check_no_quality(run, "extraction")
     for name, value in {"samples": samples, "clique": clique}.items():
         if not isinstance(value, int) or value < 2:
             raise InputError(f"study.{name} must be a whole number, 2 or more, but is {value}")

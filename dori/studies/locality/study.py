@@ -12,7 +12,7 @@ from dori.core.neutral import neutral
 from dori.data import MEMORIZED, Data
 from dori.metrics.intervals import FEWEST
 from dori.pruning import Method, Saliency
-from dori.steps.checks import check_no_defense, check_one_budget
+from dori.steps.checks import check_no_defense, check_no_quality, check_one_budget
 from dori.steps.outcome import Outcome
 from dori.steps.run import Run
 from dori.studies.locality.analysis.distances import check_perplexity
@@ -74,6 +74,7 @@ def check(
 ) -> None:  # fmt: skip
     """Raises InputError: what no search could make good."""
     check_no_defense(run, "locality")
+    check_no_quality(run, "locality")
     memorized = run.data.of(*MEMORIZED)
     if run.attack is None or not starts:
         raise InputError("study=locality compares triggers, but there is no attack: use attack=dori")

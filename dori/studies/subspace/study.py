@@ -13,7 +13,7 @@ from dori.data import MEMORIZED, Target
 from dori.metrics.overlap import overlap, overlap_difference
 from dori.pruning import Mask, Method, masks
 from dori.pruning.baselines import random
-from dori.steps.checks import check_no_defense, check_one_budget
+from dori.steps.checks import check_no_defense, check_no_quality, check_one_budget
 from dori.steps.draw import draw
 from dori.steps.measure import measure
 from dori.steps.measuring.row import Row
@@ -40,6 +40,7 @@ def subspace(run: Run, groups: int = 5) -> Outcome:
     check_positive("study.groups", groups)
     check_one_budget(run)
     check_no_defense(run, "subspace")
+    check_no_quality(run, "subspace")
     method, memorized, ordinary = run.pruning, run.data.of(*MEMORIZED), _ordinary(run)
     if method is None:
         raise InputError("study=subspace compares masks, but there is no pruning: use pruning=wanda")

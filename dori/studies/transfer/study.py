@@ -6,7 +6,7 @@ from dori.core.parts import Part
 from dori.data import MEMORIZED
 from dori.pruning import Method
 from dori.steps.attack import attack
-from dori.steps.checks import check_no_defense, check_one_budget
+from dori.steps.checks import check_no_defense, check_no_quality, check_one_budget
 from dori.steps.draw import draw
 from dori.steps.measure import measure
 from dori.steps.outcome import Outcome
@@ -29,6 +29,7 @@ def transfer(run: Run, other: Method) -> Outcome:
         InputError: no attack, no pruning, the same method twice, or no memorized target.
     """
     check_no_defense(run, "transfer")
+    check_no_quality(run, "transfer")
     if run.attack is None or run.pruning is None:
         raise InputError("study=transfer attacks pruned models: use pruning=wanda attack=dori")
     if other.name == run.pruning.made.name:
