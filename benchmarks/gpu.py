@@ -1,11 +1,12 @@
-"""DoRI's speed on a GPU: Stable Diffusion 1.4's true shape with random weights.
+"""DoRI's speed and memory on a GPU: a published model's true shape with random weights.
 
-    python benchmarks/gpu.py [--device cuda] [--dtype bfloat16] [--batch 16 32 64 128]
+    python benchmarks/gpu.py [--shape sd14] [--device cuda] [--dtype bfloat16] [--batch 16 32 64 128]
 
 For each batch it solves a few steps of the attack and gives samples per second (forward and backward
-through the U-Net) and the share that this is of the device's measured matmul peak in the same
-precision. Results with and without batches are asserted equal. ``--shape minnow`` tries the script
-where there is no such device. The last line is one JSON object.
+through the denoiser), the share that this is of the device's measured matmul peak in the same precision, and
+the peak memory beside the one that ``dori plan`` foretells. Results with and without batches are asserted
+equal. Shapes are those of ``dori.reference.shapes``; ``--shape minnow`` tries the script where there is no
+such device. The last line is one JSON object.
 """
 
 import argparse
@@ -17,9 +18,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import CLIPTextConfig, CLIPTextModel
 
 from dori.attacks import Attack, objectives, starts
 from dori.attacks.constraints import unconstrained
@@ -27,33 +26,21 @@ from dori.attacks.together import solve_budgets
 from dori.core.config import PACKAGE
 from dori.core.errors import InputError
 from dori.data import Data, minnow
-from dori.diffusion import StableDiffusion
+from dori.diffusion import pretrained
+from dori.diffusion.family import Family
+from dori.diffusion.memory import needs
+from dori.reference.shapes import SHAPES, written
 
 MINNOW = PACKAGE / "minnow/weights/minnow"
 PAIRS = 8
 
 
-def stable_diffusion(folder: Path) -> Path:
-    """SD 1.4's U-Net, text encoder and autoencoder, untrained; minnow's words and schedule."""
-    words = StableDiffusionPipeline.from_pretrained(MINNOW, use_safetensors=True)
-    unet = UNet2DConditionModel(
-        sample_size=64, block_out_channels=(320, 640, 1280, 1280), layers_per_block=2,
-        cross_attention_dim=768, attention_head_dim=8,
-    )  # fmt: skip
-    text = CLIPTextModel(CLIPTextConfig(
-        vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12,
-        num_attention_heads=12, max_position_embeddings=77,
-    ))  # fmt: skip
-    vae = AutoencoderKL(
-        block_out_channels=(128, 256, 512, 512), down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4, layers_per_block=2, latent_channels=4, sample_size=512,
-    )  # fmt: skip
-    words.tokenizer.model_max_length = 77
-    StableDiffusionPipeline(
-        vae=vae, text_encoder=text, tokenizer=words.tokenizer, unet=unet, scheduler=words.scheduler,
-        safety_checker=None, feature_extractor=None, requires_safety_checker=False,
-    ).save_pretrained(folder, safe_serialization=True)  # fmt: skip
-    return folder
+def randomised(model: Family) -> Family:
+    """Weights drawn on the device: those of a true shape are holes on disk."""
+    for network in model.networks:
+        for weight in network.parameters():
+            weight.data.normal_(0, 0.02)
+    return model
 
 
 def synchronize() -> None:
@@ -74,7 +61,7 @@ def peak(device: str, dtype: torch.dtype, size: int) -> float:
     return best
 
 
-def flops(diffusion: StableDiffusion) -> float:
+def flops(diffusion: Family) -> float:
     """FLOP of one sample, forward and backward to the embedding."""
     z = torch.randn(1, *diffusion.latent_shape, device=diffusion.device, dtype=diffusion.dtype)
     y = diffusion.empty.clone().requires_grad_(True)
@@ -84,7 +71,7 @@ def flops(diffusion: StableDiffusion) -> float:
     return counter.get_total_flops()
 
 
-def solved(attack: Attack, diffusion: StableDiffusion, data: Data, batch: int) -> tuple[torch.Tensor, int]:
+def solved(attack: Attack, diffusion: Family, data: Data, batch: int) -> tuple[torch.Tensor, int]:
     found, fitted = solve_budgets(
         attack, diffusion, data, attack.attempts(data.targets), attack.budgets, batch
     )
@@ -92,22 +79,9 @@ def solved(attack: Attack, diffusion: StableDiffusion, data: Data, batch: int) -
     return found[budget]["embeddings"], fitted
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--device", default="cuda")
-    parser.add_argument("--dtype", default="bfloat16")
-    parser.add_argument("--batch", type=int, nargs="+", default=[16, 32, 64, 128])
-    parser.add_argument("--steps", type=int, default=5)
-    parser.add_argument("--shape", choices=("sd", "minnow"), default="sd")
-    given = parser.parse_args()
-    if given.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("no CUDA device here; --device cpu --dtype float32 --shape minnow tries the script")
-    torch.manual_seed(0)
-    with tempfile.TemporaryDirectory() as folder:
-        path = stable_diffusion(Path(folder)) if given.shape == "sd" else MINNOW
-        diffusion = StableDiffusion(str(path), name=given.shape, dtype=given.dtype, batch=max(given.batch))
-        for network in diffusion.networks:
-            network.to(given.device)
+def measured(given: argparse.Namespace, diffusion: Family) -> dict[str, object]:
+    """What comes out, for each batch."""
+    foretold = needs(diffusion)
     data = minnow(max(given.batch) // PAIRS, 0)
     everyone = Data(data.of("verbatim"), data.ordinary, data.captions)
     attack = Attack(
@@ -130,6 +104,8 @@ def main() -> None:
         some = replace(everyone, targets=everyone.targets[: batch // PAIRS])
         solved(replace(attack, steps=1), diffusion, some, batch)  # warms up, and compiles
         synchronize()
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
         begin = time.perf_counter()
         _, fitted = solved(attack, diffusion, some, batch)
         synchronize()
@@ -138,13 +114,41 @@ def main() -> None:
             "samples_per_second": round(rate, 2),
             "share_of_peak": round(rate * each / most, 3),
             "fitted": fitted,
+            "foretold_gb": round(foretold.attack(fitted) / 1e9, 2),
         }
+        if torch.cuda.is_available():
+            found[batch]["peak_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
         print(batch, found[batch])
     device = torch.cuda.get_device_name() if given.device == "cuda" else given.device
-    print(json.dumps({
-        "device": device, "dtype": given.dtype, "tflop_per_sample": each / 1e12,
+    return {
+        "device": device, "shape": given.shape, "dtype": given.dtype, "tflop_per_sample": each / 1e12,
         "matmul_tflops": most / 1e12, "batches": found,
-    }))  # fmt: skip
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--batch", type=int, nargs="+", default=[16, 32, 64, 128])
+    parser.add_argument("--steps", type=int, default=5)
+    parser.add_argument("--shape", choices=(*SHAPES, "minnow"), default="sd14")
+    parser.add_argument("--offload", action="store_true")
+    parser.add_argument("--gradient-checkpointing", action="store_true")
+    given = parser.parse_args()
+    if given.device == "cuda" and not torch.cuda.is_available():
+        raise InputError("no CUDA device here; --device cpu --dtype float32 --shape minnow tries the script")
+    torch.manual_seed(0)
+    told = {"name": given.shape, "dtype": given.dtype, "batch": max(given.batch), "offload": given.offload,
+            "gradient_checkpointing": given.gradient_checkpointing}  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        path = MINNOW if given.shape == "minnow" else written(SHAPES[given.shape], Path(folder))
+        diffusion = pretrained(str(path), **told)
+        for network in diffusion.networks:
+            network.to(given.device)
+        if given.shape != "minnow":
+            randomised(diffusion)
+        print(json.dumps(measured(given, diffusion)))
 
 
 if __name__ == "__main__":

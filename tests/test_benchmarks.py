@@ -25,6 +25,7 @@ SMALL = {
         ["--steps", "0,1", "study.seeds=1", "study.rewordings=0", "study.elicit=0", "study.guidance=null"],
         "pictures",
     ),
+    "families": (["--targets", "2", "--steps", "2"], "largest_difference"),
     "finetune": (["--targets", "1", "--steps", "1"], "step_speedup"),
     "gpu": (
         ["--shape", "minnow", "--device", "cpu", "--dtype", "float32", "--batch", "16", "--steps", "1"],
