@@ -40,6 +40,7 @@ def whole(v_folder: Path, table: Path) -> dict[str, list[str]]:
     known = {
         **{f"model={name}": pretrained for name in PRETRAINED}, "data=folder": [f"data.path={table}"],
         "pruning=from_file": [f"pruning.path={mask}"], "defense=weights": [f"defense.path={mask}"],
+        **{f"experiments=paper_{name}": [f"model.path={v_folder}"] for name in ("sd14", "sd20")},
     }  # fmt: skip
     needs = {}
     for group, option in OPTIONS:
