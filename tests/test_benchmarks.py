@@ -33,6 +33,7 @@ SMALL = {
     ),
     "kills": (["--kills", "1", "--every", "1"], "identical"),
     "locality": (["--counts", "4", "--block", "2"], "blocks_4_mb"),
+    "true_shape": (["--shape", "minnow"], "peak_gb"),
     "pruning": (["--prompts", "1", "--pool", "2", "--threads", "1"], "wanda_identical"),
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from lightning.pytorch.loggers import Logger, WandbLogger
 from omegaconf import OmegaConf
 
 import dori
+from dori.app.jobs import planned
 from dori.core.config import build
 from dori.core.errors import InputError
 from dori.core.fingerprints import fingerprint
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 PARTS = ("name", "study", "model", "data", "pruning", "defense", "attack", "evaluation", "seed")
-LONGEST, GROUP = 64, 128  # characters of a tag, and of a group, by W&B
+LONGEST, LINE = 64, 128  # characters of a tag, and of a name or a group, by W&B
 HASHES = ("model.hash", "model.twin.hash", "data.hash")
 STAGED = ("WANDB_DATA_DIR", "WANDB_CACHE_DIR")  # where copies wait for what may never be uploaded from here
 
@@ -58,7 +59,8 @@ def _started(run: "Run") -> WandbLogger:
     node = run.cfg.logger
     settings: dict[str, Any] = {
         "id": node.get("id") or run_id(run),
-        "group": str(node.get("group") or _group(run))[:GROUP],
+        "name": " ".join([str(node.name), *_swept()])[:LINE],
+        "group": str(node.get("group") or _group(run))[:LINE],
         "job_type": str(node.get("job_type") or run.settings["study"])[:LONGEST],
         "tags": shortened(node.get("tags") or []),
     }
@@ -80,10 +82,31 @@ def _started(run: "Run") -> WandbLogger:
 
 def _group(run: "Run") -> str:
     """Jobs of a multirun share one: its folder's name; a job alone has that of jobs of its name."""
+    folder = _multirun()
+    return str(run.cfg.name) if folder is None else folder.name
+
+
+def _multirun() -> Path | None:
+    """The folder of the multirun that this job is of."""
     hydra = HydraConfig.get() if HydraConfig.initialized() else None
-    if hydra is None or hydra.mode != RunMode.MULTIRUN:
-        return str(run.cfg.name)
-    return Path(hydra.sweep.dir).name
+    return None if hydra is None or hydra.mode != RunMode.MULTIRUN else Path(hydra.sweep.dir)
+
+
+def _swept() -> list[str]:
+    folder = _multirun()
+    return [] if folder is None else swept_words(list(HydraConfig.get().overrides.task), planned(folder))
+
+
+def swept_words(job: list[str], jobs: list[list[str]]) -> list[str]:
+    """The settings that tell a job from the others; options of groups stand in its name anyway.
+
+    >>> jobs = [["pruning=wanda", "pruning.ratio=0.1"], ["pruning=wanda", "pruning.ratio=0.2"]]
+    >>> swept_words(jobs[0], jobs)
+    ['ratio=0.1']
+    """
+    shared = set(job).intersection(*map(set, jobs))
+    pairs = (word.split("=", 1) for word in job if word not in shared)
+    return [f"{key.rpartition('.')[2]}={value}" for key, value in pairs if "." in key]
 
 
 def told(run: "Run") -> dict[str, Any]:

@@ -39,7 +39,7 @@ def draw(section: str, runs: Sequence[Recorded], path: Path) -> None:
         FigureCanvasAgg(figure)
         for axes, (panel, kind) in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, strict=True):
             kind(axes, panel, runs)
-            axes.set_title(panel.title, fontsize=9)
+            axes.set_title(panel.title, fontsize=9, loc="left")
         save(figure, path)
 
 
@@ -57,7 +57,8 @@ def _bars(axes: Axes, panel: Any, runs: Sequence[Recorded]) -> None:
     shown = [run for run in runs if name in run.summary]
     labels = [str(_of(run, panel.groupby)) if panel.groupby else run.name for run in shown]
     axes.barh(range(len(shown)), [run.summary[name] for run in shown], color=QUIET)
-    axes.set_yticks(range(len(shown)), labels, fontsize=7)
+    first = axes is axes.figure.axes[0]  # beside it stand the same runs
+    axes.set_yticks(range(len(shown)), labels if first else len(labels) * [""], fontsize=7)
     axes.set_xlim(panel.range_x)
     axes.invert_yaxis()
 
@@ -69,7 +70,9 @@ def _lines(axes: Axes, panel: Any, runs: Sequence[Recorded]) -> None:
             axes.plot(*zip(*points, strict=True), color=colour, lw=1, marker=".", label=name * (not place))
     axes.set_xlabel(panel.x)
     axes.set_ylim(panel.range_y)
-    axes.set_xscale("log" if panel.log_x else "linear")
+    _scaled(
+        axes, panel, sorted({x for run in runs for name in panel.y for x, _ in _curve(run, panel.x, name)})
+    )
     axes.legend(fontsize=7)
 
 
@@ -77,7 +80,15 @@ def _points(axes: Axes, panel: Any, runs: Sequence[Recorded]) -> None:
     shown = [run for run in runs if None not in (_of(run, panel.x), _of(run, panel.y))]
     axes.scatter([_of(run, panel.x) for run in shown], [_of(run, panel.y) for run in shown], color=INK, s=16)
     axes.set_xlabel(panel.x.name)
-    axes.set_xscale("log" if panel.log_x else "linear")
+    _scaled(axes, panel, sorted({_of(run, panel.x) for run in shown}))
+
+
+def _scaled(axes: Axes, panel: Any, places: Sequence[float]) -> None:
+    """Logarithmic where the panel is, with a tick at each value that was swept."""
+    if panel.log_x:
+        axes.set_xscale("log")
+        axes.set_xticks(places, [f"{place:g}" for place in places])
+        axes.minorticks_off()
 
 
 def _curve(run: Recorded, x: str, y: str) -> list[tuple[float, float]]:
