@@ -1,10 +1,11 @@
 """The audit of minnow against the truth that it is not told: precision, recall, false alarms, calibration.
 
-    python benchmarks/audit.py [--job FOLDER] [overrides of dori experiments=audit]
+    python benchmarks/audit.py [--job FOLDER] [--fresh-in-album N] [overrides of dori experiments=audit]
 
 What counts: *given* are the verbatim pictures that minnow gives from the captions in the album, by the
 published threshold on four other seeds; *memorized* are all verbatim pictures and template families.
-Pictures that no audit saw tell how often the threshold is wrong. Prints, last, one JSON object on one line.
+Pictures that no audit saw tell how often the threshold is wrong; N of them in the album, how often the
+verdict is. Prints, last, one JSON object on one line.
 """
 
 import argparse
@@ -22,10 +23,12 @@ from dori.core.config import PACKAGE
 from dori.core.randomness import generator
 from dori.metrics.intervals import share
 from dori.minnow import population
+from dori.minnow.album import write_album, write_pictures
 from dori.minnow.descriptor import Descriptor
 from dori.studies.audit.model import audited
 
 FRESH = 824  # reference pictures beyond the album's held-out ones, to measure the rate of false alarms on
+IN_ALBUM = 300  # the first reference picture that --fresh-in-album takes
 SEEDS = 4
 
 
@@ -33,8 +36,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--job", type=Path, help="folder of an audit that has run")
     parser.add_argument("--fresh", type=int, default=FRESH, help="pictures that nobody saw")
+    parser.add_argument("--fresh-in-album", type=int, default=0, help="such pictures among those audited")
     chosen, overrides = parser.parse_known_args()
-    job = chosen.job or audit(overrides)
+    job = chosen.job or audit(enlarged(chosen.fresh_in_album) + overrides)
     told = json.loads((job / "audit.json").read_text())
     truth = pd.read_csv(Path(told["pictures"][0]["file"]).parents[1] / "truth.csv").set_index("file")
     found = pd.DataFrame(told["pictures"]).set_index("name").join(truth)
@@ -60,9 +64,27 @@ def main() -> None:
         "recall_of_hidden": ratio(copied & hidden, hidden),
         "false_of_never_seen": ratio(copied & (found["group"] == "unseen"), found["group"] == "unseen"),
         "false_of_seen_once": ratio(copied & (found["group"] == "ordinary"), found["group"] == "ordinary"),
+        "false_of_fresh": ratio(copied & (found["group"] == "reference"), found["group"] == "reference"),
         "threshold": limit["value"], "rate_stated": limit["borne"], "rate_measured": fresh,
     }  # fmt: skip
     print(json.dumps(result))
+
+
+def enlarged(count: int) -> list[str]:
+    """Overrides for the album with so many more pictures that minnow never saw; none for the album itself."""
+    if not count:
+        return []
+    folder = Path(tempfile.mkdtemp(prefix="dori-album-")) / "album"
+    write_album(folder)
+    indices = range(IN_ALBUM, IN_ALBUM + count)
+    write_pictures(folder / "training/fresh", "reference", indices)
+    fresh = [
+        {"file": f"fresh/{i:03d}.png", "group": "reference", "index": index, "described": False}
+        for i, index in enumerate(indices)
+    ]
+    truth = pd.concat([pd.read_csv(folder / "truth.csv"), pd.DataFrame(fresh)])
+    truth.to_csv(folder / "truth.csv", index=False)
+    return [f"data.path={folder}/training", f"data.heldout={folder}/heldout"]
 
 
 def audit(overrides: list[str]) -> Path:

@@ -1,7 +1,6 @@
 """The configuration: where it lies, how it is composed, and what is checked before a run starts."""
 
 import inspect
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,8 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from dori.core.arguments import misfit
 from dori.core.errors import InputError, unknown
-from dori.core.folders import cache_folder, fresh, slug, swept, weights_folder
+from dori.core.folders import cache_folder, called, fresh, slug, swept, weights_folder
+from dori.core.judge import is_minnows, judge, side
 from dori.core.parts import Part
 
 PACKAGE = Path(__file__).parents[1]
@@ -36,6 +36,10 @@ OmegaConf.register_new_resolver(
 OmegaConf.register_new_resolver(
     "minnows", lambda path, own, others: own if is_minnows(path) else others, replace=True
 )
+# what judges copies in an audit, and the side of the pictures that it sees
+OmegaConf.register_new_resolver("judge", judge, use_cache=True, replace=True)
+OmegaConf.register_new_resolver("side", side, replace=True)
+OmegaConf.register_new_resolver("called", called, replace=True)
 OmegaConf.register_new_resolver("half", lambda: half(), replace=True)
 OmegaConf.register_new_resolver("slug", slug, replace=True)
 OmegaConf.register_new_resolver("cut", lambda most, text: str(text)[:most] or "unnamed", replace=True)
@@ -43,20 +47,6 @@ OmegaConf.register_new_resolver("gpus", lambda accelerator, devices: gpus(accele
 # once for a configuration, and for those that Hydra makes of it: they share what was resolved
 OmegaConf.register_new_resolver("fresh", fresh, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("swept", lambda _root_: swept(_root_), replace=True)
-
-
-def is_minnows(path: str | None) -> bool:
-    """Whether a pipeline has minnow's latents; minnow is meant where there is no path."""
-    if path is None:
-        return True
-    folders = (PACKAGE / "minnow/weights/minnow", Path(str(path)))
-    own, other = (folder / "vae/config.json" for folder in folders)
-    return other.is_file() and _settings(other) == _settings(own)
-
-
-def _settings(config: Path) -> dict[str, Any]:
-    """Of a network's ``config.json``, without what diffusers says of itself and of the file."""
-    return {key: value for key, value in json.loads(config.read_text()).items() if not key.startswith("_")}
 
 
 def half() -> str:

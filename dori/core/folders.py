@@ -6,6 +6,7 @@ import shutil
 from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import DictConfig
@@ -20,6 +21,17 @@ def slug(text: str) -> str:
     'a-b-c-1-2'
     """
     return re.sub(r"[^\w.+]+", "-", str(text))[:LONGEST].strip("-.") or "unnamed"
+
+
+def called(*places: Any) -> str:
+    """The first that is given, by the last part of its path; of a list all.
+
+    >>> called(None, "./loras/dog.safetensors", "runs/model")
+    'dog'
+    """
+    first = next(place for place in places if place)
+    names = [str(place) for place in ([first] if isinstance(first, str) else first)]
+    return "+".join(Path(name).name.removesuffix(".safetensors") for name in names)
 
 
 def cache_folder() -> str:

@@ -9,8 +9,8 @@ from dori.core.config import nodes
 from dori.core.errors import Problems
 from dori.core.fetching import Source, fetch
 from dori.core.folders import weights_folder
+from dori.core.judge import SSCD
 
-SSCD = "sscd_disc_mixup.torchvision.pt"
 INCEPTION = "weights-inception-2015-12-05-6726825d.pth"
 CLIP = "clip-vit-base-patch32"
 # OpenAI's weights as safetensors, which the hub made of them in the pull request 15 of that repository

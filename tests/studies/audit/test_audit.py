@@ -1,5 +1,6 @@
 """The audit as a whole, on a tiny pipeline that knows none of its pictures."""
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -151,6 +152,26 @@ def test_the_report_is_one_file_that_loads_nothing(whole: Path) -> None:
     assert html.count("<tr") >= 5
 
 
+def test_every_output_names_the_network_that_judged(whole: Path) -> None:
+    found = told(whole)["judge"]
+    weights = PACKAGE / "minnow/weights/descriptor.safetensors"
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:8]
+    assert found == {"name": "minnow-sscd", "weights": f"descriptor.safetensors {digest}"}
+    for name in ("audit.html", "model-card-audit.md"):
+        assert f"Judged by minnow-sscd (descriptor.safetensors {digest})." in (whole / name).read_text()
+    for row in json.loads((whole / "rows.json").read_text()):
+        assert row["params"]["evaluation.descriptor.path.hash"] == digest
+
+
+def test_elicitation_has_a_rate_of_its_own(whole: Path) -> None:
+    """Three controls bear one in four, two one in three; six stand behind the captions."""
+    for name in ("audit.html", "model-card-audit.md"):
+        said = (whole / name).read_text()
+        assert "14.3 %" in said
+        assert re.search(r"25\.0 % \(95 %: [^)]*\) by guidance from the base, with 3 controls", said)
+        assert re.search(r"33\.3 % \(95 %: [^)]*\) by DoRI, with 2 controls", said)
+
+
 def test_the_rows_count_the_copies(whole: Path) -> None:
     rows, found = json.loads((whole / "rows.json").read_text()), told(whole)
     assert [row["setting"] for row in rows] == ["original", "base"]
@@ -199,7 +220,21 @@ def test_a_folder_of_outputs_needs_no_model(audit: Audit, pictures: Path) -> Non
     (pictures / "outputs/leak.png").unlink()
     assert (found["mode"], found["model"], found["outputs"]) == ("outputs", None, 5)
     assert [p["name"] for p in found["pictures"] if p["verdict"] == "output"] == ["3.png"]
-    assert found["sentence"].startswith("1 of 5 training pictures is copied in the outputs")
+    assert found["sentence"].startswith("1 of 5 audited pictures is copied in the outputs")
+    assert found["pictures"][3]["p"] == pytest.approx(1 / 7)
+    page = (out / "audit.html").read_text()
+    assert "leak.png, similarity 1.00" in page  # the output's own file is named
+    for name in ("audit.html", "model-card-audit.md"):
+        said = (out / name).read_text()
+        assert "not found in the outputs" in said
+        assert not re.search("budget|caption 0|elicitation|ways of asking|other pictures' prompts", said)
+
+
+def test_two_folders_with_nothing_held_out_bear_no_p(audit: Audit, pictures: Path) -> None:
+    out = audit(f"data.generated={pictures}/outputs")
+    assert {(p["p"], p["q"]) for p in told(out)["pictures"]} == {(None, None)}
+    page = (out / "audit.html").read_text()
+    assert "1.000" not in page and "against nothing" not in page
 
 
 def test_without_held_out_pictures_the_base_stands_in(audit: Audit) -> None:
