@@ -1,10 +1,14 @@
 """Models under test that are pruned: by a method, and the same amount at random."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from torch import nn
+
+from dori.core import progress
 from dori.core.costs import FREE, Cost
 from dori.core.fingerprints import identity
 from dori.core.parts import Part
@@ -98,7 +102,8 @@ def find_mask(
     keep = keeper(run, subject)
 
     def compute(folder: Path) -> dict:
-        with Predictor(run.trainer, name).placed(subject.diffusion.networks):
+        diffusion = subject.diffusion
+        with Predictor(run.trainer, name).placed(diffusion.networks), _told(diffusion.denoiser, cost.forward):
             selection = select(keep)
         parts = [{layer: part.cpu() for layer, part in mask.items()} for mask in selection.masks]
         if own:
@@ -114,6 +119,24 @@ def find_mask(
         }  # fmt: skip
 
     return run.stages.run("mask", inputs, compute, f"mask: {name}", cost=cost)
+
+
+@contextmanager
+def _told(denoiser: nn.Module, samples: float) -> Iterator[None]:
+    """Within, each sample through the denoiser, of ``samples`` in all, is told as progress."""
+    done = 0
+
+    def count(_: nn.Module, given: tuple, named: dict[str, Any]) -> None:
+        nonlocal done
+        done += len(next(iter([*given, *named.values()])))
+        progress.advance(min(1.0, done / samples))
+
+    hook = denoiser.register_forward_pre_hook(count, with_kwargs=True) if samples else None
+    try:
+        yield
+    finally:
+        if hook:
+            hook.remove()
 
 
 def keeper(run: "Run", subject: Subject) -> Keep:
