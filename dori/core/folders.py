@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import chain, count
 from pathlib import Path
@@ -30,7 +31,8 @@ def called(*places: Any) -> str:
     'dog'
     """
     first = next(place for place in places if place)
-    names = [str(place) for place in ([first] if isinstance(first, str) else first)]
+    listed = isinstance(first, Sequence) and not isinstance(first, str)
+    names = [str(place) for place in (first if listed else [first])]
     return "+".join(Path(name).name.removesuffix(".safetensors") for name in names)
 
 
