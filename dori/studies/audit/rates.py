@@ -7,7 +7,7 @@ from typing import Any
 def sentences(told: Mapping[str, Any]) -> list[str]:
     """The thresholds' rates of false alarms, by words and by elicitation, and the network; ``told``:
     ``audit.json``."""
-    own = of_threshold(told["routes"][0]["threshold"], told["mode"])
+    own = of_words(told["routes"], told["mode"])
     return [said for said in (own, of_elicitation(told["routes"]), judged_by(told["judge"])) if said]
 
 
@@ -37,8 +37,9 @@ def _share(limit: Mapping[str, Any]) -> str:
     return f"{borne} (95 %: {low} to {high})"
 
 
-def of_threshold(limit: Mapping[str, Any], mode: str) -> str:
-    """What the first way's threshold rests on, and what it cannot bear."""
+def of_words(routes: list[Mapping[str, Any]], mode: str) -> str:
+    """What the first way's threshold rests on and cannot bear, and the rate that other prompts have."""
+    limit = routes[0]["threshold"]
     value = f"{limit['value']:.2f}"
     if limit["source"] == "published":
         return (
@@ -50,6 +51,10 @@ def of_threshold(limit: Mapping[str, Any], mode: str) -> str:
         else f"what the base makes of {limit['n']:,} of the same prompts, which it never learned"
     )  # fmt: skip
     way = "by their captions" if mode == "model" else "by these outputs"
+    way += "".join(
+        f", and {100 * route['threshold']['borne']:.1f} % above that of other prompts by these"
+        for route in routes if route["name"] == "prompt" and route["threshold"]["n"]
+    )  # fmt: skip
     said = (
         f"A copy is what is more similar than {value}, by {what}: {_share(limit)} of pictures that were not"
         f" trained on would be above it {way}."
