@@ -15,6 +15,7 @@ from dori.app.overrides import check_overrides, groups
 from dori.core.config import CONF, PACKAGE, ROOT, build, check_keys, check_top, expand_home, nodes
 from dori.core.errors import InputError
 from dori.core.fingerprints import identity
+from dori.core.settings import settings
 from dori.diffusion import StableDiffusion
 from dori.pruning import NeMo, Wanda, masks
 from dori.steps.run import Run
@@ -175,6 +176,34 @@ def test_a_misspelt_key_at_the_top_is_found() -> None:
 def test_what_is_missing_is_asked_for() -> None:
     with pytest.raises(InputError, match=r"missing value: give data.path=..., .*model.path=\.\.\."):
         check_keys(composed("model=pretrained"))
+
+
+KINDS = {
+    "StableDiffusionPipeline": (50, 7.5), "StableDiffusionXLInpaintPipeline": (50, 5.0),
+    "StableDiffusion3Pipeline": (40, 4.5), "FluxPipeline": (28, 3.5), "PixArtSigmaPipeline": (20, 4.5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("option", ["pretrained", "audited"])
+def test_a_folder_is_sampled_as_the_preset_of_its_family(kind: str, option: str, tmp_path: Path) -> None:
+    (tmp_path / "model_index.json").write_text(f'{{"_class_name": "{kind}"}}')
+    model = composed(f"model={option}", f"model.path={tmp_path}", "model.dtype=float32").model
+    assert (model.sampling_steps, model.guidance) == KINDS[kind]
+    told = settings(model, "model")
+    assert (told["model.sampling_steps"], told["model.guidance"]) == KINDS[kind]
+    assert composed(f"model={option}", f"model.path={tmp_path}", "model.guidance=2").model.guidance == 2
+
+
+def test_what_no_folder_tells_is_stable_diffusions_or_a_presets_own(tmp_path: Path) -> None:
+    def guidance(*words: str) -> float:
+        return composed("model=pretrained", *words).model.guidance
+
+    (tmp_path / "model_index.json").write_text("{half a file")
+    assert guidance("model.path=me/my-flux") == guidance(f"model.path={tmp_path}") == 7.5
+    assert guidance("model.path=black-forest-labs/FLUX.1-dev") == 3.5
+    (tmp_path / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
+    assert guidance("model.path=flux.safetensors", f"model.config={tmp_path}") == 3.5
 
 
 def test_nodes_are_listed_with_their_paths() -> None:

@@ -16,6 +16,7 @@ from dori.core.errors import InputError, unknown
 from dori.core.folders import cache_folder, called, fresh, slug, swept, weights_folder
 from dori.core.judge import is_minnows, judge, side
 from dori.core.parts import Part
+from dori.core.presets import preset_of
 
 PACKAGE = Path(__file__).parents[1]
 # in a checkout the three folders lie beside the package, in a wheel inside it
@@ -40,6 +41,10 @@ OmegaConf.register_new_resolver(
 OmegaConf.register_new_resolver("judge", judge, use_cache=True, replace=True)
 OmegaConf.register_new_resolver("side", side, replace=True)
 OmegaConf.register_new_resolver("called", called, replace=True)
+# what the preset of a model's family has, or something else
+OmegaConf.register_new_resolver(
+    "preset", lambda key, other, _parent_: preset_of(key, other, _parent_, CONF / "model"), replace=True
+)
 OmegaConf.register_new_resolver("half", lambda: half(), replace=True)
 OmegaConf.register_new_resolver("slug", slug, replace=True)
 OmegaConf.register_new_resolver("cut", lambda most, text: str(text)[:most] or "unnamed", replace=True)
