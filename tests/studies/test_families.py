@@ -27,16 +27,32 @@ TRAINING = [
     "defense.terms.ordinary.batch=2", "defense.terms.surrogates.pairs=1",
 ]  # fmt: skip
 
+PRUNINGS = {
+    "none": [], "random": [], "magnitude": [],
+    "saliency": ["pruning.pairs=1", "pruning.ordinary=2"],
+    "nemo": ["pruning.seeds=2", "pruning.k_max=2", "pruning.theta_min=4.5"],
+}  # fmt: skip
+SMALL = ["steps=4", "used=2", "ratio=0.1"]  # Wanda's
+LOCALITY = [
+    "study=locality", "pruning=none", "attack.restarts=2", "data.targets=all", "study.others=2",
+    "study.cuts=[1]", "study.paths=1", "study.between=[0.5]", "study.perplexity=3", "study.block=4",
+    "study.methods.nemo.seeds=2", "study.methods.nemo.theta_step=2.0", "study.methods.nemo.threshold=0.9",
+    "study.saliency.pairs=1", "study.saliency.ordinary=2", "study.saliency.batch=8",
+    *(f"study.methods.wanda.{word}" for word in SMALL), "evaluation.threshold=0.01",
+]  # fmt: skip
+
 
 @pytest.fixture(scope="module")
 def job(table: Path, ordinary: Path, measures: Path, tmp_path_factory: pytest.TempPathFactory) -> Job:
     def go(family: str, *more: str) -> list[dict]:
         folder = tmp_path_factory.mktemp("family")
         model = saved(family, folder / "pipeline")
+        # Wanda's settings are for no other
+        own = ["pruning=none"] if any(word.startswith("pruning=") for word in more) else []
         words = tiny.study_overrides(
-            model, table, ordinary, measures, f"cache={folder}/cache", *SETTINGS, *more
+            model, table, ordinary, measures, f"cache={folder}/cache", *SETTINGS, *own
         )
-        run = Run.configured(tiny.composed(*words))
+        run = Run.configured(tiny.composed(*(word for word in words if word not in own), *more))
         return build(run.cfg.study)(run).rows
 
     return go
@@ -57,6 +73,29 @@ def test_what_is_not_to_move_does_not(job: Job) -> None:
     rows = job("xl", "attack.rows=pooled")
     (metrics, *_) = (row["metrics"] for row in rows if row["setting"] == "wanda+dori")
     assert metrics["Displacement_sequence"]["value"] == 0 < metrics["Displacement_pooled"]["value"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["xl", "sd3", "flux", "pixart"])
+def test_every_pruning_of_table1(job: Job, family: str, tmp_path: Path) -> None:
+    for pruning, own in PRUNINGS.items():
+        like = [] if pruning in ("none", "nemo") else [f"pruning.like.{word}" for word in SMALL]
+        more = ["study.baseline=false", "study.attack_original=true", f"cache={tmp_path}"]
+        rows = job(family, *more, f"pruning={pruning}", *own, *like)
+        drawn = {"original"} if pruning == "none" else {"original", pruning}
+        assert {row["setting"] for row in rows} == drawn | {f"{setting}+dori" for setting in drawn}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["xl", "sd3", "flux", "pixart"])
+def test_locality(job: Job, family: str, tmp_path: Path) -> None:
+    table = tiny.build_table(tmp_path, ("verbatim",) * 5 + ("unseen",))
+    rows = job(family, *LOCALITY, f"data.path={table}")
+    kinds = {row["kind"] for row in rows}
+    assert kinds >= {"embeddings", "activations", "weights", "criteria", "cuts"}
+    for row in rows:
+        if row["kind"] == "weights" and row["setting"].endswith("one image"):
+            assert row["metrics"]["IoU_with_empty"]["n"] == 5, row["setting"]
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ def criteria_rows(
             "nemo": criteria.nemo(model, layers, y, usual, noise),
             "wanda": criteria.wanda(model, layers, y, wanda),
             "saliency": criteria.saliency(model, layers, targets, run.data, saliency),
-            "magnitude": criteria.magnitude(layers, len(y)),
+            "magnitude": criteria.magnitude(model, layers, len(y)),
         }
         flat = {f"{key}/{n}": x.contiguous() for key, found in scores.items() for n, x in found.items()}
         save_tensors(flat, folder / "scores.safetensors")

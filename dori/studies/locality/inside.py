@@ -18,6 +18,7 @@ from dori.studies.locality.analysis.members import ORDINARY, TRIGGER, Members, e
 from dori.studies.locality.row import identities, study_row
 
 if TYPE_CHECKING:
+    from dori.diffusion import Diffusion
     from dori.steps.measuring.row import Row
     from dori.steps.run import Run
 
@@ -100,14 +101,20 @@ def selection_of(run: "Run", name: str, method: Method, members: Members) -> ove
     return overlap.joined(parts)
 
 
+def prunable(model: "Diffusion", sizes: dict[str, int]) -> list[int]:
+    """How many weights of layers of some ``sizes`` methods choose from: those from the first column on."""
+    layers = model.layers([*sizes], loaded=False)
+    return [size - layers[name].out_features * model.first_column(name) for name, size in sizes.items()]
+
+
 def weight_rows(run: "Run", name: str, selection: overlap.Packed, members: Members) -> "list[Row]":
     """IoU of what one method selects for each pair, beside chance; empty pairs apart."""
     shared, counts = overlap.shared(selection)
-    sizes = overlap.layers(selection)
+    sizes = prunable(run.diffusion, overlap.layers(selection))
     tables = {
         "IoU": overlap.iou(shared, counts, np.nan),
         "IoU_with_empty": overlap.iou(shared, counts, 1.0),
-        "IoU_chance": overlap.chance(counts, list(sizes.values()), members),
+        "IoU_chance": overlap.chance(counts, sizes, members),
         "Empty": np.logical_and.outer(counts.sum(1) == 0, counts.sum(1) == 0).astype(float),
     }
     metrics: dict[str, dict[str, Estimate]] = {group: {} for group in pairs.GROUPS}

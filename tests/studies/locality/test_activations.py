@@ -1,17 +1,20 @@
 """Activations at fixed noise: recorded where they are said to be, and compared in any blocks and batches."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from dori.diffusion import StableDiffusion
+from dori.diffusion import StableDiffusion, pretrained
 from dori.pruning import Wanda
 from dori.pruning.nemo.statistics import activations as nemo_answers
 from dori.studies.locality.analysis import activations as act
 from dori.studies.locality.analysis import criteria
+from dori.studies.locality.inside import prunable
 from tests import tiny
+from tests.diffusion.pipelines import T5_TOKENS, saved
 
 Make = Callable[..., StableDiffusion]
 
@@ -68,7 +71,7 @@ def test_criteria_take_the_same_share_of_every_layer(model: StableDiffusion, y: 
     scores = {
         "nemo": criteria.nemo(model, some, y, usual, noise),
         "wanda": criteria.wanda(model, some, y, Wanda(steps=4, used=2)),
-        "magnitude": criteria.magnitude(some, len(y)),
+        "magnitude": criteria.magnitude(model, some, len(y)),
     }
     chosen = {name: criteria.highest(found, 0.1) for name, found in scores.items()}
     for found in chosen.values():
@@ -93,3 +96,16 @@ def test_iou_of_selections_by_hand() -> None:
 def test_wandas_score_is_nothing_for_the_empty_prompt_itself(model: StableDiffusion) -> None:
     found = criteria.wanda(model, layers(model), model.empty, Wanda(steps=4, used=2))
     assert all(float(score.abs().max()) == 0 for score in found.values())
+
+
+def test_of_a_layer_that_is_two_in_one_the_feed_forwards_columns_count(tmp_path: Path) -> None:
+    """FLUX's single blocks: 16 columns read the attention, 64 the feed-forward."""
+    model = pretrained(
+        str(saved("flux", tmp_path)), name="tiny", sampling_steps=2, size=(32, 24), text_tokens=T5_TOKENS
+    )
+    some, name = model.layers("feed_forward"), "single_transformer_blocks.0.proj_out"
+    weight, y = some[name].weight.double().abs(), model.encode_prompts(tiny.prompts(2))
+    scored = criteria.magnitude(model, some, 2)[name]
+    assert torch.allclose(scored, weight[:, 16:].sum(1).expand(2, -1))
+    assert criteria.wanda(model, some, y, Wanda(steps=2, used=1))[name].shape == (2, 16)
+    assert prunable(model, {name: weight.numel(), "transformer_blocks.0.ff.net.2": 1024}) == [16 * 64, 1024]

@@ -3,7 +3,7 @@
 NeMo's layers and Wanda's are disjoint, so what the methods select as published cannot overlap. Ours:
 each criterion scores every neuron (output row) of both sets of layers, and the same share of each
 layer's neurons is taken. A neuron's score is the sum over its weights where the criterion is one of
-weights.
+weights: those from its ``first_column`` on, which alone a method of weights prunes.
 """
 
 from dataclasses import replace
@@ -39,7 +39,7 @@ def wanda(diffusion: Diffusion, layers: Layers, y: Tensor, method: Wanda) -> Sco
     base = method.norms(diffusion, diffusion.empty, True, layers)
     found = {}
     for name, layer in layers.items():
-        weight = layer.weight.detach().abs().double().cpu()
+        weight = layer.weight.detach()[:, diffusion.first_column(name) :].abs().double().cpu()
         steps = [(a[name].sqrt() - b[name].sqrt()).clamp(min=0) for a, b in zip(own, base, strict=True)]
         found[name] = torch.stack(steps).mean(0) @ weight.T
     return found
@@ -64,16 +64,17 @@ def saliency(
         whose = str(replace(target, name="", embedding=None).identity)
         own = method.saliency(diffusion, list(layers), [whose], y, image)
         for name in layers:
-            rows[name].append((own[name] - usual[name]).sum(1))
+            rows[name].append((own[name] - usual[name])[:, diffusion.first_column(name) :].sum(1))
     return {name: torch.stack(parts) for name, parts in rows.items()}
 
 
-def magnitude(layers: Layers, n: int) -> Scores:
+def magnitude(diffusion: Diffusion, layers: Layers, n: int) -> Scores:
     """Sum of |w| over a neuron's weights: the same for every trigger."""
-    return {
-        name: layer.weight.detach().abs().double().sum(1).cpu().expand(n, -1)
-        for name, layer in layers.items()
-    }
+    found = {}
+    for name, layer in layers.items():
+        weight = layer.weight.detach()[:, diffusion.first_column(name) :]
+        found[name] = weight.abs().double().sum(1).cpu().expand(n, -1)
+    return found
 
 
 def highest(scores: Scores, share: float) -> list[NDArray[np.bool_]]:
