@@ -31,9 +31,9 @@ def pretrained(
     Raises:
         InputError: a pipeline of no known family, see ``FAMILIES``.
     """
-    path = converted(path, config, cache)
-    folder = local_folder(path, settings.get("revision"))
-    return family_of(path, pipeline_class(path, folder))(path, **settings)
+    place = converted(path, config, cache)
+    family = family_of(path, pipeline_class(path, local_folder(place, settings.get("revision"))))
+    return family(path, config=config, cache=cache, **settings)
 
 
 # what is checked and told of its arguments is what their families say

@@ -19,7 +19,7 @@ from dori.diffusion.guard import Guard
 from dori.diffusion.inversions import check_words, inversions
 from dori.diffusion.lora import adapters, check_known
 from dori.diffusion.similarity import Released
-from dori.diffusion.single_file import converted
+from dori.diffusion.single_file import converted, describing
 from dori.diffusion.texts import Texts
 
 RELEASED = Released()
@@ -43,7 +43,8 @@ class Pretrained(ABC):
         lora_scale: how much of each, one for all or as many.
         embeddings: file of a word that was trained by textual inversion, or several; in prompts the word is
             its weight's name, or in files of the web UI the file's.
-        base: folder or hub id of what the model was made of; null: with ``lora``, the same without it.
+        base: folder or hub id of what the model was made of, or a single file, of the same ``config`` or
+            described by ``path``; null: with ``lora``, the same without it.
         dtype: of the weights, e.g. ``float32`` or ``bfloat16``.
         size: width and height of a picture in pixels; null: the model's own.
         sampling_steps: of the sampler, which is DDIM or, in flow models, Euler's.
@@ -116,15 +117,15 @@ class Pretrained(ABC):
         self.gradient_checkpointing, self.offload = gradient_checkpointing, offload
         self.stored_dtype: torch.dtype = getattr(torch, dtype)
         self.guard: Guard | None = None
-        path = converted(path, config, cache)
-        self.components = Components(self.KINDS, path, revision, variant, denoiser)
+        folder = converted(path, config, cache)
+        self.components = Components(self.KINDS, folder, revision, variant, denoiser)
         self.adapters, self.merged = adapters(lora, lora_scale), False
         if self.adapters:
             check_known(self.KINDS.pipeline)
         self.inversions = inversions(embeddings)
         check_words(self.inversions, self.word_width, name)
         self.check()
-        self.base: Any = self._made_of(base)
+        self.base: Any = self._made_of(base and converted(base, describing(base, path, config), cache))
 
     def _made_of(self, base: str | None) -> Self | None:
         """What the model was made of by training further, if anybody says so."""

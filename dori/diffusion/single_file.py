@@ -42,13 +42,21 @@ def converted(path: str, config: str | None, cache: str) -> str:
     return str(made_once(folder, partial(_convert, file, described, alone)))
 
 
+def describing(base: str, path: str, config: str | None) -> str | None:
+    """The ``config`` of what a model at ``path`` was made of: none, where it is no single file; else the
+    model's, or the model itself.
+    """
+    base_is_file, path_is_file = (Path(each).expanduser().is_file() for each in (base, path))
+    return (config or (None if path_is_file else path)) if base_is_file else None
+
+
 def _convert(file: Path, described: Path, alone: bool, folder: Path) -> None:
     try:
         pipeline = _denoiser(file, described) if alone else _whole(file, described)
         pipeline.save_pretrained(folder, safe_serialization=True)
     except Exception as error:  # of many kinds, by what does not fit
         text = " ".join(str(error).split())[:300]
-        raise InputError(f"model.path {str(file)!r} is not what model.config describes: {text}") from error
+        raise InputError(f"{file} is not what {described} describes: {text}") from error
     as_umask(folder)
 
 

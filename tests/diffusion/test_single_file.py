@@ -11,6 +11,7 @@ from torch import Tensor
 from dori.core.errors import InputError
 from dori.diffusion import pretrained
 from dori.diffusion.family import Family
+from dori.studies.audit.model import audited
 from tests import tiny
 from tests.diffusion.original import original
 from tests.diffusion.pipelines import T5_TOKENS, saved
@@ -85,6 +86,27 @@ def test_what_a_file_lacks_comes_from_the_folder_that_describes_it(tmp_path: Pat
     assert torch.equal(pictures(model), pictures(opened(folder, tmp_path, None, **told)))
 
 
+def test_so_is_a_base_in_a_single_file(
+    file: Path, described: Path, epsilon_folder: Path, tmp_path: Path
+) -> None:
+    """Described as the model is: by its config, or where it is a folder by that."""
+    wanted = pictures(opened(epsilon_folder, tmp_path, None))
+    told = {"name": "mine", "sampling_steps": 2, "guidance": 2.0, "cache": str(tmp_path)}
+    audit = audited(str(file), config=str(described), base=str(file), **told)
+    for model in (
+        opened(file, tmp_path, described, base=str(file)).base,
+        opened(epsilon_folder, tmp_path, None, base=str(file)).base,
+        audit,
+        audit.twin,
+        audited(str(epsilon_folder), base=str(file), **told).twin,
+        audited(str(file), config=str(described), base=str(epsilon_folder), **told).twin,
+    ):
+        assert torch.equal(pictures(model), wanted)
+    assert audited(str(file), config=str(described), **told).twin is None
+    with pytest.raises(InputError, match=r"single file .*: set model.path=.* and model.config"):
+        audited(str(file), base=str(file), **told)
+
+
 @pytest.mark.parametrize("ending", ["ckpt", "pt"])
 def test_a_pickled_file_is_refused(file: Path, described: Path, tmp_path: Path, ending: str) -> None:
     shutil.copy(file, tmp_path / f"model.{ending}")
@@ -105,5 +127,5 @@ def test_what_does_not_fit_is_told_in_a_sentence(
     tensors = load_file(file)
     del tensors["model.diffusion_model.out.2.bias"]
     save_file(tensors, tmp_path / "less.safetensors")
-    with pytest.raises(InputError, match=r"is not what model\.config describes"):
+    with pytest.raises(InputError, match=f"less.safetensors is not what {described} describes"):
         opened(tmp_path / "less.safetensors", tmp_path, described)

@@ -12,6 +12,7 @@ from dori.core.judge import MINNOW, OWN
 from dori.core.neutral import neutral
 from dori.diffusion import Diffusion, pretrained
 from dori.diffusion.lora import adapters
+from dori.diffusion.single_file import describing
 from dori.metrics.networks.descriptor import SSCDDescriptor
 from dori.metrics.networks.sscd_int8 import SSCDInt8
 from dori.minnow.descriptor import Descriptor
@@ -20,21 +21,22 @@ from dori.studies.audit.origin import said_by_card, said_by_lora
 log = logging.getLogger(__name__)
 
 
-@neutral("batch")
+@neutral("batch", "cache")
 def audited(
-    path: str | None, *, name: str, lora: str | list[str] | None = None,
+    path: str | None, *, name: str, config: str | None = None, lora: str | list[str] | None = None,
     lora_scale: float | list[float] = 1.0, base: str | None = None, variant: str | None = None,
     revision: str | None = None, dtype: str = "float32", size: tuple[int, int] | None = None,
     sampling_steps: int = 50, guidance: float = 7.5, true_guidance: float = 1.0,
-    text_tokens: int | None = None, batch: int = 16, truncate_prompts: bool = True,
+    text_tokens: int | None = None, batch: int = 16, cache: str = "~/.cache/dori",
+    truncate_prompts: bool = True,
 ) -> Diffusion:  # fmt: skip
-    """The model in a folder or of a hub id, with its base as the twin.
+    """The model in a folder, of a hub id or in a single file, with its base as the twin.
 
     Args:
         path: minnow where there is none.
-        base: the model that the fine-tuning began from. Where nobody says it: what the files of the LoRA, or
-            the card of the model, call their base, if that is here; else the model without the LoRA, and of
-            minnow the twin.
+        base: the model that the fine-tuning began from, a single file also. Where nobody says it: what the
+            files of the LoRA, or the card of the model, call their base, if that is here; else the model
+            without the LoRA, and of minnow the twin.
 
     The others are those of ``dori.diffusion.pretrained``, for both models; the base has no LoRA.
 
@@ -45,13 +47,14 @@ def audited(
     settings: dict[str, Any] = {
         "variant": variant, "dtype": dtype, "size": size, "sampling_steps": sampling_steps,
         "guidance": guidance, "true_guidance": true_guidance, "text_tokens": text_tokens, "batch": batch,
-        "truncate_prompts": truncate_prompts,
+        "truncate_prompts": truncate_prompts, "cache": cache,
     }  # fmt: skip
     merged = adapters(lora, lora_scale)  # refused before any model is looked at
     twin: Diffusion | None
 
     def open_base(place: str, **more: Any) -> Diffusion:
-        return pretrained(place, name=f"{name}'s base", **settings, **more)
+        described = describing(place, path, config)
+        return pretrained(place, name=f"{name}'s base", config=described, **settings, **more)
 
     if base is not None:
         twin = open_base(base)
@@ -63,7 +66,14 @@ def audited(
     else:
         twin = _named(open_base, path, [Path(path)], said_by_card)
     model = pretrained(
-        path, name=name, lora=lora, lora_scale=lora_scale, twin=twin, revision=revision, **settings
+        path,
+        name=name,
+        config=config,
+        lora=lora,
+        lora_scale=lora_scale,
+        twin=twin,
+        revision=revision,
+        **settings,
     )
     if twin is not None:
         _check_alike(model, twin)
