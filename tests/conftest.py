@@ -2,9 +2,7 @@
 
 import os
 
-os.environ.setdefault(
-    "OMP_WAIT_POLICY", "passive"
-)  # as dori itself, before torch is there; see dori.__main__
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is there; see dori.core.crowd
 
 from collections.abc import Callable
 from functools import partial
