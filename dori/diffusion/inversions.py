@@ -14,11 +14,13 @@ from dori.core.fingerprints import digest_file
 from dori.diffusion.checks.headers import names
 
 UNNAMED = "emb_params"  # what a file of the web UI calls the embedding, whose word is the file's name
+# what files of Stable Diffusion XL call those of its text encoders, and how these end in a pipeline
+ENCODERS = {"clip_l": "", "clip_g": "_2"}
 
 
 @dataclass(frozen=True)
 class Inversion:
-    """A file with the embedding of one word, of one or several tokens."""
+    """A file with the embeddings of one word, of one or several tokens: one for each text encoder."""
 
     file: Path
 
@@ -30,26 +32,27 @@ class Inversion:
     @cached_property
     def word(self) -> str:
         """As it stands in prompts."""
-        (name,) = names(self.file)
-        return self.file.stem if name == UNNAMED else name
+        name, *others = names(self.file)
+        return self.file.stem if others or name == UNNAMED else name
 
     @cached_property
-    def vectors(self) -> Tensor:
-        """Token embeddings (tokens, width)."""
-        (found,) = load_file(self.file).values()
-        return found.reshape(-1, found.shape[-1])
+    def vectors(self) -> dict[str, Tensor]:
+        """Token embeddings (tokens, width), by how the names of their text encoders end."""
+        found = load_file(self.file)
+        ending = ENCODERS if len(found) > 1 else dict.fromkeys(found, "")
+        return {ending[name]: value.reshape(-1, value.shape[-1]) for name, value in found.items()}
 
     @property
     def tokens(self) -> list[str]:
         """What the tokenizer calls them, as diffusers does."""
-        return [self.word, *(f"{self.word}_{place}" for place in range(1, len(self.vectors)))]
+        return [self.word, *(f"{self.word}_{place}" for place in range(1, len(self.vectors[""])))]
 
 
 def inversions(paths: str | Sequence[str] | None) -> tuple[Inversion, ...]:
     """Of a file, or several.
 
     Raises:
-        InputError: no file of one embedding in safetensors, or a word twice.
+        InputError: no file of one word in safetensors, or a word twice.
     """
     found = tuple(_read(path) for path in ([paths] if isinstance(paths, str) else paths or ()))
     words = [each.word for each in found]
@@ -58,26 +61,37 @@ def inversions(paths: str | Sequence[str] | None) -> tuple[Inversion, ...]:
     return found
 
 
-def check_words(found: tuple[Inversion, ...], width: int | None, model: str) -> None:
-    """Raises InputError: an embedding of another ``width`` than the text encoder's, which may take none."""
+def check_words(found: tuple[Inversion, ...], widths: dict[str, int], model: str) -> None:
+    """Raises InputError: embeddings of other ``widths`` than the text encoders', which may take none."""
     for each in found:
-        if width is None:
+        if not widths:
             raise InputError(
-                f"model.embeddings: words can be added to Stable Diffusion 1 and 2, but {model} has other"
+                f"model.embeddings: words can be added to Stable Diffusion 1, 2 and XL, but {model} has other"
                 " text encoders: set model.embeddings=null"
             )
-        if each.vectors.shape[1] != width:
+        own = {ending: value.shape[1] for ending, value in each.vectors.items()}
+        if own != widths:
+            told, wanted = (" and ".join(str(x[key]) for key in sorted(x)) for x in (own, widths))
             raise InputError(
-                f"model.embeddings {str(each.file)!r} is of width {each.vectors.shape[1]}, but the text"
-                f" encoder of {model} has {width}: the word was trained for another model"
+                f"model.embeddings {str(each.file)!r} is of width {told}, but the text encoders of {model}"
+                f" have {wanted}: the word was trained for another model"
+            )
+        if len({len(value) for value in each.vectors.values()}) > 1:
+            raise InputError(
+                f"model.embeddings {str(each.file)!r} has another number of tokens for each text encoder:"
+                " save it again from its training"
             )
 
 
 def add_words(pipeline: DiffusionPipeline, found: tuple[Inversion, ...]) -> None:
-    """Adds the words to tokenizer and text encoder."""
+    """Adds the words to tokenizers and text encoders."""
     for each in found:
-        pipeline.load_textual_inversion(str(each.file), token=each.word, use_safetensors=True)
-    pipeline.text_encoder.requires_grad_(False)
+        for ending, vectors in each.vectors.items():
+            encoder = getattr(pipeline, f"text_encoder{ending}")
+            tokenizer = getattr(pipeline, f"tokenizer{ending}")
+            given = {"token": each.word, "tokenizer": tokenizer, "text_encoder": encoder}
+            pipeline.load_textual_inversion({each.word: vectors}, **given)
+            encoder.requires_grad_(False)
 
 
 def _read(path: str) -> Inversion:
@@ -89,9 +103,9 @@ def _read(path: str) -> Inversion:
             f"model.embeddings {path!r} is no safetensors file: pickled ones can run code when loaded;"
             " convert it"
         )
-    if len(held := names(file)) != 1:
+    if len(held := names(file)) != 1 and set(held) != set(ENCODERS):
         raise InputError(
-            f"model.embeddings {path!r} has {len(held)} weights, where a word has one: is it of a model with"
-            " several text encoders, or a LoRA (model.lora)?"
+            f"model.embeddings {path!r} has {len(held)} weights, where a word has one, or"
+            f" {' and '.join(ENCODERS)}: is it a LoRA (model.lora)?"
         )
     return Inversion(file)

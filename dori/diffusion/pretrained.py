@@ -42,7 +42,7 @@ class Pretrained(ABC):
         lora: file, folder or hub id of adapters that are merged into the weights, or several.
         lora_scale: how much of each, one for all or as many.
         embeddings: file of a word that was trained by textual inversion, or several; in prompts the word is
-            its weight's name, or in files of the web UI the file's.
+            its weight's name, or in files of the web UI and of Stable Diffusion XL the file's.
         base: folder or hub id of what the model was made of, or a single file, of the same ``config`` or
             described by ``path``; null: with ``lora``, the same without it.
         dtype: of the weights, e.g. ``float32`` or ``bfloat16``.
@@ -123,7 +123,7 @@ class Pretrained(ABC):
         if self.adapters:
             check_known(self.KINDS.pipeline)
         self.inversions = inversions(embeddings)
-        check_words(self.inversions, self.word_width, name)
+        check_words(self.inversions, self.word_widths, name)
         self.check()
         self.base: Any = self._made_of(base and converted(base, describing(base, path, config), cache))
 
@@ -139,9 +139,14 @@ class Pretrained(ABC):
         return other
 
     @property
-    def word_width(self) -> int | None:
-        """Of the token embeddings, where words can be added to them."""
-        return None
+    def word_widths(self) -> dict[str, int]:
+        """Of the token embeddings, where words can be added to them, see ``Inversion.vectors``."""
+        return {}
+
+    @property
+    def new_tokens(self) -> tuple[str, ...]:
+        """Of the words that are added."""
+        return tuple(token for each in self.inversions for token in each.tokens)
 
     @abstractmethod
     def check(self) -> None:

@@ -58,8 +58,8 @@ class StableDiffusion(UNetFamily):
     def texts(self) -> Texts:
         text = self._text
         folder = self.folder / "tokenizer"
-        words = tuple(token for each in self.inversions for token in each.tokens)
-        reader = Reader(folder, CLIPTokenizer, text.max_position_embeddings, text.vocab_size, words=words)
+        length, words = text.max_position_embeddings, self.new_tokens
+        reader = Reader(folder, CLIPTokenizer, length, text.vocab_size, words=words)
         return Texts(self.name, (reader,), self.truncate_prompts)
 
     @cached_property
@@ -74,8 +74,8 @@ class StableDiffusion(UNetFamily):
         return self.denoiser(z, asked, y).sample
 
     @property
-    def word_width(self) -> int:
-        return self._text.hidden_size
+    def word_widths(self) -> dict[str, int]:
+        return {"": self._text.hidden_size}
 
     def words(self, whom: str) -> Words:
         return Words(self)

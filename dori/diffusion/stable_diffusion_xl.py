@@ -65,13 +65,13 @@ class StableDiffusionXL(UNetFamily):
 
     @cached_property
     def texts(self) -> Texts:
-        readers = (
-            Reader(self.folder / name, CLIPTokenizer, text.max_position_embeddings, text.vocab_size, whole)
-            for name, text, whole in zip(
-                ("tokenizer", "tokenizer_2"), self._texts, (True, False), strict=True
-            )
-        )
-        return Texts(self.name, tuple(readers), self.truncate_prompts)
+        def reader(name: str, text: Any, whole: bool) -> Reader:
+            length, folder = text.max_position_embeddings, self.folder / name
+            return Reader(folder, CLIPTokenizer, length, text.vocab_size, whole, self.new_tokens)
+
+        first, second = self._texts
+        readers = reader("tokenizer", first, True), reader("tokenizer_2", second, False)
+        return Texts(self.name, readers, self.truncate_prompts)
 
     @cached_property
     def rows(self) -> Rows:
@@ -96,6 +96,11 @@ class StableDiffusionXL(UNetFamily):
         ids = torch.tensor([height, width, 0, 0, height, width], device=z.device, dtype=z.dtype)
         added = {"text_embeds": pooled, "time_ids": ids.expand(len(z), -1)}
         return self.denoiser(z, asked, sequence, added_cond_kwargs=added).sample
+
+    @property
+    def word_widths(self) -> dict[str, int]:
+        first, second = self._texts
+        return {"": first.hidden_size, "_2": second.hidden_size}
 
     @cached_property
     def _texts(self) -> tuple[Any, Any]:
