@@ -53,8 +53,12 @@ def is_minnows(path: str | None) -> bool:
 
 
 def _settings(config: Path) -> dict[str, Any]:
-    """Of a network's ``config.json``, without what diffusers says of itself and of the file."""
-    return {key: value for key, value in json.loads(config.read_text()).items() if not key.startswith("_")}
+    """Of a network's ``config.json``, without what diffusers says of itself; nothing of a broken one."""
+    try:
+        told = json.loads(config.read_text())
+    except (OSError, ValueError):  # which is told when the model is opened
+        return {}
+    return {key: value for key, value in told.items() if not key.startswith("_")}
 
 
 def _are_small(folder: str | None) -> bool:

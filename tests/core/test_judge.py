@@ -9,6 +9,7 @@ from PIL import Image
 
 from dori.core.config import CONF, PACKAGE
 from dori.core.errors import InputError
+from dori.core.judge import is_minnows
 from dori.metrics.networks.published import fetch_published
 from dori.minnow.album import write_pictures
 
@@ -96,3 +97,9 @@ def test_offline_without_sscd_is_one_sentence(photographs: Path, monkeypatch: py
         InputError, match=f"{AUTHORS} is not here, and DORI_OFFLINE is set: download https://"
     ):
         fetch_published(cfg.evaluation)
+
+
+def test_a_model_whose_settings_are_broken_is_not_minnows(tmp_path: Path) -> None:
+    (tmp_path / "vae").mkdir()
+    (tmp_path / "vae" / "config.json").write_text("{broken")
+    assert not is_minnows(str(tmp_path))  # what is wrong with it is told when it is opened
