@@ -108,3 +108,14 @@ def test_what_is_no_blip_is_refused(folder: Path, tmp_path: Path) -> None:
     assert next(BlipVQA(folder, device="meta").parameters()).is_meta
     config = json.loads((folder / "config.json").read_text())
     assert config["vision_config"]["image_size"] == BlipVQA(folder).size
+
+
+def test_offline_no_hub_is_asked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DORI_OFFLINE", "1")
+    asked = []
+    monkeypatch.setattr(
+        BlipForQuestionAnswering, "from_pretrained", lambda *_, **given: asked.append(given) or 1 / 0
+    )
+    with pytest.raises(InputError, match="no BLIP at"):
+        BlipVQA("Salesforce/blip-vqa-capfilt-large")
+    assert asked[0]["local_files_only"] is True

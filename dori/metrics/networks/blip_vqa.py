@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from transformers import BertTokenizer, BlipForQuestionAnswering
 
 from dori.core.errors import InputError
-from dori.core.readable import check_file
 from dori.core.tokenizing import tokenized
 from dori.metrics.networks.clip import OPENAI_MEAN, OPENAI_STD
 from dori.metrics.networks.images import check_images, normalized
+from dori.metrics.networks.opened import opened
 
 LONGEST = 35  # tokens of a question that BLIP reads
 UNREAD = re.compile(r'[.!"()*#:;~]')  # BLIP's questions are in lower case, without these
@@ -36,7 +36,7 @@ class BlipVQA(nn.Module):
 
     def __init__(self, path: str | Path, device: str = "cpu") -> None:
         super().__init__()
-        self.model, self.tokenizer = _opened(path, device)
+        self.model, self.tokenizer = opened("BLIP", path, device, BlipForQuestionAnswering, BertTokenizer)
         self.model.eval().requires_grad_(False)
         self.size = cast(int, self.model.config.vision_config.image_size)
         words = self.tokenizer.convert_tokens_to_ids(["yes", "no"])
@@ -94,26 +94,3 @@ def as_asked(question: str) -> str:
     'a red sign ?'
     """
     return UNREAD.sub("", question.lower()).rstrip(" ")
-
-
-def _opened(path: str | Path, device: str) -> tuple[BlipForQuestionAnswering, BertTokenizer]:
-    for file in Path(path).glob("*.safetensors"):
-        check_file(file)
-    try:
-        # transformers' annotation leaves out the pair that output_loading_info gives
-        model, info = cast(
-            tuple[BlipForQuestionAnswering, dict[str, Any]],
-            BlipForQuestionAnswering.from_pretrained(
-                path, use_safetensors=True, output_loading_info=True, device_map=device
-            ),
-        )
-        tokenizer = BertTokenizer.from_pretrained(path)
-    except Exception as error:  # OSError, and what a broken file or another architecture makes it raise
-        said = str(error).strip().partition("\n")[0]
-        raise InputError(
-            f"no BLIP at {path}: give the folder of a BlipForQuestionAnswering with config.json,"
-            f" model.safetensors and its tokenizer ({said:.200})"
-        ) from error
-    if unfilled := sorted(info["missing_keys"]):
-        raise InputError(f"{path} does not fill its BLIP, {unfilled[:4]} are missing: save it whole")
-    return model, tokenizer

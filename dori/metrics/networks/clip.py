@@ -10,11 +10,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import CLIPModel, CLIPTokenizer
 
-from dori.core.environment import OFFLINE, is_set
 from dori.core.errors import InputError
-from dori.core.readable import check_file
 from dori.core.tokenizing import tokenized
 from dori.metrics.networks.images import check_images, normalized
+from dori.metrics.networks.opened import opened
 
 OPENAI_MEAN, OPENAI_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -42,7 +41,7 @@ class CLIPAlignment(nn.Module):
         device: str = "cpu",
     ) -> None:
         super().__init__()
-        self.model, self.tokenizer = _opened(path, device)
+        self.model, self.tokenizer = opened("CLIP", path, device, CLIPModel, CLIPTokenizer)
         self.model.eval().requires_grad_(False)
         own = cast(int, self.model.config.vision_config.image_size)
         if size not in (None, own):
@@ -96,32 +95,6 @@ class CLIPAlignment(nn.Module):
         tokens = tokens.to(self.model.device)
         features = self.model.get_text_features(tokens.input_ids, tokens.attention_mask)
         return F.normalize(features.pooler_output, dim=1)
-
-
-def _opened(path: str | Path, device: str) -> tuple[CLIPModel, CLIPTokenizer]:
-    for file in Path(path).glob("*.safetensors"):
-        check_file(file)
-    local = {"local_files_only": is_set(OFFLINE)}
-    try:
-        # transformers' annotation leaves out the pair that output_loading_info gives
-        model, info = cast(
-            tuple[CLIPModel, dict[str, Any]],
-            CLIPModel.from_pretrained(
-                path, use_safetensors=True, output_loading_info=True, device_map=device, **local
-            ),
-        )
-        tokenizer = CLIPTokenizer.from_pretrained(path, **local)
-    except (
-        Exception
-    ) as error:  # OSError, and what a broken file or another architecture makes the library raise
-        said = str(error).strip().partition("\n")[0]
-        raise InputError(
-            f"no CLIP at {path}: give the folder of a CLIPModel with config.json, model.safetensors (a .bin"
-            f" is not read) and its tokenizer ({said:.200})"
-        ) from error
-    if unfilled := sorted(info["missing_keys"]):
-        raise InputError(f"{path} does not fill its CLIPModel, {unfilled[:4]} are missing: save it whole")
-    return model, tokenizer
 
 
 def _check_tokenizer(tokenizer: CLIPTokenizer, text: Any, path: str | Path) -> int:

@@ -14,6 +14,7 @@ from dori.core.errors import InputError
 from dori.core.tokenizing import tokenized
 from dori.core.weights import fill, read_state_dict
 from dori.metrics.networks.images import check_images
+from dori.metrics.networks.opened import local
 
 GIVE = "the authors' HPSv3.safetensors (huggingface.co/MizzenAI/HPSv3)"
 INSTRUCTION = Path(__file__).with_name("hpsv3-instruction.txt").read_text()
@@ -124,8 +125,8 @@ def renamed(name: str) -> str:
 
 def _opened(base: str | Path) -> tuple[Qwen2VLConfig, Any]:
     try:
-        config = Qwen2VLConfig.from_pretrained(base)
-        tokenizer = AutoTokenizer.from_pretrained(base, padding_side="right")
+        config = Qwen2VLConfig.from_pretrained(base, **local())
+        tokenizer = AutoTokenizer.from_pretrained(base, padding_side="right", **local())
     except Exception as error:  # OSError, and what a broken file makes the library raise
         said = str(error).strip().partition("\n")[0]
         raise InputError(
