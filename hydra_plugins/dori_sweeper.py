@@ -35,14 +35,15 @@ class DoriSweeper(BasicSweeper):
         assert self.config is not None and self.hydra_context is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        batches = self.split_arguments(overrides, self.max_batch_size)
-        batches = [kept for batch in batches if (kept := with_one_of(self.alone, batch))]
+        (everything,) = self.split_arguments(overrides, None)
+        jobs = with_one_of(self.alone, everything)
+        batches = list(self.split_overrides_to_chunks(jobs, self.max_batch_size or len(jobs)))
         for batch in batches:
             self.validate_batch_is_legal(batch)
         folder = Path(self.config.hydra.sweep.dir)
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, folder / "multirun.yaml")
-        write_jobs(folder, [job for batch in batches for job in batch])
+        write_jobs(folder, jobs)
         try:
             returned = self._launched(batches)
             if all(job.status == JobStatus.COMPLETED for job in returned):

@@ -32,13 +32,22 @@ def with_one_of(groups: Sequence[str], jobs: Sequence[Sequence[str]]) -> list[li
 
     >>> with_one_of(["pruning", "defense"], [["pruning=a", "defense=none"], ["pruning=a", "defense=esd"]])
     [['pruning=a', 'defense=none']]
+
+    Raises:
+        InputError: there is none.
     """
 
     def taken(job: Sequence[str]) -> int:
         pairs = (word.split("=", 1) for word in job)
         return sum(pair[0] in groups and pair[1] not in ("none", "null") for pair in pairs)
 
-    return [list(job) for job in jobs if taken(job) <= 1]
+    found = [list(job) for job in jobs if taken(job) <= 1]
+    if jobs and not found:
+        raise InputError(
+            f"no job is left: each has several of {', '.join(groups)}, and may have one here: set the others"
+            " to none"
+        )
+    return found
 
 
 def check_all(

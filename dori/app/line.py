@@ -80,8 +80,7 @@ class CommandLine:
             InputError: several values of a key without ``-m``.
         """
         if self.multirun or self.whole.hydra.mode == RunMode.MULTIRUN:
-            batches = BasicSweeper.split_arguments([*self._of_sweeper, *self.overrides], None)
-            jobs = [list(job) for batch in batches for job in batch]
+            (jobs,) = BasicSweeper.split_arguments([*self._of_sweeper, *self.overrides], None)
             return with_one_of(self.whole.hydra.sweeper.get("alone") or (), jobs)
         if own := [word.input_line for word in self.overrides if word.is_sweep_override()]:
             raise InputError(f"{', '.join(map(str, own))}: several values make several jobs: say -m")

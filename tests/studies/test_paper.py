@@ -8,6 +8,7 @@ from dori.app.findings import findings
 from dori.app.line import CommandLine
 from dori.app.main import configured
 from dori.core.config import build
+from dori.core.errors import InputError
 from tests import tiny
 from tests.data.host import jpeg
 from tests.data.test_published import write_list
@@ -60,6 +61,12 @@ def test_a_published_checkpoint_takes_the_place_of_all_of_them(
 ) -> None:
     line = CommandLine.read([*words, "defense=weights", f"defense.path={epsilon_folder}/unet"])
     assert [[w for w in job if w.startswith("pruning=")] for job in line.jobs] == [["pruning=none"]]
+
+
+def test_a_pruning_with_a_defense_is_no_job_of_it(words: list[str]) -> None:
+    line = CommandLine.read([*words, "pruning=wanda", "defense=esd"])
+    with pytest.raises(InputError, match="no job is left: each has several of pruning, defense"):
+        _ = line.jobs
 
 
 @pytest.mark.slow
