@@ -17,6 +17,7 @@ from dori.core.config import ROOT
 from dori.core.predict import Predictor
 from dori.diffusion import StableDiffusion
 from tests import tiny
+from tests.data.host import web  # noqa: F401  fixture
 from tests.made_up import images, make_rows, rows, targets  # noqa: F401  fixtures
 from tests.server import server  # noqa: F401  fixture
 

@@ -7,7 +7,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 
 import numpy as np
+import pytest
 from PIL import Image
+
+from dori.data import fetching
 
 Route = Callable[[BaseHTTPRequestHandler], None]
 
@@ -97,3 +100,12 @@ def host() -> Iterator[Host]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@pytest.fixture
+def web(monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
+    """Such a server, which may be asked although it is on this machine, and without waiting in between."""
+    monkeypatch.setenv("DORI_PRIVATE_ADDRESSES", "1")
+    monkeypatch.setattr(fetching, "PAUSE", 0.0)
+    with host() as found:
+        yield found

@@ -19,14 +19,6 @@ from dori.data.naming import name_of
 from tests.data.host import cuts, gives, host, in_turn, jpeg
 
 
-@pytest.fixture
-def web(monkeypatch):
-    monkeypatch.setenv("DORI_PRIVATE_ADDRESSES", "1")
-    monkeypatch.setattr(fetching, "PAUSE", 0.0)
-    with host() as found:
-        yield found
-
-
 def pictures(folder: Path) -> dict[str, bytes]:
     """Everything in the folder that is not the table, by name."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.name != "links.csv"}

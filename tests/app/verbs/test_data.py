@@ -9,16 +9,7 @@ from dori.app.line import CommandLine
 from dori.app.verbs.data import command
 from dori.core.config import build
 from dori.core.errors import InputError
-from dori.data import fetching
-from tests.data.host import gives, host, jpeg
-
-
-@pytest.fixture
-def web(monkeypatch):
-    monkeypatch.setenv("DORI_PRIVATE_ADDRESSES", "1")
-    monkeypatch.setattr(fetching, "PAUSE", 0.0)
-    with host() as found:
-        yield found
+from tests.data.host import gives, jpeg
 
 
 def listed(web, name: str, labels: str) -> str:
