@@ -48,9 +48,10 @@ class Heartbeat:
     def __exit__(self, error: type | None, *more: object) -> None:
         self.over.set()
         self.thread.join()
-        self._tell(ended=True)
         if error is None:
             self.file.unlink(missing_ok=True)
+        else:
+            self._tell(ended=True)
 
     def _beat(self) -> None:
         self._tell()
