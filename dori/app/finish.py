@@ -25,7 +25,7 @@ from dori.results.figures.grid import write_grid
 from dori.results.reading.defects import defects
 from dori.results.reading.measured import measured_with
 from dori.results.reading.rows import Rows, write_images, write_rows
-from dori.results.tables.render import markdown, show, show_verdict, verdict_markdown
+from dori.results.tables.render import page, show, show_verdict
 from dori.results.tables.table import blocks, halves
 from dori.results.verdicts.memory import verdicts
 from dori.results.verdicts.questions import PAGE
@@ -138,12 +138,8 @@ class Job:
 
 
 def text(rows: Rows) -> str:
-    """What the terminal shows, in Markdown: to paste into an issue or a README."""
+    """``table.md``: what the terminal shows, in Markdown."""
     half = halves(rows)
-    parts = [markdown([*blocks(rows), *([half] if half else [])])]
-    for finding in findings(rows):
-        parts.append(markdown(finding.tables))
-        parts += [verdict_markdown(verdict, f"{finding.title}. ") for _, verdict in finding.verdicts]
-    parts += [verdict_markdown(verdict) for _, verdict in verdicts(rows)]
-    parts += [f"> {defect}\n" for defect in defects(rows)]
-    return "\n".join(parts)
+    tables = [*blocks(rows), *([half] if half else [])]
+    found = page(tables, findings(rows), [verdict for _, verdict in verdicts(rows)])
+    return "\n".join([found, *(f"> {defect}\n" for defect in defects(rows))])

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from dori.app.jobs import FAILED, is_done, job_folders, problems, write_failure
 from dori.core.errors import Failure, InputError
+from dori.core.files import write_atomically
 
 # Hydra builds callbacks before every run: pandas and matplotlib are imported where they are needed.
 
@@ -72,7 +73,7 @@ def merge(folder: Path, x: str | None, config: DictConfig) -> None:
 
 
 def merge_folder(folder: Path, x: str | None = None) -> list[dict[str, Any]]:
-    """Merge the jobs' rows below ``folder`` into its ``rows.json``, ``report.html`` and figures.
+    """Merge the jobs' rows below ``folder`` into ``rows.json``, ``table.md``, ``report.html`` and figures.
 
     Where only budgets differ, their own figure (``budget.png``) and table stand for ``sweep.png`` and its.
     Returns the rows. Raises InputError where two jobs disagree, or ``x`` was not swept.
@@ -86,8 +87,7 @@ def merge_folder(folder: Path, x: str | None = None) -> list[dict[str, Any]]:
     from dori.results.reading.comparison import varying
     from dori.results.reading.rows import merge, read_rows, write_rows
     from dori.results.tables.defenses import several
-    from dori.results.tables.paper import write_paper_table
-    from dori.results.tables.render import show, show_verdict
+    from dori.results.tables.render import latex, page, show, show_verdict
     from dori.results.tables.sweep import sweep
     from dori.results.tables.table import blocks
     from dori.results.verdicts.removal import removals
@@ -113,15 +113,17 @@ def merge_folder(folder: Path, x: str | None = None) -> list[dict[str, Any]]:
     minutes = training_minutes(done)
     table = several(rows, minutes)
     if table and not plotted:
-        write_paper_table(folder, table)
+        write_atomically(folder / "table.tex", latex([table]))
     for finding in found:
         finding.write(folder / finding.file)
     write_sweep_report(folder / "report.html", rows, x, [*missing, advice] if missing else [], minutes)
-    if not told:
-        show([sweep(rows, x)] if plotted else [table] if table else blocks(rows))
+    tables = [] if told else [sweep(rows, x)] if plotted else [table] if table else blocks(rows)
+    answers = [verdict for _, verdict in removals(rows)]
+    write_atomically(folder / "table.md", page(tables, found, answers))
+    show(tables)
     for finding in found:
         show(finding.tables)
-    for _, verdict in removals(rows):
+    for verdict in answers:
         show_verdict(verdict, Console())
     said = f"{len(done)} of {len(done) + len(missing)} jobs merged: {folder / 'report.html'}"
     if missing:

@@ -1,8 +1,5 @@
 """Several mitigations side by side, each without and with the attack: the main table of the paper."""
 
-from pathlib import Path
-
-from dori.core.files import write_atomically
 from dori.results.reading.block import Block
 from dori.results.reading.comparison import kinds_of
 from dori.results.reading.estimate import (
@@ -15,7 +12,6 @@ from dori.results.reading.estimate import (
 )
 from dori.results.reading.rows import Row, Rows
 from dori.results.reading.words import kind_title, setting_rank
-from dori.results.tables.render import latex, markdown
 from dori.results.tables.table import thousandfold, work_cell
 
 COLUMNS = (
@@ -39,12 +35,6 @@ def paper_table(rows: Rows) -> Block | None:
     return Block(
         f"{kind_title(kind)} ({sizes(rows, kind)}), with and without the attack", columns, tuple(lines), 1
     )
-
-
-def write_paper_table(folder: Path, block: Block) -> None:
-    """``table.md`` and ``table.tex``."""
-    write_atomically(folder / "table.md", markdown([block]))
-    write_atomically(folder / "table.tex", latex([block]))
 
 
 def _line(rows: Rows, setting: str, kind: str) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """Blocks of a table set for the terminal (rich), for a README (Markdown) and for a paper (LaTeX)."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from itertools import groupby
 from typing import Literal
@@ -10,6 +11,7 @@ from rich.console import Console, Group
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from dori.results.finding import Finding
 from dori.results.reading.block import Block
 from dori.results.verdicts.questions import PAGE, Verdict
 
@@ -116,6 +118,15 @@ def markdown(tables: list[Block]) -> str:
         text = "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
         parts.append(f"**{block.title}**\n\n{text}\n")
     return "\n".join(parts)
+
+
+def page(tables: list[Block], found: Iterable[Finding], answers: Iterable[Verdict]) -> str:
+    """What the terminal shows of a job or multirun, in Markdown: to paste into an issue or a README."""
+    parts = [markdown(tables)]
+    for finding in found:
+        parts.append(markdown(finding.tables))
+        parts += [verdict_markdown(verdict, f"{finding.title}. ") for _, verdict in finding.verdicts]
+    return "\n".join([*parts, *(verdict_markdown(verdict) for verdict in answers)])
 
 
 def csv(tables: list[Block]) -> str:

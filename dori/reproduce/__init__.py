@@ -1,0 +1,1 @@
+"""Every table and figure of the docs, run again and written into the pages."""
