@@ -162,7 +162,10 @@ def test_a_sweep_of_budgets_has_one_figure_and_one_report(
         (folder / ".hydra" / "overrides.yaml").write_text(f"- pruning={pruning}\n")
         write_rows(folder / "rows.json", job(pruning))
     merge_folder(tmp_path)
-    assert {path.name for path in tmp_path.glob("*.*")} == {"rows.json", "budget.png", "report.html"}
+    assert {path.name for path in tmp_path.glob("*.*")} == {
+        "rows.json", "budget.png", "report.html", "table.md",
+    }  # fmt: skip
+    assert "Recovery and injection point" in (tmp_path / "table.md").read_text()
     text = (tmp_path / "report.html").read_text()
     assert text.count("<img") == 1
     assert "Recovery point: epsilon = 0.4" in text and "injection point" in text
