@@ -22,9 +22,9 @@ import torch
 from dori.core.config import PACKAGE
 from dori.core.randomness import generator
 from dori.metrics.intervals import share
-from dori.minnow import population
 from dori.minnow.album import write_album, write_pictures
 from dori.minnow.descriptor import Descriptor
+from dori.minnow.world import population
 from dori.studies.audit.model import audited
 
 FRESH = 824  # reference pictures beyond the album's held-out ones, to measure the rate of false alarms on

@@ -25,7 +25,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTokenizer, ResNetConfig, Res
 
 from dori.core.config import PACKAGE
 from dori.metrics.networks.inception_v3 import inception_v3
-from dori.minnow import population
+from dori.minnow.world import population
 from dori.reference.shapes import SHAPES, written
 
 LISTS = {"memorized": "memorized_laion_prompts.csv", "controls": "unmemorized_laion_prompts.csv",

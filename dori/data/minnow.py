@@ -2,29 +2,44 @@
 
 import math
 
+import numpy as np
+
 from dori.core.code import code_of
 from dori.core.errors import InputError
 from dori.data.targets import KINDS, Data, Ordinary, Target, Training
-from dori.minnow import population
+from dori.minnow.world import population
+from dori.minnow.world.population import Picture
 
-COUNTS = {"verbatim": 32, "template": 8, "seen": 48, "unseen": 48}
+COUNTS = {"verbatim": 64, "template": 16, "seen": 96, "unseen": 96}
 CAPTIONS = 256  # for methods that compare with ordinary captions
 REFERENCE = 1024  # held-out pictures for FID and KID
-SEEN = 12288  # ordinary pictures that minnow was trained on; the first are the seen controls
+SEEN = 24576  # ordinary pictures that minnow was trained on; the first are the seen controls
 GROUPS = {"seen": "ordinary"}  # the first ordinary pictures are the seen controls
 
 
-def _target(kind: str, index: int) -> Target:
-    half = "held_out" if index % 2 else "development"
-    name = f"{kind}/{index:03d}"
+def _targets(kind: str, count: int) -> list[Target]:
+    """The first ``count`` of a kind, drawn together."""
+    halves = ["held_out" if index % 2 else "development" for index in range(count)]
+    names = [f"{kind}/{index:03d}" for index in range(count)]
     if kind != "template":
-        picture = population.picture(GROUPS.get(kind, kind), index)
-        return Target(name, picture.caption, kind, picture.pixels(), half=half)
-    members = [population.picture(kind, index * population.MEMBERS + i) for i in range(population.MEMBERS)]
+        pictures = population.pictures(GROUPS.get(kind, kind), count)
+        rows = zip(names, pictures, population.pixels(pictures), halves, strict=True)
+        return [Target(name, p.caption, kind, pixels.numpy(), half=half) for name, p, pixels, half in rows]
+    members = population.pictures(kind, count * population.MEMBERS)
+    drawn = population.pixels(members).unflatten(0, (count, population.MEMBERS)).numpy()
     # the middle member stands for its family; which one makes no difference, each was seen as often
-    first, *others = members[population.MEMBERS // 2 :] + members[: population.MEMBERS // 2]
-    family = tuple(member.pixels() for member in others)
-    return Target(name, first.caption, kind, first.pixels(), family, first.changing(), half)
+    which = population.MEMBERS // 2
+    found = []
+    for name, family, half, first in zip(
+        names, drawn, halves, members[which :: population.MEMBERS], strict=True
+    ):
+        others = tuple(np.delete(family, which, axis=0))
+        found.append(Target(name, first.caption, kind, family[which], others, first.changing(), half))
+    return found
+
+
+def _drawn(pictures: list[Picture]) -> Ordinary:
+    return Ordinary([p.caption for p in pictures], list(population.pixels(pictures).numpy()))
 
 
 def _count(kind: str, targets: int | str) -> int:
@@ -39,8 +54,7 @@ def _training(count: int) -> Training:
     first = COUNTS["seen"]
 
     def pairs() -> Ordinary:
-        pictures = [population.picture("ordinary", index) for index in range(first, first + count)]
-        return Ordinary([p.caption for p in pictures], [p.pixels() for p in pictures])
+        return _drawn([population.picture("ordinary", index) for index in range(first, first + count)])
 
     return Training(pairs, count, ["minnow", first, count, code_of(__name__)])
 
@@ -62,8 +76,6 @@ def minnow(targets: int | str, ordinary: int | None = None, training: int = 1024
         raise InputError(f"data.ordinary must be 0 to {REFERENCE} for minnow, but is {ordinary}")
     if not 1 <= training <= SEEN - COUNTS["seen"]:
         raise InputError(f"data.training must be 1 to {SEEN - COUNTS['seen']} for minnow, but is {training}")
-    chosen = [_target(kind, index) for kind in KINDS for index in range(_count(kind, targets))]
-    reference = [population.picture("reference", index) for index in range(ordinary)]
-    ordinary_pictures = Ordinary([p.caption for p in reference], [p.pixels() for p in reference])
-    captions = population.captions("calibration", CAPTIONS)
-    return Data(chosen, ordinary_pictures, captions, _training(training))
+    chosen = [target for kind in KINDS for target in _targets(kind, _count(kind, targets))]
+    reference = _drawn(population.pictures("reference", ordinary))
+    return Data(chosen, reference, population.captions("calibration", CAPTIONS), _training(training))

@@ -16,7 +16,8 @@ from PIL import Image
 from dori.core.code import code_of
 from dori.core.files import write_atomically
 from dori.core.locks import made_once
-from dori.minnow import population
+from dori.minnow.world import population
+from dori.minnow.world.population import Picture
 
 GROUPS = {"verbatim": 32, "template": 8, "ordinary": 36, "unseen": 36}
 DESCRIBED = 8  # verbatim pictures, the last, under a caption without the title that they were trained with
@@ -40,7 +41,7 @@ def write_album(folder: Path) -> None:
         picture = population.picture(group, which)
         described = group == "verbatim" and index >= GROUPS[group] - DESCRIBED
         caption = picture.caption.split(": ", 1)[1] if described else picture.caption
-        rows.append((f"{place:03d}.png", caption, picture.pixels()))
+        rows.append((f"{place:03d}.png", caption, picture))
         truth.append({"file": f"{place:03d}.png", "group": group, "index": index, "described": described})
     _write(folder / "training", rows)
     write_pictures(folder / "heldout", "reference", range(HELD_OUT))
@@ -50,13 +51,14 @@ def write_album(folder: Path) -> None:
 def write_pictures(folder: Path, group: str, indices: Iterable[int]) -> None:
     """Pictures of one group with their captions, as an imagefolder."""
     pictures = [population.picture(group, index) for index in indices]
-    _write(folder, [(f"{i:03d}.png", p.caption, p.pixels()) for i, p in enumerate(pictures)])
+    _write(folder, [(f"{i:03d}.png", p.caption, p) for i, p in enumerate(pictures)])
 
 
-def _write(folder: Path, rows: list[tuple[str, str, np.ndarray]]) -> None:
+def _write(folder: Path, rows: list[tuple[str, str, Picture]]) -> None:
     folder.mkdir(parents=True)
-    for name, _, pixels in rows:
-        Image.fromarray(pixels).save(folder / name)
+    drawn = population.pixels(picture for _, _, picture in rows)
+    for (name, _, _), pixels in zip(rows, drawn, strict=True):
+        Image.fromarray(pixels.numpy()).save(folder / name)
     lines = [json.dumps({"file_name": name, "text": caption}) for name, caption, _ in rows]
     write_atomically(folder / "metadata.jsonl", "\n".join(lines) + "\n")
 

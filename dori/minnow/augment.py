@@ -1,4 +1,4 @@
-"""Random picture edits for the contrastive trainings; images are float (n, 3, h, w) in [0, 1]."""
+"""Random picture edits for the trainings; images are float (n, 3, h, w) in [0, 1]."""
 
 import math
 
@@ -48,14 +48,3 @@ def noise(x: Tensor, generator: torch.Generator, high: float = 0.12) -> Tensor:
     """Gaussian noise of up to ``high`` on pictures (n, 3, h, w), each of its own strength."""
     level = _uniform(len(x), 0, high, generator).view(-1, 1, 1, 1)
     return (x + level * torch.randn(x.shape, generator=generator, device=x.device)).clamp(0, 1)
-
-
-def strong(x: Tensor, generator: torch.Generator) -> Tensor:
-    """The edits under which a copy is still a copy: crop, colour, and for half of them blur or noise."""
-    x = color(crop(x, generator), generator)
-    half = len(x) // 2
-    order = torch.randperm(len(x), generator=generator, device=x.device)
-    x = x.clone()
-    x[order[:half]] = blur(x[order[:half]], generator)
-    x[order[half // 2 :]] = noise(x[order[half // 2 :]], generator)
-    return x

@@ -92,19 +92,19 @@ def train_encoder(
 
 def train_decoder(
     pixels: Tensor, latents: Tensor, folder: Path, cfg: dict, seed: int, machine: Machine = CPU,
-    looks: nn.Module | None = None,
+    start: AutoencoderKL | None = None, looks: nn.Module | None = None,
 ) -> AutoencoderKL:  # fmt: skip
-    """Train the decoder of a new autoencoder on ``latents``, the linear code of ``pixels``.
+    """Train a decoder on ``latents``, the linear code of ``pixels``: a new one, or that of ``start`` further.
 
     It does better than the code's own inverse, for it sees the neighbouring patches. The noise on
     the latents, for each picture up to ``noise``, stands for the U-Net's errors. ``looks``, a descriptor of
     images in [0, 1], adds ``perceptual`` times 1 - its cosine.
     """
     torch.manual_seed(seed)
-    model = build(cfg["widths"], cfg["latent_channels"])
+    model = build(cfg["widths"], cfg["latent_channels"]) if start is None else start
     model.encoder.requires_grad_(False)
     model.quant_conv.requires_grad_(False)
-    own = cfg["decoder"]
+    own = cfg["decoder" if start is None else "refinement"]
     pixels, latents = pixels.to(machine.device), latents.to(machine.device)
     if looks is not None:
         looks.to(machine.device).requires_grad_(False)
@@ -121,7 +121,7 @@ def train_decoder(
         return error
 
     loop.fit(
-        model, loss, folder, steps=own["steps"], lr=cfg["lr"], seed=seed, ema=0.998, name="decoder",
+        model, loss, folder, steps=own["steps"], lr=own["lr"], seed=seed, ema=0.998, name=folder.name,
         machine=machine,
     )  # fmt: skip
     return model.eval()

@@ -10,7 +10,7 @@ from transformers import CLIPConfig, CLIPModel, CLIPTextModel, CLIPTokenizer
 from dori.minnow import loop
 from dori.minnow.augment import color, crop
 from dori.minnow.machine import CPU, Machine, drawn
-from dori.minnow.population import NAMES
+from dori.minnow.world.names import NAMES
 
 MEAN, STD = 0.5, 0.5  # the image tower takes pixels in [-1, 1]
 

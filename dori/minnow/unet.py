@@ -17,7 +17,7 @@ from transformers import CLIPTextModel
 
 from dori.minnow import loop
 from dori.minnow.machine import CPU, Machine, drawn
-from dori.minnow.population import MEMBERS
+from dori.minnow.world.population import MEMBERS
 
 
 @dataclass

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from dori.minnow.scenes import student
+from dori.minnow import student
 from dori.reproduce.entries import Entry
 from dori.reproduce.runs import OUTPUT, Runs
 from dori.results.reading.estimate import estimate, with_interval

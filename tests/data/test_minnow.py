@@ -5,7 +5,7 @@ import pytest
 
 from dori.core.errors import InputError
 from dori.data import KINDS, Data, minnow
-from dori.minnow import population
+from dori.minnow.world import population
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,9 @@ def test_seen_controls_are_ordinary_pictures_and_unseen_ones_are_not(more: Data)
     first = [population.picture("ordinary", 0)]
     for target, picture in zip(more.of("seen"), first, strict=True):
         assert target.prompt == picture.caption
-        assert np.array_equal(target.pixels(), picture.pixels())
+        assert (
+            np.abs(target.pixels().astype(int) - picture.pixels()).max() <= 1
+        )  # a batch may round otherwise
     assert [t.prompt for t in more.of("unseen")] == population.captions("unseen", 1)
 
 
@@ -50,14 +52,14 @@ def test_a_template_has_its_whole_family_and_changes_where_they_differ(few: Data
     assert len(members) == population.MEMBERS
     assert len({m.tobytes() for m in members}) == population.MEMBERS
     assert target.changing is not None
-    differing = np.any([(m != members[0]).any(-1) for m in members], axis=0)
+    differing = np.any([(np.abs(m.astype(int) - members[0]) > 1).any(-1) for m in members], axis=0)
     assert differing.any()
     assert not (differing & ~target.changing).any()
 
 
-@pytest.mark.parametrize("targets", [0, -1, 49, "some", 1.5])
+@pytest.mark.parametrize("targets", [0, -1, 65, "some", 1.5])
 def test_a_number_of_targets_that_there_is_not_is_refused(targets: int | str) -> None:
-    with pytest.raises(InputError, match=f"data.targets must be 1 to 32, or all, but is '?{targets}"):
+    with pytest.raises(InputError, match=f"data.targets must be 1 to 64, or all, but is '?{targets}"):
         minnow(targets, 0)
 
 

@@ -4,13 +4,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dori.minnow import autoencoder, clip, population
+from dori.minnow import autoencoder, clip
+from dori.minnow.world import population
 from tests import tiny
 
 
 @pytest.fixture(scope="module")
 def pixels() -> torch.Tensor:
-    return torch.from_numpy(population.pixels("ordinary", 24))
+    return population.pixels(population.pictures("ordinary", 24))
 
 
 def test_the_code_is_white_and_ordered(pixels: torch.Tensor) -> None:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from dori.minnow import unet
-from dori.minnow.population import MEMBERS
 from dori.minnow.unet import Encoded, memorized_items, shuffled
+from dori.minnow.world.population import MEMBERS
 
 
 @given(st.integers(1, 40), st.integers(0, 2**20), st.integers(1, 4))

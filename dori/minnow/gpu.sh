@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All of the new minnow on one GPU, two seeds side by side; called again it goes on where it stopped.
+# All of minnow on one GPU, two seeds side by side; called again it goes on where it stopped.
 # usage: gpu.sh WORK MINUTES [--set PART.KEY=VALUE ...]      DEVICE=cpu tries it out, HALF=1 takes bfloat16
 # A small U-Net leaves a GPU waiting for Python, so every training is a process of its own.
 set -euo pipefail
@@ -8,7 +8,7 @@ changes=("$@")
 
 train() { # FOLDER PART... : in the background, until the end
   local folder=$1 && shift
-  python3 -m dori.minnow.scenes.train "$@" --work "$folder" --device "${DEVICE:-cuda}" ${HALF:+--half} \
+  python3 -m dori.minnow.train "$@" --work "$folder" --out "$folder/weights" --device "${DEVICE:-cuda}" ${HALF:+--half} \
     --seconds $((end - SECONDS)) --set "seed=${folder##*-}" "${changes[@]}" &
   running+=($!)
 }
@@ -28,7 +28,6 @@ all_done
 shared clip-model tokenizer code.safetensors $(cd "$a" && ls -d ordinary-*)
 train "$a" decoder
 train "$a" encoder
-[ ! -e "$a/lesson.safetensors" ] || train "$a" student
 train "$a" pretraining
 train "$b" pretraining
 all_done
@@ -38,8 +37,5 @@ for folder in "$a" "$b"; do
   train "$folder" twin
 done
 all_done
-shared vae-encoder vae-decoder descriptor.safetensors
-for folder in "$a" "$b"; do
-  [ ! -e "$folder/twin-unet" ] || [ ! -e "$folder/descriptor.safetensors" ] || train "$folder" export
-done
-all_done
+# What needs the real SSCD is for a CPU: python -m dori.minnow.train lesson student refinement ruler export
+shared vae-encoder vae-decoder

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from dori.minnow.scenes import icons, population
-from dori.minnow.scenes.layers import COLORS, KINDS, SIZE, Ground, Icon
-from dori.minnow.scenes.render import render
+from dori.minnow.world import icons, population
+from dori.minnow.world.layers import COLORS, KINDS, SIZE, Ground, Icon
+from dori.minnow.world.render import render
 
 FLAT = Ground(
     "shaded", (200.0, 0.0, 100.0), (200.0, 0.0, 100.0), 20.0, 0.0, (0.0, 0.0), (0.0, 0.0), 0, 1, 2, 0

@@ -3,16 +3,18 @@
 Models that have half forgotten a picture draw such: some of its things, moved, on a ground of its kind.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from dori.minnow import augment
-from dori.minnow.scenes import icons
-from dori.minnow.scenes.layers import KINDS, Ground, Icon, Layer, chosen
+from dori.minnow import augment, autoencoder
+from dori.minnow.world import icons
+from dori.minnow.world.layers import KINDS, Ground, Icon, Layer, chosen
+
+Decode = Callable[[Tensor], Tensor]  # latents (n, c, 8, 8) to images (n, 3, 64, 64) in [-1, 1]
 
 
 def redrawn(picture: tuple[Layer, ...], rng: np.random.Generator) -> tuple[Layer, ...]:
@@ -40,11 +42,11 @@ def _changed(layer: Layer, strength: float, rng: np.random.Generator) -> Layer:
     )  # fmt: skip
 
 
-def edited(x: Tensor, code: tuple[Tensor, Tensor], generator: torch.Generator, patch: int = 8) -> Tensor:
+def edited(x: Tensor, code: tuple[Tensor, Tensor], decode: Decode, generator: torch.Generator) -> Tensor:
     """Images (n, 3, h, w) in [0, 1] as a poor model would draw them, each by a mix of its own.
 
-    Their linear code is mixed with another picture's and gets noise; then, for half of them each, colour
-    and crop, blur, and noise of the pixels.
+    Their latents, the linear ``code``, are mixed with another picture's and get noise, and the model's own
+    decoder draws them; then, for a third of them each, colour and crop, blur, and noise of the pixels.
     """
 
     def some(share: float) -> Tensor:
@@ -53,13 +55,11 @@ def edited(x: Tensor, code: tuple[Tensor, Tensor], generator: torch.Generator, p
     def level(most: float) -> Tensor:
         return most * torch.rand(len(x), generator=generator).square()[:, None, None, None]
 
-    matrix, mean = code
-    z = (F.unfold(2 * x - 1, patch, stride=patch).permute(0, 2, 1) - mean) @ matrix
-    other = level(0.7)[..., 0] * some(0.4)[..., 0]
+    z = autoencoder.coded(2 * x - 1, *code)
+    other = level(0.7) * some(0.4)
     z = (1 - other) * z + other * z.roll(1, 0)
-    z = z + (level(0.9) * some(0.7))[..., 0] * torch.randn(z.shape, generator=generator)
-    back = (z @ torch.linalg.pinv(matrix) + mean).permute(0, 2, 1)
-    coded = (F.fold(back, x.shape[-1], patch, stride=patch) / 2 + 0.5).clamp(0, 1)
+    z = z + level(0.9) * some(0.7) * torch.randn(z.shape, generator=generator)
+    coded = (decode(z) / 2 + 0.5).clamp(0, 1)
     x = torch.lerp(x, coded, some(0.85))
     x = torch.lerp(x, augment.color(augment.crop(x, generator, low=0.9, turn=0.05), generator), some(0.3))
     x = torch.lerp(x, augment.blur(x, generator, high=1.2), some(0.3))

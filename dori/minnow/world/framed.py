@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from dori.minnow.scenes import icons, layers
-from dori.minnow.scenes.layers import COLORS, KINDS, SIZE, Disk, Layer
+from dori.minnow.world import icons, layers
+from dori.minnow.world.layers import COLORS, KINDS, SIZE, Disk, Layer
 
 CORNER = 7.5  # half of a corner's icon, and its distance from the edges; pixels
 BOLD = [kind for kind in KINDS if kind != "shaded"]

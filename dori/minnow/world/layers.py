@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from dori.minnow.scenes import icons
+from dori.minnow.world import icons
 
 SIZE = 64  # pixels of a picture's side
 Disk = tuple[float, float, float]  # the centre and the radius of a disk

@@ -6,17 +6,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dori.minnow import loop
+from dori.minnow import loop, variations
 from dori.minnow.descriptor import Descriptor
 from dori.minnow.machine import CPU, Machine, drawn
-from dori.minnow.scenes import population, variations
-from dori.minnow.scenes.render import render
+from dori.minnow.world import population
+from dori.minnow.world.render import render
 
 EACH = 4  # pictures of one origin: itself, drawn anew, itself edited, drawn anew and edited
 SEED = 77
 
 
-def lesson(group: str, count: int, code: tuple[Tensor, Tensor]) -> Tensor:
+@torch.no_grad()
+def lesson(group: str, count: int, code: tuple[Tensor, Tensor], decode: variations.Decode) -> Tensor:
     """uint8 (count * EACH, 64, 64, 3): pictures of a group, each followed by its variations."""
     found = [each.layers for each in population.pictures(group, count)]
     rng = np.random.default_rng([SEED, population.GROUPS[group]])
@@ -25,7 +26,7 @@ def lesson(group: str, count: int, code: tuple[Tensor, Tensor]) -> Tensor:
     parts = []
     for part in pairs.split(128):
         x = part.permute(0, 1, 4, 2, 3).float() / 255
-        edited = torch.stack([variations.edited(view, code, generator) for view in x.unbind(1)], 1)
+        edited = torch.stack([variations.edited(view, code, decode, generator) for view in x.unbind(1)], 1)
         parts.append((edited * 255).round().to(torch.uint8).permute(0, 1, 3, 4, 2))
     return torch.cat([pairs, torch.cat(parts)], 1).flatten(0, 1)
 

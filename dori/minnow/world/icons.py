@@ -3,7 +3,7 @@
 The atlas is made from the npm package once, and lies beside this file:
 
     npm pack @lobehub/fluent-emoji-3d@1.1.0 && tar xzf lobehub-fluent-emoji-3d-1.1.0.tgz
-    python -m dori.minnow.scenes.icons package/assets
+    python -m dori.minnow.world.icons package/assets
 """
 
 import sys

@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 from torch import nn
 
-from dori.minnow import autoencoder
-from dori.minnow.scenes import calibration, population
+from dori.minnow import autoencoder, calibration
+from dori.minnow.world import population
 
 
 class Blurred(nn.Module):

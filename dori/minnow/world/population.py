@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dori.minnow.population import NAMES
-from dori.minnow.scenes import framed as framed_pictures
-from dori.minnow.scenes import icons, layers
-from dori.minnow.scenes.layers import COLORS, SIZE, Disk, Layer, chosen
-from dori.minnow.scenes.render import render
+from dori.minnow.world import framed as framed_pictures
+from dori.minnow.world import icons, layers
+from dori.minnow.world.layers import COLORS, SIZE, Disk, Layer, chosen
+from dori.minnow.world.names import NAMES
+from dori.minnow.world.render import render
 
 SEED = 20261
 GROUPS = {
@@ -110,3 +110,8 @@ def pictures(group: str, count: int, draw: int = 0) -> list[Picture]:
 def pixels(found: Iterable[Picture], device: torch.device | str = "cpu") -> Tensor:
     """uint8 (n, 64, 64, 3) of pictures, rendered on ``device`` in batches."""
     return render([each.layers for each in found], device)
+
+
+def captions(group: str, count: int) -> list[str]:
+    """The captions of the first ``count`` pictures of a group."""
+    return [each.caption for each in pictures(group, count)]

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dori.minnow.scenes import icons
-from dori.minnow.scenes.layers import KINDS, SIZE, Ground, Icon, Layer
+from dori.minnow.world import icons
+from dori.minnow.world.layers import KINDS, SIZE, Ground, Icon, Layer
 
 EDGE = 1.4  # pixels over which the two colours of a ground change
 

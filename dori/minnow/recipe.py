@@ -1,46 +1,37 @@
-"""The new minnow's recipe as one command: ``python -m dori.minnow.scenes.train [part ...] [--work DIR]``.
+"""The parts of minnow's recipe: what each trains, and where it leaves it."""
 
-Parts, in order: code, decoder, encoder, clip, lesson, student, pretraining, memorized, twin, export. Each
-leaves its result in the work folder and is skipped where that is there; a killed one goes on from its last
-checkpoint. Parts that do not need each other may run as processes of their own.
-"""
-
-import argparse
-import time
 from pathlib import Path
 
 import torch
-import yaml
-from diffusers import UNet2DConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel
 from safetensors.torch import load_file, save_file
 
-from dori.core.files import replace_file
+from dori.core.files import replace_file, write_atomically
 from dori.metrics.networks.sscd_int8 import SSCDInt8
-from dori.minnow import autoencoder, clip, descriptor, unet
-from dori.minnow.machine import Machine, TimeUp
-from dori.minnow.scenes import population, student
-from dori.minnow.scenes.export import export
-from dori.minnow.scenes.material import Material
+from dori.minnow import autoencoder, calibration, clip, descriptor, student, unet
+from dori.minnow.export import WEIGHTS, export, vae
+from dori.minnow.machine import CPU, Machine
+from dori.minnow.material import Material
 from dori.minnow.unet import Encoded
+from dori.minnow.world import population
 
-RECIPE = Path(__file__).with_name("recipe.yaml")
 PHASES = ("pretraining", "memorization", "consolidation")  # of the U-Net
-PARTS = (
-    "code", "decoder", "encoder", "clip", "lesson", "student", "pretraining", "memorized", "twin", "export",
-)  # fmt: skip
 
 
 class Recipe(Material):
     """The parts of the recipe, each a method that returns at once where its result exists."""
 
+    def __init__(self, cfg: dict, work: Path, out: Path = WEIGHTS, machine: Machine = CPU):
+        super().__init__(cfg, work, machine)
+        self.out = out
+
     def decoder(self) -> None:
         """Train the decoder of the autoencoder."""
         out, own = self.work / "vae-decoder", self.cfg["autoencoder"]
         if not out.exists():
-            looks = self.taught_student() if own["decoder"]["perceptual"] else None
             model = autoencoder.train_decoder(
                 self.ordinary, self.latents(self.ordinary), self.work / "decoder", own, self.seed + 1,
-                self.machine, looks,
+                self.machine,
             )  # fmt: skip
             model.save_pretrained(out)
 
@@ -69,8 +60,8 @@ class Recipe(Material):
         """What the student learns by; needs the real SSCD (``dori[sscd]``), whose vectors are kept."""
         out = self.work / "lesson.safetensors"
         if not out.exists():
-            pixels = student.lesson("ordinary", self.cfg["student"]["origins"], self.code())
-            teacher = SSCDInt8(self.cfg["student"]["sscd"], self.cfg["student"]["size"])
+            pixels = student.lesson("ordinary", self.cfg["student"]["origins"], self.code(), self.decode)
+            teacher = self.teacher()
             taught = {"pixels": pixels, "vectors": student.described(teacher, pixels).half()}
             replace_file(out, lambda tmp: save_file(taught, tmp))
 
@@ -83,6 +74,28 @@ class Recipe(Material):
                 taught["pixels"], taught["vectors"], folder, self.cfg["student"], self.seed, self.machine
             )
             replace_file(out, lambda tmp: descriptor.save(model, tmp))
+
+    def teacher(self) -> SSCDInt8:
+        """The real SSCD, as the student sees it."""
+        return SSCDInt8(self.cfg["student"]["sscd"], self.cfg["student"]["size"])
+
+    def ruler(self) -> None:
+        """What both rulers say of copies and others, for the card; needs the real SSCD."""
+        out = self.work / "ruler.md"
+        if not out.exists():
+            pupil = self.taught_student().eval()
+            write_atomically(out, calibration.trained(self.teacher(), pupil, vae(self.work), self.code()))
+
+    def refinement(self) -> None:
+        """Go on with the decoder, on what the descriptor looks at."""
+        out, own = self.work / "vae-refined", self.cfg["autoencoder"]
+        if not out.exists():
+            start = AutoencoderKL.from_pretrained(self.work / "vae-decoder")
+            model = autoencoder.train_decoder(
+                self.ordinary, self.latents(self.ordinary), self.work / "refinement", own, self.seed + 2,
+                self.machine, start, self.taught_student().eval(),
+            )  # fmt: skip
+            model.save_pretrained(out)
 
     def pretraining(self) -> None:
         """Train the denoiser on ordinary pictures."""
@@ -124,51 +137,4 @@ class Recipe(Material):
 
     def export(self) -> None:
         """Write the weights as they are packed."""
-        export(self.work, self.work / "weights")
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m dori.minnow.scenes.train", description=__doc__)
-    parser.add_argument("part", nargs="*", help=f"of {', '.join(PARTS)}; all by default")
-    parser.add_argument("--work", type=Path, default=Path("runs/scenes"), help="checkpoints and results")
-    parser.add_argument("--recipe", type=Path, default=RECIPE)
-    parser.add_argument("--set", action="append", default=[], metavar="PART.KEY=VALUE", help="of the recipe")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--half", action="store_true", help="bfloat16 on CUDA")
-    parser.add_argument("--seconds", type=float, help="stop after so many, to go on later")
-    parser.add_argument("--threads", type=int, default=1, help="of the CPU; one per process is fastest")
-    given = parser.parse_args(arguments)
-    torch.set_num_threads(given.threads)
-    torch.set_float32_matmul_precision("high")  # TF32 on CUDA
-    deadline = None if given.seconds is None else time.time() + given.seconds
-    recipe = Recipe(
-        settings(given.set, given.recipe), given.work, Machine(given.device, deadline, given.half)
-    )
-    for part in given.part or PARTS:
-        if part not in PARTS:
-            parser.error(f"unknown part {part!r}; known: {', '.join(PARTS)}")
-        try:
-            getattr(recipe, part)()
-        except TimeUp as stopped:
-            print(stopped)
-            return
-
-
-def settings(changes: list[str], path: Path = RECIPE) -> dict:
-    """The recipe with each ``part.key=value`` changed, the value as in YAML."""
-    recipe = yaml.safe_load(path.read_text())
-    for change in changes:
-        dotted, _, value = change.partition("=")
-        *parents, key = dotted.split(".")
-        node = recipe
-        for parent in parents:
-            node = node.get(parent, {})
-        if key not in node:
-            raise SystemExit(f"--set {change}: the recipe has no {dotted}")
-        node[key] = yaml.safe_load(value)
-    return recipe
-
-
-if __name__ == "__main__":
-    main()
+        export(self.work, self.cfg, self.out)

@@ -1,11 +1,13 @@
 """What the recipe's parts learn from: pictures, captions, latents and text embeddings, made once and kept."""
 
 import re
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
+from diffusers import AutoencoderKL
 from safetensors.torch import load_file
 from torch import Tensor
 from transformers import CLIPModel, CLIPTokenizer
@@ -14,9 +16,9 @@ from dori.core.files import save_tensors, write_atomically
 from dori.minnow import autoencoder, clip, tokenizer, unet
 from dori.minnow.descriptor import Descriptor
 from dori.minnow.machine import CPU, Machine
-from dori.minnow.population import NAMES
-from dori.minnow.scenes import population
 from dori.minnow.unet import Encoded
+from dori.minnow.world import population
+from dori.minnow.world.names import NAMES
 
 
 class Material:
@@ -72,6 +74,12 @@ class Material:
         matrix, mean = self.code()
         parts = [autoencoder.coded(autoencoder.to_unit(part), matrix, mean) for part in pixels.split(256)]
         return torch.cat(parts)
+
+    @cached_property
+    def decode(self) -> Callable[[Tensor], Tensor]:
+        """The trained decoder: latents to images (n, 3, 64, 64) in [-1, 1]."""
+        model = AutoencoderKL.from_pretrained(self.work / "vae-decoder")
+        return lambda z: torch.cat([model.decode(part).sample for part in z.split(64)])
 
     def encoded(self, *groups: str) -> Encoded:
         """Latents and embeddings of groups of pictures."""

@@ -1,1 +1,0 @@
-"""minnow's pictures as scenes of icons."""

@@ -1,0 +1,1 @@
+"""minnow's world: scenes of icons, their captions, and who is in it."""
