@@ -120,7 +120,8 @@ def merge_folder(folder: Path, x: str | None = None) -> list[dict[str, Any]]:
     tables = [] if told else [sweep(rows, x)] if plotted else [table] if table else blocks(rows)
     answers = [verdict for _, verdict in removals(rows)]
     write_atomically(folder / "table.md", page(tables, found, answers))
-    show(tables)
+    if tables:
+        show(tables)
     for finding in found:
         show(finding.tables)
     for verdict in answers:

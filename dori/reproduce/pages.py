@@ -36,7 +36,10 @@ def write_place(root: Path, entry: Entry, runs: Runs) -> None:
         write_atomically(page, filled)
         print(f"written: {entry.page}, {entry.name}", flush=True)
     for file, goal in entry.figures.items():
-        shutil.copy(runs.folder(entry.runs[0]) / file, root / goal)
+        figure = runs.folder(entry.runs[0]) / file
+        if not figure.is_file():
+            raise InputError(f"{entry.name} drew no {file} in {figure.parent}: correct figures in the plan")
+        shutil.copy(figure, root / goal)
 
 
 def alike(runs: Runs, names: tuple[str, ...]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from dori.core.config import PACKAGE
 from dori.core.errors import InputError
 from dori.core.files import write_atomically
+from dori.core.fingerprints import digest_file
 from dori.reproduce.entries import Entry
 
 WEIGHTS = PACKAGE / "minnow/weights"
@@ -24,7 +25,7 @@ TOLD, OUTPUT = "reproduced.json", "output.txt"
 def weights() -> str:
     """The first digits of the SHA-256 of all of minnow's weights."""
     files = sorted(WEIGHTS.rglob("*.safetensors"))
-    text = "".join(hashlib.sha256(file.read_bytes()).hexdigest() for file in files)
+    text = "".join(digest_file(file) for file in files)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -9,9 +9,11 @@ import torch
 from dori.minnow.scenes import student
 from dori.reproduce.entries import Entry
 from dori.reproduce.runs import OUTPUT, Runs
+from dori.results.reading.block import Block
 from dori.results.reading.estimate import estimate, with_interval
 from dori.results.reading.rows import Row, read_rows
 from dori.results.reading.words import settings_explained
+from dori.results.tables.render import markdown
 
 RATES = (  # of the main job: title, setting, kind
     ("original", "original", "verbatim"), ("random", "random", "verbatim"), ("Wanda", "wanda", "verbatim"),
@@ -101,5 +103,4 @@ def _figure(rows: list[Row], setting: str, kind: str, metric: str) -> str:
 
 
 def _markdown(head: list[str], lines: list[list[str]]) -> str:
-    rows = [head, [":--", *["--:"] * (len(head) - 1)], *lines]
-    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+    return markdown([Block("", tuple(head), tuple(tuple(line) for line in lines), 1)])

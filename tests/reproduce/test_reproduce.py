@@ -134,6 +134,23 @@ def test_a_place_is_filled_with_what_the_run_showed_and_nothing_else_changes(
     assert (tmp_path / "here.png").read_bytes() == b"png"
 
 
+def test_a_figure_of_the_plan_is_one_that_dori_draws_and_that_a_page_shows() -> None:
+    """A name that nothing draws would be met after hours."""
+    code = "".join(path.read_text() for path in (ROOT / "dori").rglob("*.py"))
+    for entry in read_plan(command.PLAN):
+        for file, goal in entry.figures.items():
+            stem = file.partition("_")[0]
+            assert f'"{file}"' in code or f'"{stem}_{{' in code, file
+            assert Path(goal).name in (ROOT / entry.page).read_text()
+
+
+def test_a_figure_that_a_run_did_not_draw_is_told(tmp_path: Path, runs: Runs) -> None:
+    (ended(runs, "a") / "table.md").write_text("| new |\n")
+    (tmp_path / "page.md").write_text(PAGE)
+    with pytest.raises(InputError, match=r"a drew no grid\.png in "):
+        write_place(tmp_path, Entry("a", "page.md", "dori", figures={"grid.png": "here.png"}), runs)
+
+
 def test_two_rulers_are_compared_picture_by_picture(runs: Runs) -> None:
     keys = {"kind": "verbatim", "target": "t", "restart": 0, "steps": float("nan")}
     settings = ["original"] * 4 + ["wanda"] * 4

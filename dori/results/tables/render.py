@@ -110,13 +110,14 @@ def verdict_markdown(verdict: Verdict, title: str = "") -> str:
 
 
 def markdown(tables: list[Block]) -> str:
-    """GitHub's tables, one per block, each under its title in bold."""
+    """GitHub's tables, one per block, each under its title in bold where it has one."""
     parts = []
     for block in tables:
         rule = [":--" if i < block.labels else "--:" for i in range(len(block.columns))]
         lines = [block.columns, rule, *block.lines]
         text = "\n".join(f"| {' | '.join(_cell(cell) for cell in line)} |" for line in lines)
-        parts.append(f"**{block.title}**\n\n{text}\n")
+        title = f"**{block.title}**\n\n" if block.title else ""
+        parts.append(f"{title}{text}\n")
     return "\n".join(parts)
 
 
