@@ -1,6 +1,7 @@
 """What an entry shows of its runs, in Markdown: one function for each word of ``show``."""
 
 import json
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -12,7 +13,6 @@ from dori.reproduce.runs import OUTPUT, Runs
 from dori.results.reading.block import Block
 from dori.results.reading.estimate import estimate, with_interval
 from dori.results.reading.rows import Row, read_rows
-from dori.results.reading.words import settings_explained
 from dori.results.tables.render import markdown
 
 RATES = (  # of the main job: title, setting, kind
@@ -21,12 +21,19 @@ RATES = (  # of the main job: title, setting, kind
     ("unseen + DoRI", "wanda+dori", "unseen"), ("seen + DoRI", "wanda+dori", "seen"),
 )  # fmt: skip
 
-CONTROL = "the same attack for pictures that no model saw: what comes back is injected"
+SAID = {
+    "original": "the model as it came, given the caption",
+    "Wanda": "the model after pruning, given the caption",
+    "Wanda + DoRI": "the pruned model, given an embedding that was optimised towards the picture",
+    "twin + DoRI": "the same attack on a model that never saw these pictures: it cannot recall them",
+    "unseen + DoRI": "the same attack for pictures that no model saw: what comes back is injected",
+}
 
 
 def table(entry: Entry, runs: Runs) -> str:
-    """What the run printed."""
-    return (runs.folder(entry.runs[0]) / "table.md").read_text()
+    """What the run printed; its links to the docs are relative to the page."""
+    docs = os.path.relpath("docs", Path(entry.page).parent)
+    return (runs.folder(entry.runs[0]) / "table.md").read_text().replace("](docs/", f"]({docs}/")
 
 
 def beside(entry: Entry, runs: Runs) -> str:
@@ -43,13 +50,12 @@ def beside(entry: Entry, runs: Runs) -> str:
 def rates(entry: Entry, runs: Runs) -> str:
     """The memorization rates of a main job, with what its settings are."""
     rows = read_rows(runs.folder(entry.runs[0]) / "rows.json")
-    said = settings_explained(setting for _, setting, _ in RATES)
     lines = [
-        [f"**{title}**", said[setting] if kind == "verbatim" else CONTROL, _figure(rows, setting, kind, "MR")]
+        [f"**{title}**", SAID[title], _figure(rows, setting, kind, "MR")]
         for title, setting, kind in RATES
-        if kind != "seen" and setting != "random"
+        if title in SAID
     ]
-    return _markdown(["setting", "what it is", "MR"], lines)
+    return _markdown(["setting", "what it is", "MR"], lines, labels=2)
 
 
 def rulers(entry: Entry, runs: Runs) -> str:
@@ -102,5 +108,5 @@ def _figure(rows: list[Row], setting: str, kind: str, metric: str) -> str:
     return with_interval(estimate(found, metric)) if found else "–"
 
 
-def _markdown(head: list[str], lines: list[list[str]]) -> str:
-    return markdown([Block("", tuple(head), tuple(tuple(line) for line in lines), 1)])
+def _markdown(head: list[str], lines: list[list[str]], labels: int = 1) -> str:
+    return markdown([Block("", tuple(head), tuple(tuple(line) for line in lines), labels)])

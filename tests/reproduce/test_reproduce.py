@@ -144,6 +144,12 @@ def test_a_figure_of_the_plan_is_one_that_dori_draws_and_that_a_page_shows() -> 
             assert Path(goal).name in (ROOT / entry.page).read_text()
 
 
+def test_links_of_what_was_printed_lead_on_from_the_page(runs: Runs) -> None:
+    (ended(runs, "a") / "table.md").write_text("> [docs/statistics.md](docs/statistics.md)\n")
+    for page, link in (("docs/results/main.md", "../statistics.md"), ("README.md", "docs/statistics.md")):
+        assert f"]({link})" in tables.table(Entry("a", page, "dori"), runs)
+
+
 def test_a_figure_that_a_run_did_not_draw_is_told(tmp_path: Path, runs: Runs) -> None:
     (ended(runs, "a") / "table.md").write_text("| new |\n")
     (tmp_path / "page.md").write_text(PAGE)
